@@ -1,0 +1,101 @@
+//! What a tenant sells and from where: skus and nodes as clients describe them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::geo::Position;
+use crate::ids::Money;
+
+/// Longest code of a sku, node or group, in bytes.
+pub const CODE_LEN_MAX: usize = 64;
+
+/// A sellable item, as it is put into the catalogue. Putting a known code changes the rest.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SkuSpec {
+    /// The user's code, 1 to [`CODE_LEN_MAX`] bytes.
+    pub code: String,
+    /// Weight of one unit in grams.
+    pub weight_g: u32,
+    /// What must be known to ship it: a sum of [`sku_flags`].
+    pub flags: u16,
+    /// A group of skus, at most [`CODE_LEN_MAX`] bytes; empty for none.
+    pub group: String,
+}
+
+/// Flags of a sku; a node may hold and ship it only where its capabilities contain them all.
+pub mod sku_flags {
+    /// Needs a node that can ship dangerous goods.
+    pub const HAZMAT: u16 = 1;
+    /// Needs a node that can ship large parcels.
+    pub const OVERSIZE: u16 = 1 << 1;
+    /// Needs a node that keeps goods cold.
+    pub const COLD: u16 = 1 << 2;
+    /// All that are known; others are refused.
+    pub const ALL: u16 = HAZMAT | OVERSIZE | COLD;
+}
+
+/// What a node can do: the low bits are those of [`sku_flags`], the high ones ways of handing over.
+pub mod capabilities {
+    /// Ships parcels to an address.
+    pub const SHIP: u16 = 1 << 8;
+    /// Hands goods over to customers who come.
+    pub const PICKUP: u16 = 1 << 9;
+    /// All that are known; others are refused.
+    pub const ALL: u16 = SHIP | PICKUP | super::sku_flags::ALL;
+}
+
+/// The kind of a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeKind {
+    /// A distribution or fulfilment centre.
+    #[default]
+    Dc,
+    /// A store that ships or hands over.
+    Store,
+    /// A third party's warehouse.
+    #[serde(rename = "3pl")]
+    ThirdParty,
+    /// A vendor that ships for us.
+    Vendor,
+    /// A supplier that stocks us.
+    Supplier,
+}
+
+/// Whether a node takes part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeState {
+    /// Takes new holds.
+    #[default]
+    Active,
+    /// Takes no new holds; what it holds goes on.
+    Paused,
+    /// Takes no new holds, ever again.
+    Retired,
+}
+
+/// A node, as it is put into the catalogue. Putting a known code changes the rest; its state is changed by
+/// `SetNodeState` alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeSpec {
+    /// The user's code, 1 to [`CODE_LEN_MAX`] bytes.
+    pub code: String,
+    /// Its kind.
+    pub kind: NodeKind,
+    /// Where it stands.
+    pub position: Position,
+    /// IANA name of its time zone, `America/Chicago`.
+    pub time_zone: String,
+    /// A group of nodes, at most [`CODE_LEN_MAX`] bytes; empty for none.
+    pub group: String,
+    /// Among equal costs the lower number goes first.
+    pub priority: u16,
+    /// What it can do: a sum of [`capabilities`].
+    pub capabilities: u16,
+    /// Cost of one shipment from here, on top of the tariff.
+    pub cost_per_order: Money,
+    /// Cost of each line (distinct sku) of a shipment from here.
+    pub cost_per_line: Money,
+    /// Cost of each unit shipped from here.
+    pub cost_per_unit: Money,
+}

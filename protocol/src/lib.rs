@@ -1,0 +1,15 @@
+//! Earmark's words, messages and bytes.
+//!
+//! This crate holds what both ends of a pipe must agree on: the identifiers ([`ids`]), what a client may ask
+//! ([`command`], [`query`]), what the daemon answers ([`reply`], [`refusal`]), and how it all lies in bytes
+//! ([`frame`], [`codec`], [`hello`]). It never opens a socket, reads a clock or keeps state, except
+//! for the [`client`] behind the feature of that name.
+
+pub mod catalogue;
+pub mod command;
+pub mod digest;
+pub mod geo;
+pub mod ids;
+pub mod query;
+pub mod refusal;
+pub mod reply;

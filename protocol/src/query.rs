@@ -1,0 +1,79 @@
+//! What reads state and changes nothing.
+
+use serde::{Deserialize, Serialize};
+
+use crate::command::Order;
+use crate::ids::{CommandId, NodeIx, Segment, SkuIx};
+
+/// A question. The place in this list is the number on the wire: append, never reorder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Query {
+    /// What can be promised now.
+    Atp(Atp),
+    /// What a plan for this order would be; holds nothing.
+    Quote(Quote),
+    /// A reservation as it is.
+    Show(CommandId),
+    /// Handles of codes.
+    Resolve(Resolve),
+    /// All nodes, from this handle on; a page at a time.
+    Nodes {
+        /// First handle of the page.
+        from: NodeIx,
+    },
+    /// All skus, from this handle on; a page at a time.
+    Skus {
+        /// First handle of the page.
+        from: SkuIx,
+    },
+    /// Whole cells of a sku.
+    Cells(SkuIx),
+    /// Counters and levels of the daemon.
+    Stats,
+    /// Sums and digest over all cells of the tenant, at one Lsn.
+    Digest,
+}
+
+/// Ask what can be promised: for each sku, over a scope, in one segment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Atp {
+    /// Skus.
+    pub skus: Vec<SkuIx>,
+    /// Where.
+    pub scope: Scope,
+    /// In which segment; `None` for all together.
+    pub segment: Option<Segment>,
+    /// Answer per node, not the sum alone.
+    pub per_node: bool,
+}
+
+/// Which nodes a question is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// All nodes that are active.
+    All,
+    /// These, whatever their state.
+    Nodes(Vec<NodeIx>),
+    /// The active ones of this group.
+    Group(String),
+}
+
+/// Ask for a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quote {
+    /// The order.
+    pub order: Order,
+    /// Plan what there is, line by line, where all cannot be had.
+    pub best_effort: bool,
+}
+
+/// Ask for handles.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolve {
+    /// Codes of skus.
+    pub skus: Vec<String>,
+    /// Codes of nodes.
+    pub nodes: Vec<String>,
+}

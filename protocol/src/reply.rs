@@ -1,0 +1,329 @@
+//! What the daemon answers.
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalogue::{NodeSpec, NodeState, SkuSpec};
+use crate::command::Order;
+use crate::ids::{CommandId, HoldClass, LineId, Lsn, Money, NodeIx, Segment, SkuIx, TimestampMs};
+use crate::refusal::{Refusal, RefusalCode};
+
+/// An answer. The place in this list is the number on the wire: append, never reorder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// `Hold` or `Reserve` took place.
+    Reserved(Reserved),
+    /// Any other command took place.
+    Done(Done),
+    /// The answer is no.
+    Refused(Refused),
+    /// To `Atp`.
+    Atp(AtpReply),
+    /// To `Quote`.
+    Quoted(Plan),
+    /// To `Show`.
+    Shown(Box<ReservationView>),
+    /// To `Resolve`.
+    Resolved(Resolved),
+    /// To `Nodes`.
+    Nodes(Vec<NodeView>),
+    /// To `Skus`.
+    Skus(Vec<SkuView>),
+    /// To `Cells`.
+    Cells(Vec<CellView>),
+    /// To `Stats`: names and values.
+    Stats(Vec<(String, u64)>),
+    /// To `Digest`.
+    Digest(DigestReply),
+}
+
+/// Where a reservation stands. Quantities move line by line; the status is that of the least advanced
+/// quantity that is still open, or how the last of it ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum Status {
+    /// Stock is held until the deadline.
+    #[default]
+    Held = 0,
+    /// Allocated: no deadline any more.
+    Confirmed = 1,
+    /// A node works on it.
+    Dispatched = 2,
+    /// Waits for the customer at a node.
+    Ready = 3,
+    /// All that was left has left the building.
+    Shipped = 4,
+    /// All that was left was handed over.
+    Collected = 5,
+    /// Given back by the client before it was confirmed.
+    Released = 6,
+    /// Given back by its deadline.
+    Expired = 7,
+    /// Given back after it was confirmed.
+    Cancelled = 8,
+}
+
+impl Status {
+    /// The one of this number.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        use Status::{Cancelled, Collected, Confirmed, Dispatched, Expired, Held, Ready, Released, Shipped};
+        [Held, Confirmed, Dispatched, Ready, Shipped, Collected, Released, Expired, Cancelled]
+            .get(usize::from(number))
+            .copied()
+    }
+
+    /// Whether nothing can happen to it any more.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        self >= Status::Shipped
+    }
+}
+
+/// A reservation was made, or was made before by the same command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reserved {
+    /// Where it was decided.
+    pub lsn: Lsn,
+    /// Its status now; on a retry it may have moved on since.
+    pub status: Status,
+    /// When what is held expires now; 0 where nothing is held.
+    pub deadline: TimestampMs,
+    /// The plan as it was decided; `None` for a plain hold of all that was asked.
+    pub plan: Option<Plan>,
+}
+
+/// A command took place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// Where it was decided.
+    pub lsn: Lsn,
+    /// The reservation's status right after it; `None` where the command is about none.
+    pub status: Option<Status>,
+    /// When what is still held expires; 0 where nothing is.
+    pub deadline: TimestampMs,
+    /// Units that moved.
+    pub moved: u64,
+    /// Units that stand below what is promised afterwards, over all cells the command touched.
+    pub short: u64,
+    /// Where rejected lines go now.
+    pub plan: Option<Plan>,
+}
+
+/// The answer is no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// Where it was decided; 0 where it was not worth a place in the log, and may be asked again.
+    pub lsn: Lsn,
+    /// Why.
+    pub refusal: Refusal,
+}
+
+/// The routing answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// What goes from where, by node.
+    pub shipments: Vec<Shipment>,
+    /// What found no stock, and why.
+    pub unfilled: Vec<Unfilled>,
+    /// Sum of the shipments' costs.
+    pub cost: Money,
+    /// No legal plan can cost less than this; where it equals `cost` the plan is proven cheapest.
+    pub bound: Money,
+}
+
+impl Plan {
+    /// Whether no legal plan can be cheaper.
+    #[must_use]
+    pub fn is_optimal(&self) -> bool {
+        self.bound >= self.cost
+    }
+}
+
+/// What one node ships or hands over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shipment {
+    /// The node.
+    pub node: NodeIx,
+    /// Miles from the node to the destination's zone; 0 for a pickup.
+    pub miles: u32,
+    /// What it costs.
+    pub cost: Money,
+    /// What is in it.
+    pub lines: Vec<ShipmentLine>,
+}
+
+/// A quantity of a line in a shipment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShipmentLine {
+    /// The client's id of the line.
+    pub line: LineId,
+    /// Sku.
+    pub sku: SkuIx,
+    /// Segment it is taken from.
+    pub segment: Segment,
+    /// Units.
+    pub quantity: u32,
+}
+
+/// A quantity that found no stock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unfilled {
+    /// The line.
+    pub line: LineId,
+    /// Units.
+    pub quantity: u32,
+    /// Why.
+    pub reason: RefusalCode,
+}
+
+/// To `Atp`, in the order of the question's skus.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AtpReply {
+    /// All that was decided up to here is seen.
+    pub lsn: Lsn,
+    /// A row per sku.
+    pub skus: Vec<AtpSku>,
+}
+
+/// What can be promised of one sku.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AtpSku {
+    /// Sku.
+    pub sku: SkuIx,
+    /// Units that can be promised over the scope.
+    pub available: u64,
+    /// Units promised beyond what is there, over the scope's cells that are short.
+    pub short: u64,
+    /// A row per cell, where it was asked for: those with nothing available and nothing short are left out.
+    pub cells: Vec<AtpCell>,
+}
+
+/// What can be promised of one cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AtpCell {
+    /// Node.
+    pub node: NodeIx,
+    /// Segment.
+    pub segment: Segment,
+    /// Units available; below 0 where it is short.
+    pub available: i64,
+}
+
+/// A reservation as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReservationView {
+    /// Its id.
+    pub id: CommandId,
+    /// Where it was made.
+    pub lsn: Lsn,
+    /// Where it stands.
+    pub status: Status,
+    /// Hold class.
+    pub class: HoldClass,
+    /// When what is held expires; 0 where nothing is held.
+    pub deadline: TimestampMs,
+    /// A row per line and cell.
+    pub rows: Vec<RowView>,
+    /// The order, where it was routed.
+    pub order: Option<Order>,
+    /// The plans made for it: the first, then one for each time lines were routed again.
+    pub plans: Vec<Plan>,
+}
+
+/// What one cell holds for one line of a reservation. A unit stands in one of the columns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowView {
+    /// The line.
+    pub line: LineId,
+    /// Sku.
+    pub sku: SkuIx,
+    /// Node.
+    pub node: NodeIx,
+    /// Segment.
+    pub segment: Segment,
+    /// Held until the deadline.
+    pub held: u32,
+    /// Confirmed, not yet dispatched.
+    pub confirmed: u32,
+    /// Dispatched, not yet ready or shipped.
+    pub dispatched: u32,
+    /// Waiting for the customer.
+    pub ready: u32,
+    /// Shipped or collected.
+    pub shipped: u32,
+}
+
+/// To `Resolve`: handles in the order of the question, `None` for codes that are not known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolved {
+    /// Handles of skus.
+    pub skus: Vec<Option<SkuIx>>,
+    /// Handles of nodes.
+    pub nodes: Vec<Option<NodeIx>>,
+}
+
+/// A node of the catalogue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeView {
+    /// Its handle.
+    pub node: NodeIx,
+    /// Its state.
+    pub state: NodeState,
+    /// The rest.
+    pub spec: NodeSpec,
+}
+
+/// A sku of the catalogue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SkuView {
+    /// Its handle.
+    pub sku: SkuIx,
+    /// Whether it is out of sale.
+    pub retired: bool,
+    /// The rest.
+    pub spec: SkuSpec,
+}
+
+/// A whole cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CellView {
+    /// Node.
+    pub node: NodeIx,
+    /// Segment.
+    pub segment: Segment,
+    /// Units in the building.
+    pub on_hand: i32,
+    /// Units held.
+    pub held: u32,
+    /// Units allocated.
+    pub allocated: u32,
+    /// Units never promised.
+    pub safety: u32,
+    /// Units that cannot be sold.
+    pub unsellable: u32,
+}
+
+/// Sums and digest over all cells of a tenant, at one Lsn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DigestReply {
+    /// All that was decided up to here, and nothing later.
+    pub lsn: Lsn,
+    /// Cells.
+    pub cells: u64,
+    /// Sum of on hand.
+    pub on_hand: i64,
+    /// Sum of held.
+    pub held: u64,
+    /// Sum of allocated.
+    pub allocated: u64,
+    /// Sum of unsellable.
+    pub unsellable: u64,
+    /// Cells that promise more than they have.
+    pub cells_short: u64,
+    /// [`crate::digest`] over the quantities of every cell.
+    pub quantities: u64,
+    /// Digest of the whole state of the daemon, all tenants: equal states give equal digests.
+    pub state: u64,
+}
