@@ -1,1 +1,3 @@
-//! wip
+//! Earmark's daemon: configuration, server, commit, command line.
+
+pub mod data;
