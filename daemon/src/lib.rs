@@ -1,1 +1,3 @@
-//! wip
+//! The daemon: configuration, the server over QUIC and a unix socket, the committer.
+
+pub mod clock;
