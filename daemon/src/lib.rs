@@ -1,3 +1,4 @@
 //! The daemon: configuration, the server over QUIC and a unix socket, the committer.
 
 pub mod clock;
+pub mod config;
