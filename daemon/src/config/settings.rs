@@ -142,7 +142,7 @@ settings! {
         "Pipes (bidirectional streams) of one connection at once; a peer cannot open more until it closes one."
         pipes_max: u32 = 1_024, "pipes", 1 to 65_536;
         "Longest frame a peer may send, and longest reply."
-        frame_bytes_max: u32 = 1_048_576, "bytes", 4_096 to 67_108_864;
+        frame_bytes_max: u32 = 1_048_576, "bytes", 4_096 to 1_048_576;
         "Messages of one pipe that may wait for their replies at once; a pipe that passes it is told so and closed."
         in_flight_max: u32 = 8_192, "messages", 1 to 1_048_576;
         "Replies of one pipe that may wait for the peer to read; beyond it nothing more is read from that pipe."
