@@ -1,4 +1,7 @@
-//! Earmark's daemon: configuration, server, commit, command line.
+//! The daemon: configuration, the server over QUIC and a unix socket, the committer.
 
+pub mod clock;
+pub mod config;
 pub mod data;
 pub mod demo;
+pub mod security;
