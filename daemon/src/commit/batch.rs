@@ -4,11 +4,10 @@
 use std::sync::Arc;
 
 use crossbeam::queue::ArrayQueue;
-use earmark_engine::routing::Planner;
 use earmark_engine::{
-    CommandRef, Decision, Outcome, Reader, State, Submission, apply, decide, expire, quantities,
+    CommandRef, Decision, Outcome, Planned, Reader, State, Submission, apply, decide, expire, prefetch,
+    quantities,
 };
-use earmark_protocol::command::CommandBody;
 use earmark_protocol::hold_one::HoldOneReply;
 use earmark_protocol::ids::{Tenant, TimestampMs};
 use earmark_protocol::query::Query;
@@ -17,8 +16,12 @@ use earmark_protocol::reply::{Refused, Reply};
 use earmark_snapshot::{Batch, Log};
 
 use super::work::push_one;
-use super::{Counters, Full, Item, Tally, Work, push_reply, refuse, refuse_one};
+use super::{Counters, Full, Item, One, Tally, Work, push_reply, refuse, refuse_one};
 use crate::clock::{Clock, Moment};
+
+/// Holds whose memory is asked for before the first of them is decided: enough to hide memory behind deciding, few
+/// enough to stay in the nearest cache.
+const PREFETCH: usize = 32;
 
 /// How much goes into one batch.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +41,6 @@ pub(super) struct Writer {
     clock: Arc<Clock>,
     counters: Arc<Counters>,
     decision: Decision,
-    planner: Planner,
     tally: Tally,
     decided: Vec<Work>,
     now: TimestampMs,
@@ -61,7 +63,6 @@ impl Writer {
             clock,
             counters,
             decision: Decision::default(),
-            planner: Planner::new(),
             tally: Tally::default(),
             decided: Vec::new(),
         }
@@ -119,66 +120,66 @@ impl Writer {
         let waited_ms = moment.us_since(work.arrived) / 1_000;
         let gave_up = |give_up_ms: u32| give_up_ms != 0 && waited_ms > u64::from(give_up_ms);
         let mut items = std::mem::take(&mut work.items);
-        for item in items.drain(..) {
-            match item {
-                Item::One(one) => {
-                    self.tally.commands += 1;
-                    self.tally.holds_one += 1;
-                    work.answered += 1;
-                    if gave_up(one.hold.give_up_ms) {
-                        self.tally.refuse_code(RefusalCode::GaveUp);
-                        refuse_one(&mut work.replies, one.correlation, RefusalCode::GaveUp);
-                        continue;
+        let mut left = items.drain(..);
+        loop {
+            let ahead = left.as_slice();
+            let ahead = &ahead[..ahead.len().min(PREFETCH)];
+            if ahead.is_empty() {
+                return;
+            }
+            prefetch(&self.state, ahead.iter().filter_map(Item::hold));
+            for item in left.by_ref().take(PREFETCH) {
+                match item {
+                    Item::One(one) => self.decide_one(work, &one, gave_up(one.hold.give_up_ms)),
+                    Item::Full(full) => {
+                        let gave_up = gave_up(full.command.give_up_ms);
+                        self.decide_full(work, full, gave_up);
                     }
-                    let submission = Submission {
-                        tenant: work.tenant,
-                        content: one.content,
-                        command: CommandRef::One(&one.hold),
-                        planned: None,
-                        last: true,
-                    };
-                    decide(&self.state, self.now, &submission, &mut self.decision);
-                    self.take_record();
-                    let Outcome::HoldOne(reply) = &self.decision.outcome else {
-                        unreachable!("a fixed message is answered by a fixed reply");
-                    };
-                    if let HoldOneReply::Refused(refused) = reply {
-                        self.tally.refuse(&refused.refusal);
+                    Item::Ask(ask) => {
+                        work.answered += 1;
+                        push_reply(&mut work.replies, ask.correlation, &self.answer(work.tenant, &ask.query));
                     }
-                    push_one(&mut work.replies, one.correlation, reply);
-                }
-                Item::Full(full) if gave_up(full.command.give_up_ms) => {
-                    self.tally.commands += 1;
-                    self.tally.refuse_code(RefusalCode::GaveUp);
-                    work.answered += 1;
-                    refuse(&mut work.replies, full.correlation, RefusalCode::GaveUp);
-                }
-                Item::Full(full) => {
-                    if let Some(full) = self.decide_full(work, full) {
-                        self.tally.conflicts += 1;
-                        work.again.push(full);
-                    }
-                }
-                Item::Ask(ask) => {
-                    work.answered += 1;
-                    push_reply(&mut work.replies, ask.correlation, &self.answer(work.tenant, &ask.query));
                 }
             }
         }
-        work.items = items;
     }
 
-    /// Decides a command and answers it; gives it back where its plan no longer fits.
-    fn decide_full(&mut self, work: &mut Work, mut full: Box<Full>) -> Option<Box<Full>> {
-        self.decide_once(work.tenant, &full);
-        if matches!(self.decision.outcome, Outcome::Conflict) && self.repair(work.tenant, &mut full) {
-            self.decide_once(work.tenant, &full);
-            if !matches!(self.decision.outcome, Outcome::Conflict) {
-                self.tally.repairs += 1;
-            }
+    fn decide_one(&mut self, work: &mut Work, one: &One, gave_up: bool) {
+        self.tally.commands += 1;
+        self.tally.holds_one += 1;
+        work.answered += 1;
+        if gave_up {
+            self.tally.refuse_code(RefusalCode::GaveUp);
+            refuse_one(&mut work.replies, one.correlation, RefusalCode::GaveUp);
+            return;
         }
+        self.decide_command(work.tenant, one.content, CommandRef::One(&one.hold), None, true);
+        let Outcome::HoldOne(reply) = &self.decision.outcome else {
+            unreachable!("a fixed message is answered by a fixed reply");
+        };
+        if let HoldOneReply::Refused(refused) = reply {
+            self.tally.refuse(&refused.refusal);
+        }
+        push_one(&mut work.replies, one.correlation, reply);
+    }
+
+    /// Decides a command and answers it; one whose plan no longer fits goes back to be planned again.
+    fn decide_full(&mut self, work: &mut Work, full: Box<Full>, gave_up: bool) {
+        if gave_up {
+            self.tally.commands += 1;
+            self.tally.refuse_code(RefusalCode::GaveUp);
+            work.answered += 1;
+            refuse(&mut work.replies, full.correlation, RefusalCode::GaveUp);
+            return;
+        }
+        let command = CommandRef::Full(&full.command);
+        self.decide_command(work.tenant, full.content, command, full.planned.as_ref(), full.last);
         match &self.decision.outcome {
-            Outcome::Conflict => return Some(full),
+            Outcome::Conflict => {
+                self.tally.conflicts += 1;
+                work.again.push(full);
+                return;
+            }
             Outcome::Reply(reply) => {
                 if let Reply::Refused(refused) = reply {
                     self.tally.refuse(&refused.refusal);
@@ -189,29 +190,20 @@ impl Writer {
         }
         self.tally.commands += 1;
         work.answered += 1;
-        None
     }
 
-    fn decide_once(&mut self, tenant: Tenant, full: &Full) {
-        let submission = Submission {
-            tenant,
-            content: full.content,
-            command: CommandRef::Full(&full.command),
-            planned: full.planned.as_ref(),
-            last: full.last,
-        };
+    /// Decides, logs and applies.
+    fn decide_command(
+        &mut self,
+        tenant: Tenant,
+        content: u64,
+        command: CommandRef<'_>,
+        planned: Option<&Planned>,
+        last: bool,
+    ) {
+        let submission = Submission { tenant, content, command, planned, last };
         decide(&self.state, self.now, &submission, &mut self.decision);
         self.take_record();
-    }
-
-    /// Moves what no longer fits to nodes already in the plan: a few microseconds, here and now.
-    fn repair(&mut self, tenant: Tenant, full: &mut Full) -> bool {
-        let (CommandBody::Reserve(reserve), Some(Ok(proposal))) = (&full.command.body, &full.planned) else {
-            return false;
-        };
-        let repaired =
-            self.planner.repair(&self.reader, self.reader.lanes(), tenant, &reserve.order, proposal);
-        repaired.map(|proposal| full.planned = Some(Ok(proposal))).is_some()
     }
 
     /// Logs and applies what was decided, where it changes anything.

@@ -73,8 +73,6 @@ counters! {
     nothing_new,
     /// Plans that no longer fitted when they came to be decided.
     conflicts,
-    /// Conflicts that the committer repaired by itself.
-    repairs,
     /// Records that expired holds.
     expiry_records,
     /// Batches.

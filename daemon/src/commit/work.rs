@@ -82,6 +82,17 @@ pub enum Item {
     Ask(Box<Ask>),
 }
 
+impl Item {
+    /// The hold, where it is the fixed message.
+    #[inline]
+    pub(super) fn hold(&self) -> Option<&HoldOne> {
+        match self {
+            Self::One(one) => Some(&one.hold),
+            _ => None,
+        }
+    }
+}
+
 /// A `HoldOne`.
 pub struct One {
     /// Whose reply this is.

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use earmark_protocol::client::TransportSettings;
 use earmark_protocol::hello::ALPN;
 use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{Connection, Endpoint, EndpointConfig, Incoming, ServerConfig, TransportConfig, VarInt};
+use quinn::{Connection, Endpoint, Incoming, ServerConfig, VarInt};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::core::Core;
@@ -22,8 +23,6 @@ use crate::security::Certificate;
 const SOCKET_BUFFER_BYTES: usize = 8 << 20;
 /// Streams allowed beyond the limit of pipes, so that a peer that passes it is told so on the stream itself.
 const PIPES_TO_REFUSE: u32 = 8;
-/// UDP payload that fits Ethernet; probed for, and used at once on loopback, where more always fits.
-const MTU: u16 = 1_452;
 
 /// The UDP sockets of all I/O cores, on one port.
 pub(super) fn bind(listen: SocketAddr, cores: usize) -> anyhow::Result<Vec<UdpSocket>> {
@@ -62,30 +61,29 @@ fn udp(address: SocketAddr, shared_port: bool) -> std::io::Result<UdpSocket> {
 
 /// The endpoint of one core. Call it on the core's runtime.
 pub(super) fn endpoint(socket: UdpSocket, server: ServerConfig) -> anyhow::Result<Endpoint> {
+    let settings = TransportSettings::to(socket.local_addr().context("asking for the address listened on")?);
     let runtime = Arc::new(quinn::TokioRuntime);
-    Endpoint::new(EndpointConfig::default(), Some(server), socket, runtime)
-        .context("starting the QUIC endpoint")
+    Endpoint::new(settings.endpoint(), Some(server), socket, runtime).context("starting the QUIC endpoint")
 }
 
 /// What QUIC is served with.
 pub(super) fn quic(config: &Config, certificate: &Certificate, cores: usize) -> anyhow::Result<ServerConfig> {
     let server = &config.server;
-    let mut transport = TransportConfig::default();
-    let window = VarInt::from_u32(server.connection_window_bytes);
-    let idle = Duration::from_millis(u64::from(server.idle_ms));
+    let idle_timeout = Duration::from_millis(u64::from(server.idle_ms));
+    let settings = TransportSettings {
+        idle_timeout,
+        keep_alive: idle_timeout / 3,
+        pipes_max: server.pipes_max + PIPES_TO_REFUSE,
+        ..TransportSettings::to(server.listen)
+    };
+    let mut transport =
+        Arc::into_inner(settings.transport()).context("the settings of QUIC are shared already")?;
     transport
-        .max_concurrent_bidi_streams(VarInt::from_u32(server.pipes_max + PIPES_TO_REFUSE))
-        .max_concurrent_uni_streams(VarInt::from_u32(0))
-        .datagram_receive_buffer_size(None)
-        .receive_window(window)
+        .receive_window(VarInt::from_u32(server.connection_window_bytes))
         .stream_receive_window(VarInt::from_u32(
             server.connection_window_bytes.min(2 * server.frame_bytes_max),
         ))
-        .send_window(u64::from(server.connection_window_bytes))
-        .max_idle_timeout(Some(idle.try_into().context("server.idle_ms is too long for QUIC")?));
-    if server.listen.ip().is_loopback() {
-        transport.initial_mtu(MTU);
-    }
+        .send_window(u64::from(server.connection_window_bytes));
     let tls = QuicServerConfig::try_from(certificate.tls(ALPN)?).context("setting up TLS for QUIC")?;
     let mut quic = ServerConfig::with_crypto(Arc::new(tls));
     quic.transport_config(Arc::new(transport));

@@ -240,7 +240,8 @@ impl Server {
                 }
             }));
         }
-        let mut started = Self { shared, cores: Vec::new(), planners: planner_threads, committer: None, address };
+        let mut started =
+            Self { shared, cores: Vec::new(), planners: planner_threads, committer: None, address };
         match started.start_threads(config, cores, sockets, &quic) {
             Ok(()) => Ok(started),
             Err(error) => {
