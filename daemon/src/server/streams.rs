@@ -47,10 +47,12 @@ enum Got {
 /// Serves a pipe until it ends, in both directions.
 pub(super) async fn serve(core: Arc<Core>, source: Source, sink: Sink, peer: String) {
     let shared = Arc::clone(core.shared());
+    if shared.is_draining() {
+        return refuse(sink, PipeError::Draining).await;
+    }
     let pipe = Arc::new(Pipe::new(core, shared.outbound_bytes_max));
     let Some(_registered) = shared.register(&pipe) else {
-        refuse(sink, shared.too_many_pipes()).await;
-        return;
+        return refuse(sink, shared.too_many_pipes()).await;
     };
     let writer = tokio::spawn(write_out(Arc::clone(&pipe), sink));
     let mut session = Session::new(Arc::clone(&pipe), peer.clone());
