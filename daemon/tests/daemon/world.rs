@@ -155,7 +155,10 @@ pub(crate) async fn done(client: &Client, body: CommandBody) -> Done {
     }
 }
 
-pub(crate) async fn reserved(client: &Client, body: CommandBody) -> (earmark_protocol::ids::CommandId, Reserved) {
+pub(crate) async fn reserved(
+    client: &Client,
+    body: CommandBody,
+) -> (earmark_protocol::ids::CommandId, Reserved) {
     let id = client.new_id();
     match client.command_as(id, body).await.unwrap() {
         Reply::Reserved(reserved) => (id, reserved),
