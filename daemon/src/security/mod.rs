@@ -71,7 +71,7 @@ impl Security {
 }
 
 /// `N` bytes nobody can guess.
-fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
+pub(crate) fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
     let mut bytes = [0; N];
     let source = rustls::crypto::ring::default_provider().secure_random;
     source.fill(&mut bytes).map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?;
