@@ -15,9 +15,9 @@ const NODES: &str =
 const SKUS: &str = "code,flags\nA,\nB,oversize\n";
 
 fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("a temporary directory can be made");
     for (name, text) in files {
-        fs::write(dir.path().join(name), text).unwrap();
+        fs::write(dir.path().join(name), text).expect("it can be written to");
     }
     dir
 }

@@ -2,6 +2,7 @@
 //! before anything is sent anywhere. The columns are described in `docs/data-files.md`.
 
 pub mod field;
+pub mod load;
 pub mod nodes;
 pub mod orders;
 pub mod references;
