@@ -1,5 +1,6 @@
 //! The daemon: configuration, the server over QUIC and a unix socket, the committer.
 
+pub mod cli;
 pub mod clock;
 pub mod commit;
 pub mod config;
