@@ -45,7 +45,10 @@ fn a_good_directory_is_done_and_a_bad_one_is_refused_with_its_rows() {
     let bad = earmark(&["--json", "check", &path, "--bad-rows-max", "1"]);
     assert_eq!(code(&bad), 1);
     let told = object(&bad);
-    assert_eq!((told["bad_rows_total"].as_u64(), told["bad_rows"].as_array().map(Vec::len)), (Some(2), Some(1)));
+    assert_eq!(
+        (told["bad_rows_total"].as_u64(), told["bad_rows"].as_array().map(Vec::len)),
+        (Some(2), Some(1))
+    );
     assert_eq!(told["bad_rows"][0]["line"], 2);
 }
 

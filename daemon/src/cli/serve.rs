@@ -32,6 +32,8 @@ pub(super) fn serve(args: &ServeArgs, matches: Option<&ArgMatches>) -> Outcome {
         .map_err(|error| Failure::usage(error.to_string()))?;
     // The other commands look for certificate and token there.
     config.durability.directory.get_or_insert_with(|| PathBuf::from(DATA_DIR));
-    crate::serve::run(config).map_err(|error| Failure::unreachable(format!("serving: {error:#}")))?;
+    crate::serve::install_logging(&config.log)
+        .and_then(|()| crate::serve::run(config))
+        .map_err(|error| Failure::unreachable(format!("serving: {error:#}")))?;
     Ok(Answer { text: "stopped".to_owned(), json: json!({ "stopped": true }) })
 }
