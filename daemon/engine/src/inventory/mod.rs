@@ -75,8 +75,9 @@ pub(crate) struct Inventory {
 }
 
 impl Inventory {
-    /// Calls `see` with every cell of a sku. Whole or not at all: `None` when the run moved again and again.
-    fn read_run<R>(&self, sku: SkuIx, mut read: impl FnMut(&[AtomicU64]) -> R) -> Option<R> {
+    /// Calls `read` with the words of all of a sku's cells, sorted by place. Whole or not at all: where the run moved
+    /// meanwhile what was read is void and it is called again, and `None` is given when it moved again and again.
+    pub(crate) fn read_run<R>(&self, sku: SkuIx, mut read: impl FnMut(&[AtomicU64]) -> R) -> Option<R> {
         let row = self.skus.row(sku)?;
         for _ in 0..READ_ATTEMPTS {
             // Acquire: pairs with the Release store at the end of `grow`, so the run's words are the ones written there.
