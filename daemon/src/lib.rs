@@ -1,1 +1,8 @@
-//! wip
+//! The daemon: configuration, the server over QUIC and a unix socket, the committer.
+
+pub mod clock;
+pub mod commit;
+pub mod config;
+pub mod security;
+pub mod serve;
+mod server;
