@@ -121,6 +121,12 @@ impl<'a> Serializer for Tracer<'a> {
         serialize_i8 i8 serialize_i16 i16 serialize_i32 i32 serialize_i64 i64
     }
 
+    /// An id: in the words of its text form.
+    fn serialize_u128(self, value: u128) -> Result<String, Error> {
+        let bytes = value.to_le_bytes();
+        self.number(&bytes, earmark_protocol::ids::CommandId(bytes), "id")
+    }
+
     fn serialize_bool(self, value: bool) -> Result<String, Error> {
         self.number(&[u8::from(value)], value, "bool")
     }
@@ -147,13 +153,11 @@ impl<'a> Serializer for Tracer<'a> {
         let length = len.expect("every list knows its length");
         let plural = if length == 1 { "" } else { "s" };
         self.line(&(length as u64).to_le_bytes(), format_args!(": {length} element{plural}"));
-        let first_line = self.lines.len();
-        Ok(Elements { tracer: self, types: Vec::new(), list: true, first_line })
+        Ok(Elements { tracer: self, types: Vec::new(), list: true })
     }
 
     fn serialize_tuple(self, _len: usize) -> Result<Elements<'a>, Error> {
-        let first_line = self.lines.len();
-        Ok(Elements { tracer: self, types: Vec::new(), list: false, first_line })
+        Ok(Elements { tracer: self, types: Vec::new(), list: false })
     }
 
     fn serialize_struct(self, name: &'static str, _len: usize) -> Result<Fields<'a>, Error> {
@@ -249,7 +253,6 @@ struct Elements<'a> {
     tracer: Tracer<'a>,
     types: Vec<String>,
     list: bool,
-    first_line: usize,
 }
 
 impl Elements<'_> {
@@ -266,15 +269,7 @@ impl Elements<'_> {
             self.types.into_iter().for_each(|seen| merge(&mut name, seen));
             return format!("list of {name}");
         }
-        if self.types.len() != 16 {
-            return format!("({})", self.types.join(", "));
-        }
-        // An id: sixteen bytes are one line, in the words of its text form.
-        let bytes: Vec<u8> = self.tracer.lines.drain(self.first_line..).flat_map(|line| line.bytes).collect();
-        let id = earmark_protocol::ids::CommandId(bytes.as_slice().try_into().expect("sixteen bytes"));
-        let mut tracer = self.tracer;
-        tracer.line(&bytes, format_args!(" = {id}"));
-        "id".to_owned()
+        format!("({})", self.types.join(", "))
     }
 }
 
