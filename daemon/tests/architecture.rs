@@ -18,11 +18,16 @@ fn quoted(page: &str) -> Vec<&str> {
 
 #[test]
 fn every_path_in_the_documents_exists() {
-    for page in ["docs/architecture.md", "docs/testing.md", "docs/performance.md", "CONTRIBUTING.md", "README.md"] {
+    for page in
+        ["docs/architecture.md", "docs/testing.md", "docs/performance.md", "CONTRIBUTING.md", "README.md"]
+    {
         let text = read(page);
         let paths = quoted(&text).into_iter().filter(|word| {
             let ends_like_a_file = [".rs", ".md", ".toml", ".sh", "/"].iter().any(|end| word.ends_with(end));
-            word.contains('/') && ends_like_a_file && !word.contains(['*', ' ', ':', '<']) && !word.starts_with("../")
+            word.contains('/')
+                && ends_like_a_file
+                && !word.contains(['*', ' ', ':', '<'])
+                && !word.starts_with("../")
         });
         for path in paths {
             assert!(root().join(path).exists(), "{page} names {path}, which does not exist");
@@ -37,9 +42,11 @@ fn crates_import_what_the_page_says_and_nothing_else_of_ours() {
     for row in page.lines().filter(|line| line.starts_with("| `")) {
         let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
         let [krate, _, imports] = cells[..] else { continue };
-        let said: BTreeSet<String> = quoted(imports).into_iter().map(|name| format!("earmark-{name}")).collect();
+        let said: BTreeSet<String> =
+            quoted(imports).into_iter().map(|name| format!("earmark-{name}")).collect();
         let manifest = read(&format!("{}Cargo.toml", krate.trim_matches('`')));
-        let dependencies = manifest.split("\n[").find(|part| part.starts_with("dependencies]")).unwrap_or_default();
+        let dependencies =
+            manifest.split("\n[").find(|part| part.starts_with("dependencies]")).unwrap_or_default();
         let real: BTreeSet<String> = dependencies
             .lines()
             .filter(|line| line.starts_with("earmark-"))
