@@ -1,0 +1,2 @@
+//! The engine against a naive model.
+mod model;
