@@ -1,2 +1,3 @@
 //! The engine against a naive model.
+mod drive;
 mod model;

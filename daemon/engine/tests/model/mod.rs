@@ -10,6 +10,7 @@ mod catalogue;
 mod holds;
 mod ids;
 mod plans;
+mod queries;
 mod rejects;
 mod reservations;
 mod stock;

@@ -1,0 +1,3 @@
+//! d
+mod commands;
+mod dice;
