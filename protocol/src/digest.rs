@@ -18,7 +18,8 @@ pub fn cell(sku: SkuIx, cell: &CellView) -> u64 {
     bytes[4..8].copy_from_slice(&cell.node.0.to_le_bytes());
     bytes[8..10].copy_from_slice(&cell.segment.0.to_le_bytes());
     bytes[10..14].copy_from_slice(&cell.on_hand.to_le_bytes());
-    for (place, quantity) in [cell.held, cell.allocated, cell.safety, cell.unsellable].into_iter().enumerate() {
+    for (place, quantity) in [cell.held, cell.allocated, cell.safety, cell.unsellable].into_iter().enumerate()
+    {
         bytes[14 + place * 4..18 + place * 4].copy_from_slice(&quantity.to_le_bytes());
     }
     xxhash_rust::xxh3::xxh3_64(&bytes)

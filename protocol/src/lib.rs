@@ -2,14 +2,20 @@
 //!
 //! This crate holds what both ends of a pipe must agree on: the identifiers ([`ids`]), what a client may ask
 //! ([`command`], [`query`]), what the daemon answers ([`reply`], [`refusal`]), and how it all lies in bytes
-//! ([`frame`], [`codec`], [`hello`]). It never opens a socket, reads a clock or keeps state, except
-//! for the [`client`] behind the feature of that name.
+//! ([`frame`], [`receive`], [`codec`], [`hello`], [`hold_one`], [`wire_error`]). It never opens a socket, reads a
+//! clock or keeps state, except for the `client` behind the feature of that name.
 
 pub mod catalogue;
+pub mod codec;
 pub mod command;
 pub mod digest;
+pub mod frame;
 pub mod geo;
+pub mod hello;
+pub mod hold_one;
 pub mod ids;
 pub mod query;
+pub mod receive;
 pub mod refusal;
 pub mod reply;
+pub mod wire_error;
