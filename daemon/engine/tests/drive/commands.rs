@@ -77,6 +77,32 @@ impl Author<'_> {
         }
     }
 
+    /// The first nodes (kind 0) and skus (kind 1) of a shop.
+    pub(crate) fn first(&mut self, kind: usize, place: usize) -> CommandBody {
+        if kind == 0 {
+            let mut spec = self.node_spec(format!("node-{place}"));
+            spec.position = Position::from_degrees(PLACES[place].0, PLACES[place].1).expect("on the globe");
+            CommandBody::PutNodes(vec![spec])
+        } else {
+            let flags = if place == 1 { sku_flags::HAZMAT } else { 0 };
+            let code = format!("sku-{place}");
+            CommandBody::PutSkus(vec![SkuSpec { code, flags, ..SkuSpec::default() }])
+        }
+    }
+
+    /// A count of a few cells with something in them.
+    pub(crate) fn stock_up(&mut self) -> SetStock {
+        let mut counts = Vec::<StockCount>::new();
+        for _ in 0..6 {
+            let (sku, node, segment) = (self.sku(), self.node(), self.segment());
+            if !counts.iter().any(|count| (count.sku, count.node, count.segment) == (sku, node, segment)) {
+                let on_hand = 3 + self.dice.below(20) as u32;
+                counts.push(StockCount { sku, node, segment, on_hand, safety: None });
+            }
+        }
+        SetStock { source: 0, as_of: None, counts }
+    }
+
     /// A list of mostly one to `most` things; rarely none or too many.
     fn list<T>(&mut self, most: usize, mut one: impl FnMut(&mut Self) -> T) -> Vec<T> {
         let length = match self.dice.below(120) {

@@ -15,12 +15,12 @@ impl Model {
     pub(super) fn amend(&mut self, now: TimestampMs, tenant: Tenant, amend: &Amend, seen: &Reply) -> Decided {
         let mut noes = Noes::default();
         noes.list(Field::Line, amend.lines.len(), false, self.rules.lines_max);
-        let Some(mut reservation) = self.find(now, tenant, amend.reservation, seen)? else {
+        let Some(mut reservation) = self.find(tenant, amend.reservation, seen)? else {
             noes.no(RefusalCode::UnknownReservation, Field::Reservation);
             return Ok(Err(noes.first().expect("it is unknown")));
         };
         let status = reservation.status();
-        if reservation.is_past_deadline(now) {
+        if reservation.is_expired(now) {
             noes.no(RefusalCode::Expired, Field::Reservation);
         }
         let mut lines = BTreeSet::new();
@@ -58,7 +58,7 @@ impl Model {
                 let could = self.raise(&mut reservation, line.line, stage, change, &mut touched);
                 moved += could as u64;
                 if could < change && !amend.best_effort {
-                    noes.push(Refusal::of(RefusalCode::OutOfStock, Field::Quantity).at(index).detail(could));
+                    noes.push(Refusal::of(RefusalCode::OutOfStock, Field::Line).at(index).detail(could));
                 }
             } else if change < 0 {
                 self.lower(now, &mut reservation, line.line, -change, &mut touched);

@@ -45,7 +45,7 @@ impl Model {
             for (index, cell) in hold.cells.iter().enumerate() {
                 let available = self.stock.available(&key_of(cell)).max(0);
                 if demand[&key_of(cell)] > available as u64 {
-                    return Err(Refusal::of(RefusalCode::OutOfStock, Field::Quantity)
+                    return Err(Refusal::of(RefusalCode::OutOfStock, Field::Line)
                         .at(index)
                         .detail(available));
                 }
@@ -74,7 +74,7 @@ impl Model {
             }
         }
         if rows.is_empty() {
-            return Err(Refusal::of(RefusalCode::OutOfStock, Field::Quantity).at(0));
+            return Err(Refusal::of(RefusalCode::OutOfStock, Field::Line).at(0));
         }
         let plan = (!unfilled.is_empty()).then(|| plain_plan(&rows, unfilled));
         let plans = plan.iter().cloned().collect();

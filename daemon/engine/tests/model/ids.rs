@@ -4,7 +4,7 @@ use earmark_protocol::ids::{CommandId, Lsn, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{Refused, Reply};
 
-use super::{Model, refused_with};
+use super::Model;
 
 /// What was decided under an id.
 #[derive(Clone, Debug)]
@@ -17,46 +17,65 @@ pub(crate) struct Outcome {
 impl Model {
     /// The answer that the id alone gives, if it gives one.
     pub(super) fn answer_by_id(
-        &mut self,
+        &self,
         now: TimestampMs,
         tenant: Tenant,
         content: u64,
         id: CommandId,
         seen: &Reply,
     ) -> Result<Option<Reply>, String> {
-        let no = |code| Ok(Some(unlogged(Refusal::of(code, Field::Id))));
+        let no = |code, detail: u64| {
+            let refusal = Refusal::of(code, Field::Id).detail(detail as i64);
+            Ok(Some(Reply::Refused(Refused { lsn: Lsn(0), refusal })))
+        };
         if !id.is_v7() {
-            return no(RefusalCode::IdMalformed);
+            return no(RefusalCode::IdMalformed, 0);
         }
-        let too_old = id.time().0 < now.0.saturating_sub(self.rules.retry_window_ms);
-        if let Some(outcome) = self.outcomes.get(&(tenant, id)) {
-            if refused_with(seen, RefusalCode::IdTooOld) {
-                return if too_old || self.may_be_pushed_out(outcome) {
-                    no(RefusalCode::IdTooOld)
-                } else {
-                    Err("the id is within the retry window, and its outcome had room".into())
-                };
-            }
-            if outcome.content != content {
-                return no(RefusalCode::IdReused);
-            }
-            return Ok(Some(self.as_of_now(tenant, id, outcome.reply.clone())));
+        let newest = now.0.saturating_add(self.rules.id_future_ms);
+        if id.time().0 > newest {
+            return no(RefusalCode::IdFromFuture, newest);
         }
-        if too_old
-            || (refused_with(seen, RefusalCode::IdTooOld) && self.outcomes.len() > self.limits.commands)
-        {
-            return no(RefusalCode::IdTooOld);
+        let horizon = self.horizon(now, seen)?;
+        if id.time().0 < horizon {
+            return no(RefusalCode::IdTooOld, horizon);
         }
-        if id.time().0 > now.0.saturating_add(self.rules.id_future_ms) {
-            return no(RefusalCode::IdFromFuture);
+        match self.outcomes.get(&(tenant, id)) {
+            None => Ok(None),
+            Some(outcome) if outcome.content != content => no(RefusalCode::IdReused, 0),
+            Some(outcome) => Ok(Some(self.as_of_now(tenant, id, outcome.reply.clone()))),
         }
-        Ok(None)
     }
 
-    /// Whether as many outcomes as there is room for were remembered since.
-    fn may_be_pushed_out(&self, outcome: &Outcome) -> bool {
-        let since = self.outcomes.values().filter(|other| other.lsn > outcome.lsn).count();
-        since >= self.limits.commands
+    /// Ids before this are too old: those before the retry window; or, where an answer says so and it is fair, those
+    /// that are not younger than an outcome that was forgotten for want of room.
+    fn horizon(&self, now: TimestampMs, seen: &Reply) -> Result<u64, String> {
+        let of_window = now.0.saturating_sub(self.rules.retry_window_ms);
+        let Reply::Refused(Refused { refusal, .. }) = seen else { return Ok(of_window) };
+        if refusal.code != RefusalCode::IdTooOld || refusal.detail as u64 == of_window {
+            return Ok(of_window);
+        }
+        let claimed = refusal.detail as u64;
+        let is_forgotten = |((tenant, id), outcome): (&(Tenant, CommandId), &Outcome)| {
+            id.time().0 + 1 == claimed && self.may_be_forgotten_outcome(*tenant, *id, outcome)
+        };
+        if claimed > of_window && self.outcomes.iter().any(is_forgotten) {
+            Ok(claimed)
+        } else {
+            Err(format!("no outcome was forgotten that moves the horizon to {claimed}"))
+        }
+    }
+
+    /// Whether as many outcomes as there is room for were remembered since; for a reservation, whether it has ended and
+    /// its room was needed.
+    fn may_be_forgotten_outcome(&self, tenant: Tenant, id: CommandId, outcome: &Outcome) -> bool {
+        match self.reservations.get(&(tenant, id)) {
+            Some(reservation) => self.may_be_forgotten(reservation),
+            None => {
+                let since = self.outcomes.values().filter(|other| other.lsn > outcome.lsn);
+                since.filter(|other| !matches!(other.reply, Reply::Reserved(_))).count()
+                    >= self.limits.commands
+            }
+        }
     }
 
     /// The original answer, with what is true now of a reservation that was made.
@@ -72,12 +91,8 @@ impl Model {
     }
 
     pub(super) fn remember(&mut self, tenant: Tenant, content: u64, id: CommandId, reply: &Reply) {
-        let before =
-            self.outcomes.insert((tenant, id), Outcome { content, reply: reply.clone(), lsn: self.lsn });
+        let outcome = Outcome { content, reply: reply.clone(), lsn: self.lsn };
+        let before = self.outcomes.insert((tenant, id), outcome);
         assert!(before.is_none(), "an id is decided once");
     }
-}
-
-fn unlogged(refusal: Refusal) -> Reply {
-    Reply::Refused(Refused { lsn: Lsn(0), refusal })
 }

@@ -18,6 +18,7 @@ mod stock;
 use std::collections::BTreeMap;
 
 use earmark_protocol::command::{Command, CommandBody};
+use earmark_protocol::hold_one::{HoldOne, HoldOneReply};
 use earmark_protocol::ids::{CommandId, Lsn, Money, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{Done, Plan, Refused, Reply, Reserved, Status};
@@ -154,6 +155,30 @@ impl Model {
         Ok(reply)
     }
 
+    /// The same for a hold of one cell in its own form.
+    pub(crate) fn submit_one(
+        &mut self,
+        now: TimestampMs,
+        tenant: Tenant,
+        one: &HoldOne,
+        seen: &HoldOneReply,
+    ) -> Result<HoldOneReply, String> {
+        let seen = Reply::from(*seen);
+        let content = one.content_hash();
+        let command = Command { id: one.id, give_up_ms: 0, body: CommandBody::Hold(one.to_hold()) };
+        if one.flags == 0 {
+            return self.submit(now, tenant, content, &command, &seen).map(|reply| word_one(&reply));
+        }
+        if let Some(reply) = self.answer_by_id(now, tenant, content, one.id, &seen)? {
+            return Ok(word_one(&reply));
+        }
+        self.lsn.0 += 1;
+        let refusal = Refusal::of(RefusalCode::UnknownFlag, Field::Flags);
+        let reply = Reply::Refused(Refused { lsn: self.lsn, refusal });
+        self.remember(tenant, content, one.id, &reply);
+        Ok(word_one(&reply))
+    }
+
     fn word(&self, command: &Command, decided: Result<Yes, Refusal>) -> Reply {
         let lsn = self.lsn;
         match decided {
@@ -215,7 +240,7 @@ impl Model {
             Field::CapacitySkus => after.catalogue.skus.len() > self.limits.skus,
             Field::CapacityNodes => after.catalogue.nodes.len() > self.limits.nodes,
             Field::CapacityCells => after.stock.cells.len() > self.limits.cells || self.limits.tight,
-            Field::CapacityReservations => after.reservations.len() > self.limits.reservations,
+            Field::CapacityReservations => after.live() > self.limits.reservations,
             Field::CapacityLines | Field::CapacityFacts | Field::CapacityCodes => self.limits.tight,
             field => return Err(format!("{} is no capacity", field.meaning())),
         };
@@ -224,6 +249,11 @@ impl Model {
         } else {
             Err(format!("{} is not used up", refused.refusal.field.meaning()))
         }
+    }
+
+    /// Reservations that have not ended.
+    fn live(&self) -> usize {
+        self.reservations.values().filter(|reservation| !reservation.status().is_final()).count()
     }
 
     /// What must hold between any two commands.
@@ -249,7 +279,19 @@ impl Model {
         }
         assert!(self.catalogue.skus.len() <= self.limits.skus, "more skus than their capacity");
         assert!(self.catalogue.nodes.len() <= self.limits.nodes, "more nodes than their capacity");
+        assert!(self.live() <= self.limits.reservations, "more reservations than their capacity");
         assert!(self.stock.cells.len() <= self.limits.cells, "more cells than their capacity");
+    }
+}
+
+/// The answer to a hold of one cell, in its own form.
+fn word_one(reply: &Reply) -> HoldOneReply {
+    match reply {
+        Reply::Reserved(Reserved { lsn, status, deadline, .. }) => {
+            HoldOneReply::Held { lsn: *lsn, status: *status, deadline: *deadline }
+        }
+        Reply::Refused(refused) => HoldOneReply::refused(refused.lsn, refused.refusal),
+        reply => panic!("a hold is reserved or refused: {reply:?}"),
     }
 }
 

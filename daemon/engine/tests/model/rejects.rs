@@ -40,7 +40,7 @@ impl Model {
         if self.catalogue.node(tenant, reject.node).is_none() {
             noes.no(RefusalCode::UnknownNode, Field::Node);
         }
-        let Some(mut reservation) = self.find(now, tenant, reject.reservation, seen)? else {
+        let Some(mut reservation) = self.find(tenant, reject.reservation, seen)? else {
             noes.no(RefusalCode::UnknownReservation, Field::Reservation);
             return Ok(Err(noes.first().expect("it is unknown")));
         };

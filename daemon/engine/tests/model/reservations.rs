@@ -106,9 +106,14 @@ impl Reservation {
         if self.has(Stage::Held) { self.expires } else { TimestampMs(0) }
     }
 
-    /// Whether its deadline stops what is held from being confirmed, released, extended or amended.
+    /// Whether units are held past their deadline.
     pub(crate) fn is_past_deadline(&self, now: TimestampMs) -> bool {
         self.has(Stage::Held) && now >= self.expires
+    }
+
+    /// Whether units are held past their deadline, or the deadline ended it all.
+    pub(super) fn is_expired(&self, now: TimestampMs) -> bool {
+        self.is_past_deadline(now) || self.status() == Status::Expired
     }
 }
 
@@ -123,12 +128,12 @@ impl Model {
         let (step, from, target, end) = course(body).expect("only steps come here");
         let mut noes = Noes::default();
         noes.list(Field::Line, step.lines.len(), true, self.rules.lines_max);
-        let Some(mut reservation) = self.find(now, tenant, step.reservation, seen)? else {
+        let Some(mut reservation) = self.find(tenant, step.reservation, seen)? else {
             noes.no(RefusalCode::UnknownReservation, Field::Reservation);
             return Ok(Err(noes.first().expect("it is unknown")));
         };
         let status = reservation.status();
-        if from == [Stage::Held] && reservation.is_past_deadline(now) {
+        if from == [Stage::Held] && reservation.is_expired(now) {
             noes.no(RefusalCode::Expired, Field::Reservation);
         }
         judge_step_lines(&mut noes, &reservation, &step.lines);
@@ -235,12 +240,12 @@ impl Model {
         extend: &Extend,
         seen: &Reply,
     ) -> Decided {
-        let Some(mut reservation) = self.find(now, tenant, extend.reservation, seen)? else {
+        let Some(mut reservation) = self.find(tenant, extend.reservation, seen)? else {
             return Ok(Err(Refusal::of(RefusalCode::UnknownReservation, Field::Reservation)));
         };
         let mut noes = Noes::default();
         let lifetime_ms = self.judge_lifetime(&mut noes, reservation.class, extend.lifetime_ms);
-        if reservation.is_past_deadline(now) {
+        if reservation.is_expired(now) {
             noes.no(RefusalCode::Expired, Field::Reservation);
         }
         let status = reservation.status();
@@ -297,10 +302,9 @@ impl Model {
         })
     }
 
-    /// The reservation a command names. One that ended and is past the retry window may be forgotten.
+    /// The reservation a command names. One that ended may be forgotten where its room was needed.
     pub(super) fn find(
-        &mut self,
-        now: TimestampMs,
+        &self,
         tenant: Tenant,
         id: CommandId,
         seen: &Reply,
@@ -310,22 +314,15 @@ impl Model {
         if !refused_with(seen, RefusalCode::UnknownReservation) {
             return Ok(Some(reservation.clone()));
         }
-        if self.may_be_forgotten(now, id, reservation) {
-            self.reservations.remove(&key);
+        if self.may_be_forgotten(reservation) {
             return Ok(None);
         }
         Err(format!("the reservation {id} is {:?} and not to be forgotten", reservation.status()))
     }
 
-    /// Whether a reservation has ended and its id is past the retry window.
-    pub(crate) fn may_be_forgotten(
-        &self,
-        now: TimestampMs,
-        id: CommandId,
-        reservation: &Reservation,
-    ) -> bool {
-        let old = id.time().0 < now.0.saturating_sub(self.rules.retry_window_ms);
-        reservation.status().is_final() && (old || self.outcomes.len() > self.limits.commands)
+    /// Whether a reservation has ended, and its room was needed: there are more than there is room for.
+    pub(crate) fn may_be_forgotten(&self, reservation: &Reservation) -> bool {
+        reservation.status().is_final() && self.reservations.len() > self.limits.reservations
     }
 
     pub(super) fn judge_sellable(&self, noes: &mut Noes, tenant: Tenant, sku: SkuIx, index: usize) {
