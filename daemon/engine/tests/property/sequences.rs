@@ -1,17 +1,14 @@
-//! The engine against a naive model: thousands of random sequences of commands, each answer and each quantity compared.
+//! Thousands of random sequences of commands, each answer and each quantity compared.
 //!
 //! A failure prints the seed and the command line that plays it again. `EARMARK_SEED` plays one sequence,
 //! `EARMARK_SEQUENCES` says how many others to play.
-
-mod drive;
-mod model;
 
 use earmark_protocol::command::{Command, CommandBody};
 use earmark_protocol::hold_one::HoldOne;
 use earmark_protocol::ids::{CommandId, NodeIx, Segment, Tenant, TimestampMs};
 use earmark_protocol::query::{Atp, Scope};
 
-use drive::{Author, Dice, Given, Pair, Setting};
+use crate::drive::{Author, Dice, Given, Pair, Setting};
 
 /// Sequences in a normal run: as many as two cores play in some 20 seconds of an unoptimised build.
 const SEQUENCES: u64 = 2_000;

@@ -2,6 +2,7 @@
 
 mod commands;
 mod dice;
+mod scene;
 mod settings;
 
 use earmark_engine::{
@@ -20,6 +21,7 @@ use earmark_engine::routing::Planner;
 
 pub(crate) use commands::Author;
 pub(crate) use dice::Dice;
+pub(crate) use scene::Scene;
 pub(crate) use settings::Setting;
 
 /// A hold may expire this long after its deadline: one tick.
