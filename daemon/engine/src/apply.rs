@@ -57,7 +57,11 @@ pub fn apply(state: &mut State, record: &Record) {
             Effect::Move { row, cell, from, to, quantity } => {
                 let slot = of_reservation(slot);
                 let table = &state.reservations.table;
-                let mut value = table.rows(slot, &table.head(slot)).get(usize::from(*row)).map(Row::load).expect("the row exists");
+                let mut value = table
+                    .rows(slot, &table.head(slot))
+                    .get(usize::from(*row))
+                    .map(Row::load)
+                    .expect("the row exists");
                 value.move_units(*from, *to, *quantity);
                 state.reservations.set_row(slot, *row, &value);
                 move_in_cell(state, record.now, &value, *cell, *from, *to, *quantity);
@@ -75,9 +79,18 @@ pub fn apply(state: &mut State, record: &Record) {
                 state.inventory.grow(*sku, &places);
             }
             Effect::Stock { sku, place, on_hand, safety, unsellable, moved, counted } => {
-                let cell = state.inventory.inventory.find(*sku, Place(*place)).expect("the record makes its cells first");
+                let cell = state
+                    .inventory
+                    .inventory
+                    .find(*sku, Place(*place))
+                    .expect("the record makes its cells first");
                 state.inventory.change(*sku, cell, |quantities| {
-                    *quantities = Quantities { on_hand: *on_hand, safety: *safety, unsellable: *unsellable, ..*quantities };
+                    *quantities = Quantities {
+                        on_hand: *on_hand,
+                        safety: *safety,
+                        unsellable: *unsellable,
+                        ..*quantities
+                    };
                 });
                 if *moved != 0 {
                     keep_movement(state, record.now, *sku, Place(*place), cell, *moved);

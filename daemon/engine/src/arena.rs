@@ -1,7 +1,10 @@
 //! Memory reserved at start and never moved: one mapping per arena, zeroed, touched only when used.
 //!
 //! This is the engine's only file with `unsafe`. It knows nothing of what lies in an arena.
-#![allow(unsafe_code, reason = "a mapping is raw bytes until somebody says what lies in it; that is said here alone")]
+#![allow(
+    unsafe_code,
+    reason = "a mapping is raw bytes until somebody says what lies in it; that is said here alone"
+)]
 
 use std::ops::{Deref, DerefMut};
 
@@ -105,7 +108,10 @@ pub(crate) fn prefetch<T>(value: &T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch reads nothing the program can see and never faults.
     unsafe {
-        std::arch::x86_64::_mm_prefetch(std::ptr::from_ref(value).cast::<i8>(), std::arch::x86_64::_MM_HINT_T0);
+        std::arch::x86_64::_mm_prefetch(
+            std::ptr::from_ref(value).cast::<i8>(),
+            std::arch::x86_64::_MM_HINT_T0,
+        );
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = value;

@@ -23,11 +23,25 @@ pub fn expire(state: &mut State, now: TimestampMs, most: usize, decision: &mut D
         for (row, value) in table.rows(*slot, &head).iter().map(Row::load).enumerate() {
             let quantity = value.units(Stage::Held);
             if quantity > 0 {
-                let cell = state.inventory.inventory.find(value.sku, value.place).expect("a row's cell exists");
+                let cell =
+                    state.inventory.inventory.find(value.sku, value.place).expect("a row's cell exists");
                 let row = row as u16;
-                decision.record.effects.push(Effect::Move { row, cell, from: Stage::Held, to: Stage::Free, quantity });
+                decision.record.effects.push(Effect::Move {
+                    row,
+                    cell,
+                    from: Stage::Held,
+                    to: Stage::Free,
+                    quantity,
+                });
             }
-            if let Some(open) = status_of_open(&RowValue { stages: { let mut s = value.stages; s[0] = 0; s }, ..value }) {
+            if let Some(open) = status_of_open(&RowValue {
+                stages: {
+                    let mut s = value.stages;
+                    s[0] = 0;
+                    s
+                },
+                ..value
+            }) {
                 status = status.min(open);
             }
         }

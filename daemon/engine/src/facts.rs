@@ -95,7 +95,10 @@ impl TextsWriter {
             0 => true,
             1 => needed.clone().all(|units| self.runs.fits(&self.extents, units)),
             // Two texts could want the same freed run, so they are asked to fit into fresh room.
-            _ => needed.map(|units| u64::from(self.extents.fresh_for(class_size(units)))).sum::<u64>() <= self.extents.fresh(),
+            _ => {
+                needed.map(|units| u64::from(self.extents.fresh_for(class_size(units)))).sum::<u64>()
+                    <= self.extents.fresh()
+            }
         }
     }
 
@@ -109,11 +112,13 @@ impl TextsWriter {
         if bytes.is_empty() {
             return TextAt(0);
         }
-        let start = self.runs.take(&mut self.extents, units(bytes.len())).expect("the decision checked the room");
+        let start =
+            self.runs.take(&mut self.extents, units(bytes.len())).expect("the decision checked the room");
         for (place, chunk) in bytes.chunks(8).enumerate() {
             let mut word = [0_u8; 8];
             word[..chunk.len()].copy_from_slice(chunk);
-            self.texts.words[start as usize * UNIT_WORDS + place].store(u64::from_le_bytes(word), Ordering::Relaxed);
+            self.texts.words[start as usize * UNIT_WORDS + place]
+                .store(u64::from_le_bytes(word), Ordering::Relaxed);
         }
         TextAt(u64::from(start) << 32 | bytes.len() as u64)
     }

@@ -44,7 +44,14 @@ impl Movements {
     }
 
     /// Keeps a movement; gives what the cell must remember as its newest.
-    pub(crate) fn keep(&mut self, now: TimestampMs, sku: SkuIx, place: Place, delta: i32, previous: u32) -> u32 {
+    pub(crate) fn keep(
+        &mut self,
+        now: TimestampMs,
+        sku: SkuIx,
+        place: Place,
+        delta: i32,
+        previous: u32,
+    ) -> u32 {
         let number = self.next;
         let at = self.place_of(number);
         if number > self.ring.len() as u64 {

@@ -155,7 +155,8 @@ impl Reader {
             while !self.stock(*sku, &mut stock) {
                 std::hint::spin_loop();
             }
-            let in_segment = |cell: &&CellStock| question.segment.is_none_or(|segment| segment == cell.segment);
+            let in_segment =
+                |cell: &&CellStock| question.segment.is_none_or(|segment| segment == cell.segment);
             let mut row = AtpSku { sku: *sku, available: 0, short: 0, cells: Vec::new() };
             for cell in stock.iter().filter(in_segment).filter(|cell| scope.has(cell.node)) {
                 row.available += u64::from(cell.available.max(0).unsigned_abs());
@@ -178,7 +179,10 @@ impl Reader {
         let mut order = view.order?;
         let mut lines: Vec<(LineId, SkuIx, u64)> = Vec::new();
         for row in view.rows.iter().filter(|row| row.node == reject.node) {
-            let open = u64::from(row.held) + u64::from(row.confirmed) + u64::from(row.dispatched) + u64::from(row.ready);
+            let open = u64::from(row.held)
+                + u64::from(row.confirmed)
+                + u64::from(row.dispatched)
+                + u64::from(row.ready);
             match lines.iter_mut().find(|(line, ..)| *line == row.line) {
                 Some((_, _, units)) => *units += open,
                 None => lines.push((row.line, row.sku, open)),
@@ -224,7 +228,8 @@ impl ScopeFilter {
             Scope::All => active(None),
             Scope::Group(group) => {
                 let bits: Vec<bool> = active(Some(group));
-                let known = |node: &crate::catalogue::Node| node.tenant == tenant && node.spec.group == *group;
+                let known =
+                    |node: &crate::catalogue::Node| node.tenant == tenant && node.spec.group == *group;
                 if !nodes.nodes.iter().any(known) {
                     return Err(Refusal::of(RefusalCode::UnknownNode, Field::Group));
                 }

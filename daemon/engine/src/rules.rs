@@ -97,7 +97,11 @@ impl Default for Rules {
     fn default() -> Self {
         const MINUTE_MS: u32 = 60_000;
         const DAY_MS: u32 = 24 * 60 * MINUTE_MS;
-        let class = |name: &str, lifetime_ms, lifetime_ms_max| Class { name: name.to_owned(), lifetime_ms, lifetime_ms_max };
+        let class = |name: &str, lifetime_ms, lifetime_ms_max| Class {
+            name: name.to_owned(),
+            lifetime_ms,
+            lifetime_ms_max,
+        };
         Self {
             retry_window_ms: 600_000,
             id_future_ms: 1_000,

@@ -130,7 +130,11 @@ mod tests {
             let size = class_size(len);
             assert!(size >= len && size - len <= len / 8 + 1, "{len} got {size}");
             assert_eq!(class_size(size), size);
-            assert_eq!(*numbers.entry(class_number(size)).or_insert(size), size, "two sizes share a class at {len}");
+            assert_eq!(
+                *numbers.entry(class_number(size)).or_insert(size),
+                size,
+                "two sizes share a class at {len}"
+            );
         }
     }
 

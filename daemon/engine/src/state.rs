@@ -115,8 +115,12 @@ impl State {
         let commands = capacity.commands.clamp(1, 1 << 30);
         let ids = Arc::new(Ids::new(slots as usize + commands as usize)?);
         let texts = TextsWriter::new(capacity.facts_bytes)?;
-        let reservations =
-            ReservationsWriter::new(slots, capacity.lines.max(1), Arc::clone(&texts.texts), Arc::clone(&ids))?;
+        let reservations = ReservationsWriter::new(
+            slots,
+            capacity.lines.max(1),
+            Arc::clone(&texts.texts),
+            Arc::clone(&ids),
+        )?;
         let nodes = Arc::new(NodeTable::default());
         let shared = Arc::new(Shared {
             rules,

@@ -97,6 +97,13 @@ impl Skus {
         (sku.0 < self.len.load(Ordering::Acquire)).then(|| &self.rows[sku.0 as usize])
     }
 
+    /// Asks for the sku's cache line.
+    pub(crate) fn prefetch(&self, sku: SkuIx) {
+        if let Some(row) = self.rows.get(sku.0 as usize) {
+            crate::arena::prefetch(row);
+        }
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> u32 {
         self.len.load(Ordering::Acquire)

@@ -31,7 +31,8 @@ pub(crate) fn decide(
     }
     let mut ended = Status::Released;
     for (index, line) in amend.lines.iter().enumerate() {
-        let rows: Vec<usize> = rows_of(&draft, &StepLine { line: line.line, node: None, quantity: 0 }).collect();
+        let rows: Vec<usize> =
+            rows_of(&draft, &StepLine { line: line.line, node: None, quantity: 0 }).collect();
         let units = |stage| rows.iter().map(|row| u64::from(draft.rows[*row].units(stage))).sum::<u64>();
         let (held, confirmed) = (units(Stage::Held), units(Stage::Confirmed));
         let (now_there, wanted) = (held + confirmed, u64::from(line.quantity));
@@ -46,7 +47,8 @@ pub(crate) fn decide(
                 (0, 0) => return Err(draft.wrong_status().at(index)),
             };
             let more = wanted - now_there;
-            let raised = raise(state, tenant, &mut draft, &rows, stage, more).map_err(|refusal| refusal.at(index))?;
+            let raised =
+                raise(state, tenant, &mut draft, &rows, stage, more).map_err(|refusal| refusal.at(index))?;
             if raised < more && !amend.best_effort {
                 let refusal = Refusal::of(RefusalCode::OutOfStock, Field::Line).at(index);
                 return Err(refusal.detail(raised.cast_signed()));

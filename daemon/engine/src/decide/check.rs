@@ -65,7 +65,11 @@ pub(crate) fn too_large() -> Refusal {
 
 /// A segment must be below its limit.
 pub(crate) fn segment(segment: Segment) -> Result<(), Refusal> {
-    if segment.0 < Segment::LIMIT { Ok(()) } else { Err(Refusal::of(RefusalCode::UnknownSegment, Field::Segment)) }
+    if segment.0 < Segment::LIMIT {
+        Ok(())
+    } else {
+        Err(Refusal::of(RefusalCode::UnknownSegment, Field::Segment))
+    }
 }
 
 /// A sku must be the tenant's.

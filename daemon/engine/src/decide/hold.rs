@@ -150,7 +150,8 @@ pub(crate) fn first_short(state: &State, claims: &[Claim]) -> Option<Refusal> {
         let available = available(claim.cell);
         return if i64::from(available) < i64::from(claim.quantity) { refuse(0, available) } else { None };
     }
-    let mut by_cell: Vec<(u32, usize)> = claims.iter().enumerate().map(|(index, claim)| (claim.cell, index)).collect();
+    let mut by_cell: Vec<(u32, usize)> =
+        claims.iter().enumerate().map(|(index, claim)| (claim.cell, index)).collect();
     by_cell.sort_unstable();
     let short = by_cell.chunk_by(|a, b| a.0 == b.0).filter(|of_cell| {
         let wanted: u64 = of_cell.iter().map(|(_, index)| u64::from(claims[*index].quantity)).sum();
@@ -166,7 +167,9 @@ fn take_what_there_is(state: &State, claims: &mut Vec<Claim>) -> Result<Plan, Re
     let mut plan = Plan { cost: Money(0), bound: Money(0), ..Plan::default() };
     let mut shipments: BTreeMap<NodeIx, Vec<ShipmentLine>> = BTreeMap::new();
     claims.retain_mut(|claim| {
-        let left = left.entry(claim.cell).or_insert_with(|| i64::from(state.inventory.inventory.available_at(claim.cell)));
+        let left = left
+            .entry(claim.cell)
+            .or_insert_with(|| i64::from(state.inventory.inventory.available_at(claim.cell)));
         let got = i64::from(claim.quantity).min((*left).max(0)) as u32;
         *left -= i64::from(got);
         if got < claim.quantity {
@@ -185,7 +188,8 @@ fn take_what_there_is(state: &State, claims: &mut Vec<Claim>) -> Result<Plan, Re
         return Err(Refusal::of(RefusalCode::OutOfStock, Field::Line).at(0));
     }
     let shipments = shipments.into_iter();
-    plan.shipments = shipments.map(|(node, lines)| Shipment { node, miles: 0, cost: Money(0), lines }).collect();
+    plan.shipments =
+        shipments.map(|(node, lines)| Shipment { node, miles: 0, cost: Money(0), lines }).collect();
     Ok(plan)
 }
 

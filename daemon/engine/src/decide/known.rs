@@ -24,7 +24,13 @@ pub(crate) enum Known {
 
 /// Looks an id up: first its form and time, then whether it was used.
 #[inline]
-pub(crate) fn look_up(state: &State, now: TimestampMs, tenant: Tenant, id: &CommandId, content: u64) -> Known {
+pub(crate) fn look_up(
+    state: &State,
+    now: TimestampMs,
+    tenant: Tenant,
+    id: &CommandId,
+    content: u64,
+) -> Known {
     let refused = |code, detail: u64| {
         Known::Refused(Refusal::of(code, Field::Id).detail(i64::try_from(detail).unwrap_or(i64::MAX)))
     };
@@ -56,7 +62,8 @@ pub(crate) fn look_up(state: &State, now: TimestampMs, tenant: Tenant, id: &Comm
 
 /// The slot of a tenant's reservation.
 pub(crate) fn reservation(state: &State, tenant: Tenant, id: &CommandId) -> Result<u32, Refusal> {
-    let is_there = |found| matches!(found, Remembered::Slot(slot) if state.reservations.table.is(slot, tenant, id));
+    let is_there =
+        |found| matches!(found, Remembered::Slot(slot) if state.reservations.table.is(slot, tenant, id));
     match state.ids.find(id, is_there) {
         Some(Remembered::Slot(slot)) => Ok(slot),
         _ => Err(Refusal::of(RefusalCode::UnknownReservation, Field::Reservation)),

@@ -81,7 +81,12 @@ pub enum Outcome {
 
 impl Default for Decision {
     fn default() -> Self {
-        Self { record: Record::default(), outcome: Outcome::Nothing, due: Vec::new(), planner: Planner::new() }
+        Self {
+            record: Record::default(),
+            outcome: Outcome::Nothing,
+            due: Vec::new(),
+            planner: Planner::new(),
+        }
     }
 }
 
@@ -109,9 +114,12 @@ pub fn decide(state: &State, now: TimestampMs, submission: &Submission<'_>, deci
     decision.begin(lsn, now);
     match submission.command {
         CommandRef::One(one) => {
-            decision.outcome = Outcome::HoldOne(decide_one(state, now, lsn, submission, one, &mut decision.record));
+            decision.outcome =
+                Outcome::HoldOne(decide_one(state, now, lsn, submission, one, &mut decision.record));
         }
-        CommandRef::Full(command) => decision.outcome = decide_full(state, now, lsn, submission, command, decision),
+        CommandRef::Full(command) => {
+            decision.outcome = decide_full(state, now, lsn, submission, command, decision)
+        }
     }
 }
 
@@ -134,7 +142,9 @@ fn decide_one(
         known::Known::Outcome(kept) => {
             return match kept.outcome {
                 CompactReply::Refused(refusal) => HoldOneReply::refused(kept.lsn, refusal),
-                CompactReply::Done { .. } => unreachable!("a hold of one cell is remembered as reserved or refused"),
+                CompactReply::Done { .. } => {
+                    unreachable!("a hold of one cell is remembered as reserved or refused")
+                }
             };
         }
     }
@@ -159,7 +169,9 @@ fn decide_full(
     let tenant = submission.tenant;
     match known::look_up(state, now, tenant, &command.id, submission.content) {
         known::Known::No => {}
-        known::Known::Refused(refusal) => return Outcome::Reply(Reply::Refused(Refused { lsn: Lsn(0), refusal })),
+        known::Known::Refused(refusal) => {
+            return Outcome::Reply(Reply::Refused(Refused { lsn: Lsn(0), refusal }));
+        }
         known::Known::Slot(slot) => return Outcome::Reply(known::reserved(state, slot)),
         known::Known::Outcome(kept) => return Outcome::Reply(known::reply(state, &kept)),
     }
@@ -195,7 +207,9 @@ fn verdict(
     let effects = &mut decision.record.effects;
     match &command.body {
         CommandBody::Hold(hold) => hold::decide(state, now, submission, command.id, hold, effects),
-        CommandBody::Reserve(reserve) => reserve::decide(state, now, submission, command.id, reserve, decision),
+        CommandBody::Reserve(reserve) => {
+            reserve::decide(state, now, submission, command.id, reserve, decision)
+        }
         CommandBody::Confirm(step) => step::decide(state, now, tenant, step, Kind::Confirm, effects),
         CommandBody::Release(step) => step::decide(state, now, tenant, step, Kind::Release, effects),
         CommandBody::Cancel(step) => step::decide(state, now, tenant, step, Kind::Cancel, effects),
@@ -222,7 +236,13 @@ fn remember_refusal(record: &mut Record, id: CommandId, submission: &Submission<
     remember(record, id, submission, CompactReply::Refused(refusal), None);
 }
 
-fn remember(record: &mut Record, id: CommandId, submission: &Submission<'_>, outcome: CompactReply, plan: Option<&Plan>) {
+fn remember(
+    record: &mut Record,
+    id: CommandId,
+    submission: &Submission<'_>,
+    outcome: CompactReply,
+    plan: Option<&Plan>,
+) {
     let plan = plan.map(known::plan_text).unwrap_or_default();
     let (content, tenant) = (submission.content, submission.tenant);
     record.effects.push(Effect::Outcome { id, content, tenant, outcome, plan });

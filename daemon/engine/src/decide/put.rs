@@ -23,7 +23,9 @@ fn done(changed: usize) -> Verdict {
 }
 
 fn text(text: &str, may_be_empty: bool, field: Field) -> Result<(), Refusal> {
-    let fits = text.len() <= CODE_LEN_MAX && (may_be_empty || !text.is_empty()) && !text.chars().any(char::is_control);
+    let fits = text.len() <= CODE_LEN_MAX
+        && (may_be_empty || !text.is_empty())
+        && !text.chars().any(char::is_control);
     if fits { Ok(()) } else { Err(Refusal::of(RefusalCode::TextTooLong, field).detail(CODE_LEN_MAX as i64)) }
 }
 

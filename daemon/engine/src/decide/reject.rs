@@ -162,7 +162,8 @@ fn give_up(draft: &mut Draft<'_>, reject: &Reject) -> Result<GaveUp, Refusal> {
             None => continue,
             Some(0) => u64::MAX,
             Some(quantity) => {
-                let already = lines.get(&value.line).map_or(0, |units: &GivenUp| units.held + units.confirmed);
+                let already =
+                    lines.get(&value.line).map_or(0, |units: &GivenUp| units.held + units.confirmed);
                 u64::from(quantity) - already.min(u64::from(quantity))
             }
         };
@@ -175,7 +176,11 @@ fn give_up(draft: &mut Draft<'_>, reject: &Reject) -> Result<GaveUp, Refusal> {
             draft.shift(row, stage, Stage::Free, units);
             left -= u64::from(units);
             let line = lines.entry(value.line).or_insert(GivenUp { sku: value.sku, held: 0, confirmed: 0 });
-            if stage == Stage::Held { line.held += u64::from(units) } else { line.confirmed += u64::from(units) }
+            if stage == Stage::Held {
+                line.held += u64::from(units)
+            } else {
+                line.confirmed += u64::from(units)
+            }
             cells.entry(cell).or_insert((value.sku, value.place, 0)).2 += u64::from(units);
         }
     }
@@ -253,7 +258,8 @@ fn place_again(
         draft.rows.push(RowValue { line, sku, place, stages: [0; 5] });
         let (stage, first) = if confirmed > 0 { (Stage::Confirmed, confirmed) } else { (Stage::Held, held) };
         draft.rows[row].move_units(Stage::Free, stage, first);
-        let effect = Effect::Claim { row: row as u16, cell, line, sku, place: place.0, quantity: first, stage };
+        let effect =
+            Effect::Claim { row: row as u16, cell, line, sku, place: place.0, quantity: first, stage };
         draft.also(effect, Some((cell, -i64::from(first))));
         if confirmed > 0 {
             draft.shift(row, Stage::Free, Stage::Held, held);
@@ -264,10 +270,12 @@ fn place_again(
 
 /// The plan, with whatever found no place said to be unfilled.
 fn with_unfilled(mut plan: Plan, given_up: &BTreeMap<LineId, GivenUp>, claims: &[Claim]) -> Plan {
-    let reasons: HashMap<LineId, RefusalCode> = plan.unfilled.iter().map(|line| (line.line, line.reason)).collect();
+    let reasons: HashMap<LineId, RefusalCode> =
+        plan.unfilled.iter().map(|line| (line.line, line.reason)).collect();
     plan.unfilled.clear();
     for (line, units) in given_up {
-        let placed: u64 = claims.iter().filter(|claim| claim.line == *line).map(|claim| u64::from(claim.quantity)).sum();
+        let placed: u64 =
+            claims.iter().filter(|claim| claim.line == *line).map(|claim| u64::from(claim.quantity)).sum();
         let left = units.held + units.confirmed - placed;
         if left > 0 {
             let reason = reasons.get(line).copied().unwrap_or(RefusalCode::NoNode);

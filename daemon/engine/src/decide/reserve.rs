@@ -31,7 +31,8 @@ pub(crate) fn decide(
     first.take(check_order(&state.reader(), tenant, &reserve.order));
     first.done()?;
     let deadline = deadline.expect("a deadline that is missing was refused");
-    let Some((plan, claims)) = settle_plan(state, submission, &reserve.order, reserve.best_effort, decision)? else {
+    let Some((plan, claims)) = settle_plan(state, submission, &reserve.order, reserve.best_effort, decision)?
+    else {
         return Ok(Verdict::Conflict);
     };
     if claims.is_empty() {

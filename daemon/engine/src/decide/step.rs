@@ -7,9 +7,9 @@ use earmark_protocol::ids::{Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::Status;
 
+use super::Verdict;
 use super::check;
 use super::draft::Draft;
-use super::Verdict;
 use crate::record::{Effect, Stage};
 use crate::state::State;
 
@@ -130,14 +130,16 @@ pub(crate) fn rows_of(draft: &Draft<'_>, line: &StepLine) -> impl Iterator<Item 
     let is_one = move |row: &crate::reservations::slot::RowValue| {
         row.line == wanted && node.is_none_or(|node| node == row.place.node())
     };
-    let rows: Vec<usize> = draft.rows.iter().enumerate().filter(|(_, row)| is_one(row)).map(|(at, _)| at).collect();
+    let rows: Vec<usize> =
+        draft.rows.iter().enumerate().filter(|(_, row)| is_one(row)).map(|(at, _)| at).collect();
     rows.into_iter()
 }
 
 /// Each line must exist, and stand once in the list.
 pub(crate) fn check_lines(draft: &Draft<'_>, lines: &[StepLine]) -> Result<(), Refusal> {
     let mut first = check::First::default();
-    let known: HashSet<_> = draft.rows.iter().flat_map(|row| [(row.line, None), (row.line, Some(row.place.node()))]).collect();
+    let known: HashSet<_> =
+        draft.rows.iter().flat_map(|row| [(row.line, None), (row.line, Some(row.place.node()))]).collect();
     let mut seen = HashSet::new();
     for (index, line) in lines.iter().enumerate() {
         if !known.contains(&(line.line, line.node)) {

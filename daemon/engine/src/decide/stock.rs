@@ -82,7 +82,9 @@ pub(crate) fn set(
         if !seen.insert((count.sku, count.node, count.segment)) {
             first.consider(Refusal::of(RefusalCode::LineTwice, Field::Line).at(index));
         }
-        let Some(place) = check_place(state, tenant, count.sku, count.node, count.segment, &mut first, Some(index)) else {
+        let Some(place) =
+            check_place(state, tenant, count.sku, count.node, count.segment, &mut first, Some(index))
+        else {
             continue;
         };
         let mut after = quantities(state, count.sku, place);
@@ -98,7 +100,9 @@ pub(crate) fn set(
             }
             since = state.movements.since(count.sku, place, row.movement.load(Ordering::Relaxed), as_of);
         }
-        if let Some(value) = first.take(on_hand(i64::from(count.on_hand) + since).map_err(|refusal| refusal.at(index))) {
+        if let Some(value) =
+            first.take(on_hand(i64::from(count.on_hand) + since).map_err(|refusal| refusal.at(index)))
+        {
             after.on_hand = value;
         }
         after.safety = count.safety.unwrap_or(after.safety);
@@ -126,10 +130,12 @@ pub(crate) fn adjust(
         if !seen.insert((change.sku, change.node, change.segment)) {
             first.consider(Refusal::of(RefusalCode::LineTwice, Field::Line).at(index));
         }
-        let place = check_place(state, tenant, change.sku, change.node, change.segment, &mut first, Some(index));
+        let place =
+            check_place(state, tenant, change.sku, change.node, change.segment, &mut first, Some(index));
         let Some(place) = place else { continue };
         let mut after = quantities(state, change.sku, place);
-        let value = on_hand(i64::from(after.on_hand) + i64::from(change.delta)).map_err(|refusal| refusal.at(index));
+        let value =
+            on_hand(i64::from(after.on_hand) + i64::from(change.delta)).map_err(|refusal| refusal.at(index));
         if let Some(value) = first.take(value) {
             after.on_hand = value;
             changes.push(Change { sku: change.sku, place, after, moved: change.delta, counted: None });
@@ -199,7 +205,12 @@ pub(crate) fn transfer(
 }
 
 /// Writes changes down, with the cells they need first, where there is room for them.
-fn write(state: &State, changes: &[Change], moved: u64, effects: &mut Vec<Effect>) -> Result<Verdict, Refusal> {
+fn write(
+    state: &State,
+    changes: &[Change],
+    moved: u64,
+    effects: &mut Vec<Effect>,
+) -> Result<Verdict, Refusal> {
     let mut new: BTreeMap<SkuIx, BTreeSet<u32>> = BTreeMap::new();
     for change in changes {
         if state.inventory.inventory.find(change.sku, change.place).is_none() {

@@ -89,7 +89,15 @@ impl Quantities {
 
     pub(crate) fn view(&self, place: Place) -> CellView {
         let Self { on_hand, held, allocated, safety, unsellable } = *self;
-        CellView { node: place.node(), segment: place.segment(), on_hand, held, allocated, safety, unsellable }
+        CellView {
+            node: place.node(),
+            segment: place.segment(),
+            on_hand,
+            held,
+            allocated,
+            safety,
+            unsellable,
+        }
     }
 }
 

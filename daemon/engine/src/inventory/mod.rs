@@ -155,8 +155,10 @@ impl Inventory {
 
     /// The places and quantities of a sku's cells. For the writer: nothing may move meanwhile.
     pub(crate) fn cells_of(&self, sku: SkuIx) -> impl Iterator<Item = (Place, Quantities)> {
-        let run = self.skus.row(sku).map(|row| Run::unpack(row.run.load(Ordering::Relaxed))).unwrap_or_default();
-        run.range().map(|at| (word_place(self.words[at].load(Ordering::Relaxed)), self.cells[at].quantities()))
+        let run =
+            self.skus.row(sku).map(|row| Run::unpack(row.run.load(Ordering::Relaxed))).unwrap_or_default();
+        run.range()
+            .map(|at| (word_place(self.words[at].load(Ordering::Relaxed)), self.cells[at].quantities()))
     }
 
     /// The quantities of a cell. For the writer.
@@ -223,8 +225,11 @@ impl InventoryWriter {
     pub(crate) fn new(cells: u32, skus: Arc<Skus>) -> std::io::Result<Self> {
         // An extent is a share of the whole that is small beside it, so that half-filled ones of 256 shards cost little.
         let extent = (cells / (SHARDS as u32 * 16)).clamp(8, 4096);
-        let inventory =
-            Arc::new(Inventory { skus, words: Arena::new(cells as usize)?, cells: Arena::new(cells as usize)? });
+        let inventory = Arc::new(Inventory {
+            skus,
+            words: Arena::new(cells as usize)?,
+            cells: Arena::new(cells as usize)?,
+        });
         let extents = Extents::new(0, cells, extent);
         Ok(Self { inventory, extents, shards: vec![Runs::default(); SHARDS], cells: 0 })
     }
@@ -273,7 +278,9 @@ impl InventoryWriter {
             } else {
                 let source = &inventory.cells[from.next().expect("peeked above")];
                 inventory.cells[to].store(&source.quantities());
-                inventory.cells[to].movement.store(source.movement.load(Ordering::Relaxed), Ordering::Relaxed);
+                inventory.cells[to]
+                    .movement
+                    .store(source.movement.load(Ordering::Relaxed), Ordering::Relaxed);
                 inventory.cells[to].counted.store(source.counted.load(Ordering::Relaxed), Ordering::Relaxed);
                 inventory.words[to].store(old_word.expect("peeked above"), Ordering::Relaxed);
             }
@@ -313,7 +320,11 @@ impl GrowthTrial<'_> {
     /// Whether a sku's run can grow by this many cells on top of what was rehearsed; each sku once.
     pub(crate) fn fits(&mut self, sku: SkuIx, added: usize) -> bool {
         let inventory = &self.writer.inventory;
-        let old = inventory.skus.row(sku).map(|row| Run::unpack(row.run.load(Ordering::Relaxed))).unwrap_or_default();
+        let old = inventory
+            .skus
+            .row(sku)
+            .map(|row| Run::unpack(row.run.load(Ordering::Relaxed)))
+            .unwrap_or_default();
         let shard = shard_of(sku);
         let runs = self.shards.entry(shard).or_insert_with(|| self.writer.shards[shard].clone());
         let Ok(added) = u32::try_from(added) else { return false };

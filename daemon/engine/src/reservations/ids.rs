@@ -136,7 +136,8 @@ mod tests {
         let mut all: Vec<CommandId> = Vec::new();
         for turn in 0..20_000_u32 {
             if live.len() < 500 && random.bool() {
-                let id = CommandId::new(TimestampMs(u64::from(turn / 8)), std::array::from_fn(|_| random.u8(..)));
+                let id =
+                    CommandId::new(TimestampMs(u64::from(turn / 8)), std::array::from_fn(|_| random.u8(..)));
                 let slot = all.len() as u32;
                 all.push(id);
                 ids.insert(&id, Remembered::Slot(slot));

@@ -18,7 +18,6 @@ use crate::runs::{Extents, Runs};
 use crate::sync::{AtomicU64, Ordering, fence};
 use ids::{Ids, Remembered};
 use slot::{Head, INLINE_ROWS, Row, RowValue, Slot};
-pub(crate) use wheel::TICK_MS;
 use wheel::Wheel;
 
 /// Times a reader tries again before it asks the committer instead.
@@ -147,7 +146,17 @@ impl ReservationsWriter {
         let wheel = Wheel::new()?;
         let row_extents = Extents::new(0, rows, 64);
         let (row_runs, ended_first, ended_last) = (Runs::default(), NONE, NONE);
-        Ok(Self { table, wheel, row_extents, row_runs, fresh: 0, ended_first, ended_last, live: 0, remembered: 0 })
+        Ok(Self {
+            table,
+            wheel,
+            row_extents,
+            row_runs,
+            fresh: 0,
+            ended_first,
+            ended_last,
+            live: 0,
+            remembered: 0,
+        })
     }
 
     /// Reservations that are not ended.
@@ -174,10 +183,19 @@ impl ReservationsWriter {
         (self.ended_first != NONE).then_some(self.ended_first)
     }
 
+    /// Asks for the cache lines of the slot that the reservation after so many others will get.
+    pub(crate) fn prefetch_next(&self, ahead: usize) {
+        if let Some(slot) = self.table.slots.get(self.fresh as usize + ahead) {
+            crate::arena::prefetch(slot);
+            crate::arena::prefetch(&slot.inline);
+        }
+    }
+
     /// Whether a reservation's rows could lie somewhere when it has this many.
     pub(crate) fn rows_fit(&self, rows: usize) -> bool {
         rows <= INLINE_ROWS
-            || rows <= slot::ROWS_MAX && self.row_runs.fits(&self.row_extents, u32::try_from(rows).unwrap_or(u32::MAX))
+            || rows <= slot::ROWS_MAX
+                && self.row_runs.fits(&self.row_extents, u32::try_from(rows).unwrap_or(u32::MAX))
     }
 
     /// The id of the ended reservation that a new one would take the place of.
