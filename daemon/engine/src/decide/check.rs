@@ -12,13 +12,14 @@ use crate::rules::Rules;
 /// Longest postal code, in bytes.
 const POSTAL_LEN_MAX: usize = 16;
 
-/// Collects refusals and keeps the one that stands first: the lowest number, then the earliest.
+/// Collects refusals and keeps the one that stands first: the lowest number, then the earliest place in the list.
 #[derive(Default)]
 pub(crate) struct First(Option<Refusal>);
 
 impl First {
     pub(crate) fn consider(&mut self, refusal: Refusal) {
-        if self.0.is_none_or(|first| refusal.code < first.code) {
+        let stand = |refusal: Refusal| (refusal.code, refusal.index, refusal.field);
+        if self.0.is_none_or(|first| stand(refusal) < stand(first)) {
             self.0 = Some(refusal);
         }
     }
