@@ -87,6 +87,7 @@ fn one_of_each(scene: &mut Scene) -> Vec<(&'static str, CommandBody)> {
             "put nodes",
             CommandBody::PutNodes(vec![NodeSpec {
                 code: "new".into(),
+                time_zone: "UTC".into(),
                 capabilities: capabilities::SHIP,
                 ..NodeSpec::default()
             }]),

@@ -5,7 +5,7 @@
 
 use earmark_protocol::command::{Command, CommandBody};
 use earmark_protocol::hold_one::HoldOne;
-use earmark_protocol::ids::{CommandId, NodeIx, Segment, Tenant, TimestampMs};
+use earmark_protocol::ids::{CommandId, NodeIx, Segment, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::query::{Atp, Scope};
 
 use crate::drive::{Author, Dice, Given, Pair, Setting};
@@ -227,11 +227,9 @@ impl Game {
     }
 
     fn ask(&mut self, tenant: Tenant) {
-        let mut author = self.author(tenant);
-        let skus = (0..3)
-            .map(|_| author.cell().sku)
-            .filter(|sku| author.model.catalogue.sku(tenant, *sku).is_some());
-        let skus: Vec<_> = skus.collect();
+        let skus: Vec<_> = (0..3).map(|_| self.author(tenant).cell().sku).collect();
+        let known = |sku: &SkuIx| self.pair.model.catalogue.sku(tenant, *sku).is_some();
+        let skus: Vec<_> = skus.into_iter().filter(known).collect();
         let own = |node: &NodeIx| self.pair.model.catalogue.node(tenant, *node).is_some();
         let scope = match self.dice.below(3) {
             0 => Scope::All,

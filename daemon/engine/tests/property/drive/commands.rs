@@ -157,7 +157,8 @@ impl Author<'_> {
             0 => 0,
             1 => QUANTITY_MAX + 1,
             2 => u32::MAX,
-            3..20 => 1 + self.dice.below(40) as u32,
+            3 => QUANTITY_MAX,
+            4..20 => 1 + self.dice.below(40) as u32,
             _ => 1 + self.dice.below(6) as u32,
         }
     }
@@ -338,9 +339,17 @@ impl Author<'_> {
     fn set_stock(&mut self) -> SetStock {
         let counts = self.list(4, |author| {
             let CellQuantity { sku, node, segment, .. } = author.cell();
-            let large = author.dice.one_in(150);
-            let on_hand = if large { QUANTITY_MAX + 1 } else { author.dice.below(25) as u32 };
-            let safety = author.dice.one_in(8).then(|| author.dice.below(4) as u32);
+            let on_hand = match author.dice.below(120) {
+                0 => QUANTITY_MAX + 1,
+                1 => QUANTITY_MAX,
+                _ => author.dice.below(25) as u32,
+            };
+            let safety = match author.dice.below(100) {
+                0 => Some(QUANTITY_MAX + 1),
+                1 => Some(QUANTITY_MAX),
+                2..14 => Some(author.dice.below(4) as u32),
+                _ => None,
+            };
             StockCount { sku, node, segment, on_hand, safety }
         });
         SetStock { source: self.dice.below(3) as u16, as_of: self.as_of(), counts }
@@ -352,6 +361,7 @@ impl Author<'_> {
             let delta = match author.dice.below(100) {
                 0 => i32::MIN,
                 1 => i32::MAX,
+                2 => -(QUANTITY_MAX as i32),
                 _ => author.dice.below(17) as i32 - 8,
             };
             StockChange { sku, node, segment, delta }

@@ -12,7 +12,7 @@ use earmark_engine::{
 use earmark_protocol::codec;
 use earmark_protocol::command::{Command, CommandBody};
 use earmark_protocol::hold_one::{HoldOne, HoldOneReply};
-use earmark_protocol::ids::{CommandId, NodeIx, Segment, SkuIx, Tenant, TimestampMs};
+use earmark_protocol::ids::{CommandId, NodeIx, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::query::Atp;
 use earmark_protocol::reply::{DigestReply, Reply, Reserved};
 
@@ -259,6 +259,10 @@ impl Pair {
             let ix = SkuIx(place as u32);
             let cells = self.reader.cells(sku.tenant, ix);
             assert_eq!(cells, Some(self.model.cells(ix)), "the cells of sku {ix}");
+        }
+        for (key, cell) in &self.model.stock.cells {
+            let seen = self.reader.available(key.0, key.1, key.2).map(i64::from);
+            assert_eq!(seen, Some(cell.promise()), "what can be promised of {key:?}");
         }
         for tenant in [Tenant(0), Tenant(1)] {
             let seen = DigestReply { state: 0, ..quantities(&self.state, tenant) };

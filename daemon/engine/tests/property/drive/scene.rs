@@ -26,6 +26,7 @@ impl Scene {
         let node = |place: i32| NodeSpec {
             code: format!("node-{place}"),
             position: Position { lat_udeg: 41_000_000 + place * 2_000_000, lon_udeg: -87_000_000 },
+            time_zone: "UTC".into(),
             capabilities: capabilities::SHIP | capabilities::PICKUP,
             ..NodeSpec::default()
         };

@@ -39,7 +39,7 @@ impl Model {
             return Ok(Err(noes.first().expect("a line is unknown")));
         }
         let before = self.stock.clone();
-        let (mut moved, mut touched) = (0_u64, BTreeSet::new());
+        let (mut moved, mut touched, mut confirmed_went) = (0_u64, BTreeSet::new(), false);
         for (index, line) in amend.lines.iter().enumerate() {
             let units = |stage: Stage| -> i64 {
                 let rows = reservation.rows.iter().filter(|row| row.line == line.line);
@@ -51,17 +51,20 @@ impl Model {
                 noes.push(Refusal::of(RefusalCode::WrongStatus, Field::Line).at(index).detail(status as i64));
             } else if change > 0 {
                 let stage = if held > 0 { Stage::Held } else { Stage::Confirmed };
-                for row in reservation.rows.iter().filter(|row| row.line == line.line) {
-                    self.judge_sellable(&mut noes, tenant, row.sku, index);
-                    self.judge_active(&mut noes, tenant, row.node, index);
-                }
-                let could = self.raise(&mut reservation, line.line, stage, change, &mut touched);
+                let row = reservation.rows.iter().find(|row| row.line == line.line).expect("it has units");
+                self.judge_sellable(&mut noes, tenant, row.sku, index);
+                let could = self.raise(tenant, &mut reservation, line.line, stage, change, &mut touched);
                 moved += could as u64;
+                if could == 0 {
+                    for row in reservation.rows.iter().filter(|row| row.line == line.line) {
+                        self.judge_active(&mut noes, tenant, row.node, index);
+                    }
+                }
                 if could < change && !amend.best_effort {
                     noes.push(Refusal::of(RefusalCode::OutOfStock, Field::Line).at(index).detail(could));
                 }
             } else if change < 0 {
-                self.lower(now, &mut reservation, line.line, -change, &mut touched);
+                confirmed_went |= self.lower(now, &mut reservation, line.line, -change, &mut touched);
                 moved += change.unsigned_abs();
             }
         }
@@ -69,12 +72,17 @@ impl Model {
             self.stock = before;
             return Ok(Err(refusal));
         }
+        if moved > 0 {
+            reservation.ended = if confirmed_went { Status::Cancelled } else { Status::Released };
+        }
         Ok(Ok(self.put_back(tenant, amend.reservation, reservation, moved, &touched)))
     }
 
-    /// Adds to a line's rows in their order, as availability allows. Returns what could be added.
+    /// Adds to a line's rows in their order, where their nodes are active, as availability allows. Returns what could
+    /// be added.
     fn raise(
         &mut self,
+        tenant: Tenant,
         reservation: &mut Reservation,
         line: LineId,
         stage: Stage,
@@ -84,7 +92,11 @@ impl Model {
         let mut left = by;
         for row in reservation.rows.iter_mut().filter(|row| row.line == line) {
             let key = key_of_row(row);
-            let units = self.stock.available(&key).max(0).min(left);
+            if !self.catalogue.is_active(tenant, row.node) {
+                continue;
+            }
+            let room = i64::from(QUANTITY_MAX) - i64::from(stage.units(row));
+            let units = self.stock.available(&key).max(0).min(left).min(room);
             if units > 0 {
                 touched.insert(key);
             }
@@ -99,7 +111,8 @@ impl Model {
         by - left
     }
 
-    /// Takes from a line's rows, the last first, of each what is held before what is confirmed.
+    /// Takes from a line's rows, the last first, of each what is held before what is confirmed. Returns whether
+    /// confirmed units went.
     fn lower(
         &mut self,
         now: TimestampMs,
@@ -107,8 +120,8 @@ impl Model {
         line: LineId,
         by: i64,
         touched: &mut BTreeSet<CellKey>,
-    ) {
-        let mut left = by as u32;
+    ) -> bool {
+        let (mut left, mut confirmed_went) = (by as u32, false);
         for row in reservation.rows.iter_mut().rev().filter(|row| row.line == line) {
             for stage in [Stage::Held, Stage::Confirmed] {
                 let units = stage.units(row).min(left);
@@ -120,8 +133,9 @@ impl Model {
                 let key = key_of_row(row);
                 touched.insert(key);
                 self.give_back(now, key, stage, units);
-                reservation.ended = if stage == Stage::Held { Status::Released } else { Status::Cancelled };
+                confirmed_went |= stage == Stage::Confirmed;
             }
         }
+        confirmed_went
     }
 }

@@ -9,6 +9,9 @@ use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 
 use super::{Model, Noes, Yes};
 
+/// The largest cost of a node, in micros.
+const COST_MAX: i64 = 1_000_000_000_000;
+
 /// A sku.
 #[derive(Clone, Debug)]
 pub(crate) struct Sku {
@@ -43,6 +46,11 @@ impl Catalogue {
         self.nodes.get(node.0 as usize).filter(|node| node.tenant == tenant)
     }
 
+    /// Whether the tenant's node takes new holds.
+    pub(crate) fn is_active(&self, tenant: Tenant, node: NodeIx) -> bool {
+        self.node(tenant, node).is_some_and(|node| node.state == NodeState::Active)
+    }
+
     fn sku_place(&self, tenant: Tenant, code: &str) -> Option<usize> {
         self.skus.iter().position(|sku| sku.tenant == tenant && sku.spec.code == code)
     }
@@ -55,7 +63,7 @@ impl Catalogue {
 impl Model {
     pub(super) fn put_skus(&mut self, tenant: Tenant, specs: &[SkuSpec]) -> Result<Yes, Refusal> {
         let mut noes = Noes::default();
-        noes.list(Field::Whole, specs.len(), false, self.rules.lines_max);
+        noes.list(Field::Line, specs.len(), false, self.rules.lines_max);
         let mut codes = BTreeSet::new();
         for (index, spec) in specs.iter().enumerate() {
             judge_text(&mut noes, Field::Code, index, &spec.code, false, CODE_LEN_MAX);
@@ -80,12 +88,12 @@ impl Model {
                 None => self.catalogue.skus.push(Sku { tenant, spec: spec.clone(), retired: false }),
             }
         }
-        Ok(Yes::default())
+        Ok(listed(specs.len()))
     }
 
     pub(super) fn retire_skus(&mut self, tenant: Tenant, skus: &[SkuIx]) -> Result<Yes, Refusal> {
         let mut noes = Noes::default();
-        noes.list(Field::Whole, skus.len(), false, self.rules.lines_max);
+        noes.list(Field::Line, skus.len(), false, self.rules.lines_max);
         for (index, &sku) in skus.iter().enumerate() {
             if self.catalogue.sku(tenant, sku).is_none() {
                 noes.at(RefusalCode::UnknownSku, Field::Sku, index);
@@ -97,23 +105,27 @@ impl Model {
         for sku in skus {
             self.catalogue.skus[sku.0 as usize].retired = true;
         }
-        Ok(Yes::default())
+        Ok(listed(skus.len()))
     }
 
     pub(super) fn put_nodes(&mut self, tenant: Tenant, specs: &[NodeSpec]) -> Result<Yes, Refusal> {
         let mut noes = Noes::default();
-        noes.list(Field::Whole, specs.len(), false, self.rules.lines_max);
+        noes.list(Field::Line, specs.len(), false, self.rules.lines_max);
         let mut codes = BTreeSet::new();
         for (index, spec) in specs.iter().enumerate() {
             judge_text(&mut noes, Field::Code, index, &spec.code, false, CODE_LEN_MAX);
             judge_text(&mut noes, Field::Group, index, &spec.group, true, CODE_LEN_MAX);
-            judge_text(&mut noes, Field::TimeZone, index, &spec.time_zone, true, CODE_LEN_MAX);
+            judge_text(&mut noes, Field::TimeZone, index, &spec.time_zone, false, CODE_LEN_MAX);
             if spec.capabilities & !capabilities::ALL != 0 {
                 noes.push(
                     Refusal::of(RefusalCode::UnknownFlag, Field::Flags)
                         .at(index)
                         .detail(i64::from(capabilities::ALL)),
                 );
+            }
+            let costs = [spec.cost_per_order, spec.cost_per_line, spec.cost_per_unit];
+            if costs.iter().any(|cost| !(0..=COST_MAX).contains(&cost.0)) {
+                noes.push(Refusal::of(RefusalCode::QuantityTooLarge, Field::Cost).at(index).detail(COST_MAX));
             }
             if !spec.position.is_valid() {
                 noes.at(RefusalCode::PositionInvalid, Field::Position, index);
@@ -133,7 +145,7 @@ impl Model {
                 }
             }
         }
-        Ok(Yes::default())
+        Ok(listed(specs.len()))
     }
 
     pub(super) fn set_node_state(&mut self, tenant: Tenant, set: &SetNodeState) -> Result<Yes, Refusal> {
@@ -144,8 +156,13 @@ impl Model {
             return Err(Refusal::of(RefusalCode::NodeRetired, Field::Node));
         }
         self.catalogue.nodes[set.node.0 as usize].state = set.state;
-        Ok(Yes::default())
+        Ok(listed(1))
     }
+}
+
+/// What is answered to a list of this many entries.
+fn listed(entries: usize) -> Yes {
+    Yes { moved: entries as u64, ..Yes::default() }
 }
 
 /// Judges a text: empty where it must not be, too long, or with control characters in it.

@@ -69,7 +69,7 @@ impl Model {
         match &order.delivery {
             Delivery::Ship { position, postal } => {
                 if !position.is_valid() {
-                    noes.no(RefusalCode::PositionInvalid, Field::Position);
+                    noes.no(RefusalCode::PositionInvalid, Field::Delivery);
                 }
                 if text_is_bad(postal, true, POSTAL_MAX) {
                     noes.push(

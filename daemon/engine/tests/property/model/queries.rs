@@ -13,18 +13,24 @@ impl Model {
     /// What can be promised.
     pub(crate) fn atp(&self, tenant: Tenant, atp: &Atp) -> Result<AtpReply, Refusal> {
         let mut noes = Noes::default();
-        noes.list(Field::Sku, atp.skus.len(), false, self.rules.lines_max);
+        noes.list(Field::Line, atp.skus.len(), false, self.rules.lines_max);
         for (index, &sku) in atp.skus.iter().enumerate() {
             if self.catalogue.sku(tenant, sku).is_none() {
                 noes.at(RefusalCode::UnknownSku, Field::Sku, index);
             }
         }
         if let Scope::Nodes(nodes) = &atp.scope {
-            noes.list(Field::Nodes, nodes.len(), false, self.rules.lines_max);
+            noes.list(Field::Line, nodes.len(), true, self.rules.lines_max);
             for (index, &node) in nodes.iter().enumerate() {
                 if self.catalogue.node(tenant, node).is_none() {
                     noes.at(RefusalCode::UnknownNode, Field::Nodes, index);
                 }
+            }
+        }
+        if let Scope::Group(group) = &atp.scope {
+            let mut own = self.catalogue.nodes.iter().filter(|node| node.tenant == tenant);
+            if !own.any(|node| node.spec.group == *group) {
+                noes.no(RefusalCode::UnknownNode, Field::Group);
             }
         }
         if let Some(refusal) = noes.first() {
@@ -43,7 +49,7 @@ impl Model {
                 Scope::Nodes(nodes) => nodes.contains(&node),
                 Scope::Group(group) => place.state == NodeState::Active && place.spec.group == *group,
             };
-            let available = cell.available();
+            let available = cell.promise();
             if of != sku
                 || !is_in_scope
                 || atp.segment.is_some_and(|wanted| wanted != segment)

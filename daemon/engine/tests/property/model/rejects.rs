@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use earmark_protocol::command::{Correction, Order, Reject};
-use earmark_protocol::ids::{LineId, Tenant, TimestampMs};
+use earmark_protocol::ids::{LineId, QUANTITY_MAX, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{Plan, Reply, RowView, Status, Unfilled};
 
@@ -47,12 +47,15 @@ impl Model {
         let mut lines = reject.lines.clone();
         for (index, line) in lines.iter_mut().enumerate() {
             if line.node.is_some_and(|node| node != reject.node) {
-                noes.at(RefusalCode::UnknownLine, Field::Line, index);
+                noes.at(RefusalCode::UnknownLine, Field::Node, index);
             }
             line.node = Some(reject.node);
         }
         judge_step_lines(&mut noes, &reservation, &lines);
         let status = reservation.status();
+        if reservation.is_past_deadline(now) {
+            noes.no(RefusalCode::Expired, Field::Reservation);
+        }
         let mut taken = Vec::<(usize, Stage, u32)>::new();
         let wanted = if lines.is_empty() { vec![None] } else { lines.iter().map(Some).collect() };
         for (index, wanted) in wanted.into_iter().enumerate() {
@@ -62,7 +65,7 @@ impl Model {
                 0 => there,
                 quantity => u64::from(quantity),
             });
-            if left == 0 && wanted.is_some() {
+            if there == 0 && wanted.is_some() {
                 noes.push(Refusal::of(RefusalCode::WrongStatus, Field::Line).at(index).detail(status as i64));
             }
             if left > there {
@@ -71,8 +74,8 @@ impl Model {
                 );
                 left = there;
             }
-            for stage in Stage::OPEN {
-                for (place, row) in reservation.rows.iter_mut().enumerate() {
+            for (place, row) in reservation.rows.iter_mut().enumerate() {
+                for stage in Stage::OPEN {
                     if is_meant(row) {
                         let units = u64::from(stage.units(row)).min(left) as u32;
                         *stage.of(row) -= units;
@@ -86,13 +89,20 @@ impl Model {
         if taken.is_empty() && lines.is_empty() {
             noes.push(Refusal::of(RefusalCode::WrongStatus, Field::Reservation).detail(status as i64));
         }
-        if let Some(refusal) = noes.first() {
-            return Ok(Err(refusal));
-        }
         let before = self.stock.clone();
         let moved = taken.iter().map(|(_, _, units)| u64::from(*units)).sum();
         let (rejected, mut touched) = self.take_off(now, &reservation.rows, &taken, reject.correction);
-        reservation.ended = Status::Cancelled;
+        if touched.iter().any(|key| !self.stock.cells[key].is_within_limits()) {
+            noes.push(
+                Refusal::of(RefusalCode::QuantityTooLarge, Field::Quantity).detail(i64::from(QUANTITY_MAX)),
+            );
+        }
+        if let Some(refusal) = noes.first() {
+            self.stock = before;
+            return Ok(Err(refusal));
+        }
+        let all_held = taken.iter().all(|(_, stage, _)| *stage == Stage::Held);
+        reservation.ended = if all_held { Status::Released } else { Status::Cancelled };
         let mut plan = None;
         if reject.reroute {
             let lines = rejected.iter().map(|part| part.wished).collect();
@@ -108,7 +118,9 @@ impl Model {
                 }
             };
             self.append(&mut reservation.rows, &rerouted, &rejected, &mut touched);
-            reservation.plans.push(rerouted.clone());
+            if reservation.order.is_some() {
+                reservation.plans.push(rerouted.clone());
+            }
             plan = Some(rerouted);
         }
         let mut yes = self.put_back(tenant, reject.reservation, reservation, moved, &touched);
@@ -116,7 +128,7 @@ impl Model {
         Ok(Ok(yes))
     }
 
-    /// Takes units off their cells and corrects these. Returns what was rejected by line, in the order of rows.
+    /// Takes units off their cells and corrects these. Returns what was rejected, by line.
     fn take_off(
         &mut self,
         now: TimestampMs,
@@ -144,10 +156,7 @@ impl Model {
                 Correction::Empty => cell.on_hand -= cell.available().max(0),
             }
         }
-        let mut rejected: Vec<Rejected> = by_line.into_values().collect();
-        let place = |line: LineId| rows.iter().position(|row| row.line == line);
-        rejected.sort_by_key(|part| place(part.wished.line));
-        (rejected, by_cell.into_keys().collect())
+        (by_line.into_values().collect(), by_cell.into_keys().collect())
     }
 
     fn plan_again(
@@ -159,7 +168,8 @@ impl Model {
         seen: &Reply,
     ) -> Result<Plan, String> {
         let plan = plan_of(seen).ok_or("rejected lines were to be planned again, and no plan was given")?;
-        let wish = Wish { tenant, order, lines, without: Some(reject.node), best_effort: true };
+        let order = Order { shipments_max: 0, ..order.clone() };
+        let wish = Wish { tenant, order: &order, lines, without: Some(reject.node), best_effort: true };
         self.judge_plan(&wish, plan).map(|()| plan.clone())
     }
 

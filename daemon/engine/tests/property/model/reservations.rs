@@ -146,14 +146,11 @@ impl Model {
                     there += from.iter().map(|stage| u64::from(stage.units(row))).sum::<u64>();
                 }
             }
+            if wanted.is_some() && there == 0 && !step.best_effort {
+                noes.push(Refusal::of(RefusalCode::WrongStatus, Field::Line).at(index).detail(status as i64));
+            }
             let mut left = match wanted {
                 Some(line) if line.quantity > 0 => u64::from(line.quantity),
-                Some(_) if there == 0 && !step.best_effort => {
-                    noes.push(
-                        Refusal::of(RefusalCode::WrongStatus, Field::Line).at(index).detail(status as i64),
-                    );
-                    0
-                }
                 _ => there,
             };
             if left > there && !step.best_effort {

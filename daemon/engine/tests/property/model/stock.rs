@@ -40,6 +40,17 @@ impl Cell {
         self.on_hand - self.held - self.allocated - self.safety - self.unsellable
     }
 
+    /// What readers are told is available: 32 bits of it.
+    pub(crate) fn promise(&self) -> i64 {
+        self.available().clamp(i64::from(i32::MIN), i64::from(i32::MAX))
+    }
+
+    /// Whether what it has can be written down.
+    pub(crate) fn is_within_limits(&self) -> bool {
+        let limit = i64::from(QUANTITY_MAX);
+        (-limit..=limit).contains(&self.on_hand) && self.unsellable <= limit
+    }
+
     pub(crate) fn view(&self, key: &CellKey) -> CellView {
         CellView {
             node: key.1,
@@ -222,6 +233,10 @@ impl Model {
         self.judge_place(&mut noes, tenant, key, None);
         let on_hand = self.stock.cells.get(&key).map_or(0, |cell| cell.on_hand);
         judge_quantity(&mut noes, restock.cell.quantity, on_hand);
+        let unsellable = self.stock.cells.get(&key).map_or(0, |cell| cell.unsellable);
+        if restock.disposition == Disposition::Unsellable {
+            judge_quantity(&mut noes, restock.cell.quantity, unsellable);
+        }
         if let Some(refusal) = noes.first() {
             return Err(refusal);
         }
@@ -245,8 +260,8 @@ impl Model {
         let mut noes = Noes::default();
         self.judge_cell(&mut noes, tenant, from, None);
         self.judge_place(&mut noes, tenant, to, None);
-        let on_hand = self.stock.cells.get(&to).map_or(0, |cell| cell.on_hand);
-        judge_quantity(&mut noes, transfer.from.quantity, on_hand);
+        let there = if from == to { None } else { self.stock.cells.get(&to) };
+        judge_quantity(&mut noes, transfer.from.quantity, there.map_or(0, |cell| cell.on_hand));
         if from == to {
             noes.no(RefusalCode::LineTwice, Field::Node);
         }
@@ -269,11 +284,11 @@ pub(super) fn key_of(cell: &CellQuantity) -> CellKey {
     (cell.sku, cell.node, cell.segment)
 }
 
-fn judge_quantity(noes: &mut Noes, quantity: u32, on_hand: i64) {
+fn judge_quantity(noes: &mut Noes, quantity: u32, there: i64) {
     if quantity == 0 {
         noes.no(RefusalCode::QuantityZero, Field::Quantity);
     }
-    if quantity > QUANTITY_MAX || on_hand + i64::from(quantity) > i64::from(QUANTITY_MAX) {
+    if quantity > QUANTITY_MAX || there + i64::from(quantity) > i64::from(QUANTITY_MAX) {
         noes.push(
             Refusal::of(RefusalCode::QuantityTooLarge, Field::Quantity).detail(i64::from(QUANTITY_MAX)),
         );
