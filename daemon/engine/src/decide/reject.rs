@@ -12,7 +12,6 @@ use super::draft::Draft;
 use super::hold::Claim;
 use super::reserve::{claims, picks_within};
 use super::{Decision, Submission, Verdict, step};
-use crate::facts::Facts;
 use crate::inventory::Place;
 use crate::record::{Effect, Stage};
 use crate::reservations::slot::RowValue;

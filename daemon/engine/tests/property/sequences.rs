@@ -214,7 +214,8 @@ impl Game {
                 break given;
             }
         };
-        let draft = self.pair.plan(tenant, &given);
+        let mut draft = self.pair.plan_for_later(tenant, &given);
+        draft.is_last = self.dice.one_in(3);
         for _ in 0..self.dice.below(4) {
             let other = self.fresh(tenant);
             self.submit(tenant, other);

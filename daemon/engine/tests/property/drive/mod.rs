@@ -12,11 +12,11 @@ use earmark_engine::{
 use earmark_protocol::codec;
 use earmark_protocol::command::{Command, CommandBody};
 use earmark_protocol::hold_one::{HoldOne, HoldOneReply};
-use earmark_protocol::ids::{CommandId, NodeIx, SkuIx, Tenant, TimestampMs};
+use earmark_protocol::ids::{CommandId, Lsn, NodeIx, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::query::Atp;
 use earmark_protocol::reply::{DigestReply, Reply, Reserved};
 
-use crate::model::{CellKey, Model};
+use crate::model::{CellKey, Model, Stale};
 use earmark_engine::routing::Planner;
 
 pub(crate) use commands::Author;
@@ -96,10 +96,15 @@ impl Given {
     }
 }
 
-/// What a planner made of a command, and the Lsn it had seen.
+/// What a planner made of a command.
 pub(crate) struct Draft {
     planned: Option<Planned>,
-    lsn: u64,
+    /// The last Lsn it had seen.
+    lsn: Lsn,
+    /// The model as it was then, where the plan may be submitted later.
+    then: Option<Box<Model>>,
+    /// Submitted as the last attempt.
+    pub(crate) is_last: bool,
 }
 
 /// Engine and model.
@@ -157,7 +162,13 @@ impl Pair {
                 .map(|order| self.planner.plan(reader, reader.lanes(), tenant, &order, true, &[reject.node])),
             _ => None,
         };
-        Draft { planned, lsn: self.state.lsn().0 }
+        Draft { planned, lsn: self.state.lsn(), then: None, is_last: false }
+    }
+
+    /// The same, to be submitted later.
+    pub(crate) fn plan_for_later(&mut self, tenant: Tenant, given: &Given) -> Draft {
+        let then = Some(Box::new(self.model.clone()));
+        Draft { then, ..self.plan(tenant, given) }
     }
 
     /// Submits a command with a plan that may be stale. It is planned again where that plan conflicts.
@@ -174,7 +185,7 @@ impl Pair {
                     Given::Full(command) => CommandRef::Full(command),
                 },
                 planned: draft.planned.as_ref(),
-                last: round == ROUNDS,
+                last: draft.is_last || round == ROUNDS,
             };
             decide(&self.state, self.now, &submission, &mut self.decision);
             if self.decision.outcome != Outcome::Conflict {
@@ -182,7 +193,7 @@ impl Pair {
             }
             assert!(self.decision.record.is_empty(), "a conflict decides nothing");
             assert!(
-                draft.lsn < self.state.lsn().0,
+                draft.lsn < self.state.lsn(),
                 "a plan of this very state conflicts: {:?}",
                 draft.planned
             );
@@ -195,6 +206,8 @@ impl Pair {
             outcome => panic!("{outcome:?} is no answer to a command"),
         };
         self.story.push(format!("  = {answer:?}"));
+        let is_stale = draft.lsn < self.model.lsn;
+        self.model.stale = draft.then.filter(|_| is_stale).map(|then| Stale { then, is_last: draft.is_last });
         let expected = match (given, &answer) {
             (Given::One(one), Answer::One(seen)) => {
                 self.model.submit_one(self.now, tenant, one, seen).map(Answer::One)
@@ -204,6 +217,7 @@ impl Pair {
             }
             (given, answer) => panic!("{answer:?} is no answer to {given:?}"),
         };
+        self.model.stale = None;
         assert_eq!(Ok(&answer), expected.as_ref(), "the engine's answer and the model's");
         self.apply();
         self.compare();

@@ -9,7 +9,9 @@ mod amends;
 mod catalogue;
 mod holds;
 mod ids;
+mod orders;
 mod plans;
+mod prices;
 mod queries;
 mod rejects;
 mod reservations;
@@ -25,7 +27,8 @@ use earmark_protocol::reply::{Done, Plan, Refused, Reply, Reserved, Status};
 
 pub(crate) use catalogue::Catalogue;
 pub(crate) use ids::Outcome;
-pub(crate) use plans::{Wish, Wished};
+pub(crate) use orders::{Wish, Wished};
+pub(crate) use plans::Stale;
 pub(crate) use reservations::{Reservation, open_units};
 pub(crate) use stock::{CellKey, Stock};
 
@@ -69,6 +72,8 @@ pub(crate) struct Model {
     pub(crate) stock: Stock,
     pub(crate) reservations: BTreeMap<(Tenant, CommandId), Reservation>,
     pub(crate) outcomes: BTreeMap<(Tenant, CommandId), Outcome>,
+    /// How the command at hand was planned, where that was not right before it is decided.
+    pub(crate) stale: Option<Stale>,
 }
 
 /// A command's yes.
@@ -126,6 +131,7 @@ impl Model {
             stock: Stock::default(),
             reservations: BTreeMap::new(),
             outcomes: BTreeMap::new(),
+            stale: None,
         }
     }
 
