@@ -6,6 +6,8 @@
 //! clock or keeps state, except for the `client` behind the feature of that name.
 
 pub mod catalogue;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod codec;
 pub mod command;
 pub mod digest;

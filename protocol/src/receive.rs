@@ -85,6 +85,12 @@ impl ReceiveBuffer {
         }))
     }
 
+    /// Whether [`ReceiveBuffer::next_frame`] would give one.
+    pub fn has_frame(&self) -> Result<bool, WireError> {
+        let parsed = Frame::parse(&self.bytes[self.start..self.end], self.limit, self.position)?;
+        Ok(parsed.is_some())
+    }
+
     /// Where reading stands, counted from the beginning of the pipe.
     #[must_use]
     pub fn position(&self) -> u64 {
