@@ -72,7 +72,7 @@ fn verdict(
         let Ok(replanned) = replan(state, submission, reject, &given_up, planner) else {
             return Ok(Verdict::Conflict);
         };
-        let plan = with_unfilled(replanned.plan, &given_up, &replanned.claims);
+        let plan = with_unfilled(&replanned, &given_up);
         place_again(state, &mut draft, given_up, &replanned.claims)?;
         keep_plan(state, submission, &mut draft, reject, &plan)?;
         Some(plan)
@@ -110,10 +110,17 @@ fn check_lines(draft: &Draft<'_>, reject: &Reject, first: &mut First) {
 }
 
 /// Where rejected lines could go.
-#[derive(Default)]
 struct Replanned {
     plan: Plan,
     claims: Vec<Claim>,
+    /// Why a line found no place, where the plan does not say.
+    why: RefusalCode,
+}
+
+impl Replanned {
+    fn nowhere(why: RefusalCode) -> Self {
+        Self { plan: Plan::default(), claims: Vec::new(), why }
+    }
 }
 
 /// The plan does not hold any more; plan again.
@@ -130,19 +137,22 @@ fn replan(
     let reader = state.reader();
     let Some(order) = reader.order_to_reroute(tenant, reject) else {
         // A plain hold has no destination, and what has nothing at the node has nothing to place.
-        return Ok(Replanned::default());
+        return Ok(Replanned::nowhere(RefusalCode::NoNode));
     };
     let wanted: HashMap<LineId, (SkuIx, u64)> =
         given_up.iter().map(|(line, units)| (*line, (units.sku, units.held + units.confirmed))).collect();
     let of = |proposal: &crate::routing::Proposal| {
         let claims = claims(state, tenant, proposal)?;
         let elsewhere = proposal.picks.iter().all(|pick| pick.node != reject.node);
-        (elsewhere && picks_within(&proposal.picks, &wanted))
-            .then(|| Replanned { plan: proposal.plan.clone(), claims })
+        (elsewhere && picks_within(&proposal.picks, &wanted)).then(|| Replanned {
+            plan: proposal.plan.clone(),
+            claims,
+            why: RefusalCode::NoNode,
+        })
     };
     match submission.planned {
         // No other node can serve any of it.
-        Some(Err(_)) => return Ok(Replanned::default()),
+        Some(Err(refusal)) => return Ok(Replanned::nowhere(refusal.code)),
         Some(Ok(proposal)) if proposal.epoch == state.shared.plan_epoch() => {
             if let Some(replanned) = of(proposal) {
                 return Ok(replanned);
@@ -155,8 +165,8 @@ fn replan(
     }
     // The last attempt is made whatever the size: a rejection corrects stock, and must not be lost.
     match planner.plan(&reader, reader.lanes(), tenant, &order, true, &[reject.node]) {
-        Ok(proposal) => Ok(of(&proposal).unwrap_or_default()),
-        Err(_) => Ok(Replanned::default()),
+        Ok(proposal) => Ok(of(&proposal).unwrap_or_else(|| Replanned::nowhere(RefusalCode::Contended))),
+        Err(refusal) => Ok(Replanned::nowhere(refusal.code)),
     }
 }
 
@@ -285,7 +295,9 @@ fn place_again(
 }
 
 /// The plan, with whatever found no place said to be unfilled.
-fn with_unfilled(mut plan: Plan, given_up: &BTreeMap<LineId, GivenUp>, claims: &[Claim]) -> Plan {
+fn with_unfilled(replanned: &Replanned, given_up: &BTreeMap<LineId, GivenUp>) -> Plan {
+    let Replanned { plan, claims, why } = replanned;
+    let mut plan = plan.clone();
     let reasons: HashMap<LineId, RefusalCode> =
         plan.unfilled.iter().map(|line| (line.line, line.reason)).collect();
     plan.unfilled.clear();
@@ -294,7 +306,7 @@ fn with_unfilled(mut plan: Plan, given_up: &BTreeMap<LineId, GivenUp>, claims: &
             claims.iter().filter(|claim| claim.line == *line).map(|claim| u64::from(claim.quantity)).sum();
         let left = units.held + units.confirmed - placed;
         if left > 0 {
-            let reason = reasons.get(line).copied().unwrap_or(RefusalCode::NoNode);
+            let reason = reasons.get(line).copied().unwrap_or(*why);
             plan.unfilled.push(Unfilled { line: *line, quantity: left as u32, reason });
         }
     }
