@@ -3,12 +3,15 @@
 //! A failure prints the seed and the command line that plays it again. `EARMARK_SEED` plays one sequence,
 //! `EARMARK_SEQUENCES` says how many others to play.
 
+use std::sync::Mutex;
+
 use earmark_protocol::command::{Command, CommandBody};
 use earmark_protocol::hold_one::HoldOne;
 use earmark_protocol::ids::{CommandId, NodeIx, Segment, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::query::{Atp, Scope};
+use earmark_protocol::refusal::{Field, RefusalCode};
 
-use crate::drive::{Author, Dice, Given, Pair, Setting};
+use crate::drive::{Author, Dice, Given, Met, Pair, Setting};
 
 /// Sequences in a normal run: as many as two cores play in some 20 seconds of an unoptimised build.
 const SEQUENCES: u64 = 2_000;
@@ -16,18 +19,42 @@ const SEQUENCES: u64 = 2_000;
 /// Steps of a sequence.
 const STEPS: usize = 90;
 
+/// Refusals that are given before a command reaches the engine.
+const ADMISSION: [RefusalCode; 4] =
+    [RefusalCode::Overloaded, RefusalCode::GaveUp, RefusalCode::Draining, RefusalCode::NotAllowed];
+
 #[test]
 fn the_engine_answers_as_the_naive_model_does() {
     if let Some(seed) = number_from("EARMARK_SEED") {
-        return play(seed);
+        play(seed);
+        return;
     }
     let sequences = number_from("EARMARK_SEQUENCES").unwrap_or(SEQUENCES);
     let threads = std::thread::available_parallelism().map_or(2, |threads| threads.get() as u64);
+    let met = Mutex::new(Met::default());
     std::thread::scope(|scope| {
         for thread in 0..threads {
-            scope.spawn(move || (thread..sequences).step_by(threads as usize).for_each(play));
+            let met = &met;
+            scope.spawn(move || {
+                for seed in (thread..sequences).step_by(threads as usize) {
+                    let one = play(seed);
+                    met.lock().expect("no thread panics while it holds this").and(&one);
+                }
+            });
         }
     });
+    if sequences >= SEQUENCES {
+        assert_met_everything(&met.into_inner().expect("no thread panicked"));
+    }
+}
+
+/// Sequences that never come to some answer prove nothing about it.
+fn assert_met_everything(met: &Met) {
+    assert_eq!(met.taken, (0..20).collect(), "every command is taken at some time");
+    let reachable = RefusalCode::ALL.iter().copied().filter(|code| !ADMISSION.contains(code));
+    assert_eq!(met.refusals, reachable.collect(), "every refusal is given at some time");
+    let capacities = Field::ALL.iter().copied().filter(|field| field.meaning().starts_with("capacity."));
+    assert_eq!(met.full, capacities.collect(), "every capacity is used up at some time");
 }
 
 fn number_from(variable: &str) -> Option<u64> {
@@ -35,8 +62,8 @@ fn number_from(variable: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text:?}: not a number")))
 }
 
-/// One sequence.
-fn play(seed: u64) {
+/// One sequence; what it met.
+fn play(seed: u64) -> Met {
     let mut dice = Dice::new(seed);
     let setting = Setting::any(&mut dice);
     let replay = format!("EARMARK_SEED={seed} cargo test -p earmark-engine --test property");
@@ -47,6 +74,7 @@ fn play(seed: u64) {
     }
     game.pair.compare_all();
     game.pair.assert_replay_is_equal();
+    std::mem::take(&mut game.pair.met)
 }
 
 /// A sequence in play.

@@ -5,6 +5,8 @@ mod dice;
 mod scene;
 mod settings;
 
+use std::collections::BTreeSet;
+
 use earmark_engine::{
     Capacity, CommandRef, Decision, Outcome, Planned, Reader, Record, State, Submission, apply, check_order,
     decide, digest, expire, quantities,
@@ -14,7 +16,8 @@ use earmark_protocol::command::{Command, CommandBody};
 use earmark_protocol::hold_one::{HoldOne, HoldOneReply};
 use earmark_protocol::ids::{CommandId, Lsn, NodeIx, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::query::Atp;
-use earmark_protocol::reply::{DigestReply, Reply, Reserved};
+use earmark_protocol::refusal::{Field, RefusalCode};
+use earmark_protocol::reply::{DigestReply, Reply};
 
 use crate::model::{CellKey, Model, Stale};
 use earmark_engine::routing::Planner;
@@ -63,6 +66,18 @@ impl Given {
         }
     }
 
+    /// Its place in the list of commands, as the wire numbers them.
+    pub(crate) fn number(&self) -> u32 {
+        match self {
+            Self::One(_) => 0,
+            Self::Full(command) => {
+                let mut bytes = Vec::new();
+                codec::encode(&command.body, &mut bytes);
+                u32::from_le_bytes(bytes[..4].try_into().expect("a command begins with its number"))
+            }
+        }
+    }
+
     /// Whether it takes units that were available.
     fn claims(&self) -> bool {
         match self {
@@ -96,6 +111,39 @@ impl Given {
     }
 }
 
+/// What was answered to what, over any number of sequences.
+#[derive(Default)]
+pub(crate) struct Met {
+    /// Commands that were taken, by their number on the wire.
+    pub(crate) taken: BTreeSet<u32>,
+    pub(crate) refusals: BTreeSet<RefusalCode>,
+    /// Capacities that were used up.
+    pub(crate) full: BTreeSet<Field>,
+}
+
+impl Met {
+    fn note(&mut self, given: &Given, answer: &Answer) {
+        let refused = match answer {
+            Answer::One(HoldOneReply::Refused(refused)) | Answer::Full(Reply::Refused(refused)) => refused,
+            _ => {
+                self.taken.insert(given.number());
+                return;
+            }
+        };
+        self.refusals.insert(refused.refusal.code);
+        if refused.refusal.code == RefusalCode::CapacityReached {
+            self.full.insert(refused.refusal.field);
+        }
+    }
+
+    /// With what another met.
+    pub(crate) fn and(&mut self, other: &Self) {
+        self.taken.extend(&other.taken);
+        self.refusals.extend(&other.refusals);
+        self.full.extend(&other.full);
+    }
+}
+
 /// What a planner made of a command.
 pub(crate) struct Draft {
     planned: Option<Planned>,
@@ -117,6 +165,7 @@ pub(crate) struct Pair {
     planner: Planner,
     capacity: Capacity,
     records: Vec<Vec<u8>>,
+    pub(crate) met: Met,
     story: Vec<String>,
     replay: String,
 }
@@ -135,6 +184,7 @@ impl Pair {
             planner: Planner::new(),
             capacity: setting.capacity.clone(),
             records: Vec::new(),
+            met: Met::default(),
             story: Vec::new(),
             replay,
         }
@@ -192,11 +242,7 @@ impl Pair {
                 return Some(self.decision.outcome.clone());
             }
             assert!(self.decision.record.is_empty(), "a conflict decides nothing");
-            assert!(
-                draft.lsn < self.state.lsn(),
-                "a plan of this very state conflicts: {:?}",
-                draft.planned
-            );
+            assert!(draft.lsn < self.state.lsn(), "a plan of this very state conflicts: {:?}", draft.planned);
             draft = self.plan(tenant, given);
             None
         });
@@ -206,6 +252,7 @@ impl Pair {
             outcome => panic!("{outcome:?} is no answer to a command"),
         };
         self.story.push(format!("  = {answer:?}"));
+        self.met.note(given, &answer);
         let is_stale = draft.lsn < self.model.lsn;
         self.model.stale = draft.then.filter(|_| is_stale).map(|then| Stale { then, is_last: draft.is_last });
         let expected = match (given, &answer) {
@@ -361,9 +408,4 @@ impl Drop for Pair {
             }
         }
     }
-}
-
-/// The reservation an answer speaks of, where it made one.
-pub(crate) fn made(answer: &Answer) -> bool {
-    matches!(answer, Answer::One(HoldOneReply::Held { .. }) | Answer::Full(Reply::Reserved(Reserved { .. })))
 }

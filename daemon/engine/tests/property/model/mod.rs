@@ -258,7 +258,7 @@ impl Model {
     }
 
     /// Reservations that have not ended.
-    fn live(&self) -> usize {
+    pub(crate) fn live(&self) -> usize {
         self.reservations.values().filter(|reservation| !reservation.status().is_final()).count()
     }
 

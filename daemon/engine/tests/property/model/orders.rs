@@ -114,6 +114,9 @@ impl Model {
     pub(super) fn refusal_of(&self, wish: &Wish<'_>) -> Option<Refusal> {
         let mut noes = Noes::default();
         self.judge_named_nodes(&mut noes, wish);
+        if wish.best_effort && noes.first().is_some() {
+            return noes.first();
+        }
         let mut served = 0;
         for (sku, demand) in wish.demands() {
             let index = wish.first_line_of(sku);
@@ -137,7 +140,7 @@ impl Model {
     }
 
     /// Judges the nodes that an order names, all together.
-    fn judge_named_nodes(&self, noes: &mut Noes, wish: &Wish<'_>) {
+    pub(super) fn judge_named_nodes(&self, noes: &mut Noes, wish: &Wish<'_>) {
         let node = |ix: NodeIx| &self.catalogue.nodes[ix.0 as usize];
         let nodes = &wish.order.nodes;
         if let Delivery::Pickup { node: at } = wish.order.delivery {

@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use earmark_protocol::ids::{LineId, NodeIx, Segment, SkuIx};
-use earmark_protocol::refusal::{Refusal, RefusalCode};
+use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{Plan, Refused, Reply};
 
 use super::stock::CellKey;
-use super::{Model, Wish, plan_of, refused_with};
+use super::{Model, Noes, Wish, plan_of, refused_with};
 
 /// How a command was planned before it was submitted, where that was not right before.
 #[derive(Clone, Debug)]
@@ -42,15 +42,38 @@ impl Model {
     ) -> Result<Result<Plan, Refusal>, String> {
         if let (Some(stale), Reply::Refused(Refused { refusal, .. })) = (&self.stale, seen) {
             let contended = stale.is_last && refused_with(seen, RefusalCode::Contended);
-            if contended || stale.then.refusal_of(wish) == Some(*refusal) {
+            if contended || stale.then.refusal_then(wish) == Some(*refusal) {
                 return Ok(Err(*refusal));
             }
         }
         match (plan_of(seen), self.refusal_of(wish)) {
+            (None, None) if refused_with(seen, RefusalCode::CapacityReached) => {
+                self.full_for_a_plan(seen).map(Err)
+            }
             (_, Some(refusal)) => Ok(Err(refusal)),
             (Some(plan), None) => self.judge_plan(wish, plan).map(|()| Ok(plan.clone())),
             (None, None) => Err(format!("there is a plan for {wish:?}, and none was given")),
         }
+    }
+
+    /// Why this could not be planned, from the order's fields on.
+    fn refusal_then(&self, wish: &Wish<'_>) -> Option<Refusal> {
+        let mut noes = Noes::default();
+        self.judge_order(&mut noes, wish.tenant, wish.order);
+        noes.first().or_else(|| self.refusal_of(wish))
+    }
+
+    /// A capacity that a plan would need is used up. What a plan needs is not known without one.
+    pub(super) fn full_for_a_plan(&self, seen: &Reply) -> Result<Refusal, String> {
+        let Reply::Refused(Refused { refusal, .. }) = seen else {
+            return Err("a full capacity is a refusal".into());
+        };
+        let is_fair = match refusal.field {
+            Field::CapacityReservations => self.live() >= self.limits.reservations,
+            Field::CapacityLines | Field::CapacityFacts => self.limits.tight,
+            _ => false,
+        };
+        if is_fair { Ok(*refusal) } else { Err(format!("{} is not used up", refusal.field.meaning())) }
     }
 
     /// Whether a plan obeys order and stock, and says the right price.
@@ -79,11 +102,11 @@ impl Model {
     fn judge_shape(&self, wish: &Wish<'_>, plan: &Plan) -> Result<Taken, String> {
         let check = |fair: bool, what: &dyn Fn() -> String| if fair { Ok(()) } else { Err(what()) };
         check(plan.shipments.len() <= self.shipments_max(wish), &|| "too many shipments".into())?;
-        check(plan.shipments.is_sorted_by(|a, b| a.node < b.node), &|| "shipments are not by node".into())?;
         check(plan.unfilled.is_empty() || wish.best_effort, &|| "a line is left out".into())?;
-        let mut taken = Taken::default();
+        let (mut taken, mut nodes) = (Taken::default(), BTreeSet::new());
         for shipment in &plan.shipments {
             let node = shipment.node;
+            check(nodes.insert(node), &|| format!("node {node} has two shipments"))?;
             check(!shipment.lines.is_empty(), &|| format!("node {node} ships nothing"))?;
             for part in &shipment.lines {
                 let units = i64::from(part.quantity);
@@ -164,7 +187,13 @@ impl Model {
         let there: Vec<(SkuIx, i64)> =
             wish.demands().into_iter().map(|(sku, demand)| (sku, self.served(wish, sku, demand))).collect();
         let fits = self.least_cost(wish, &there).is_some();
-        for (sku, there) in there {
+        let is_nowhere = plan.shipments.is_empty();
+        let mut noes = Noes::default();
+        self.judge_named_nodes(&mut noes, wish);
+        let of_nodes = noes.first().map(|refusal| refusal.code);
+        let any_reason =
+            |code| of_nodes == Some(code) || there.iter().any(|(sku, _)| self.reason(wish, *sku) == code);
+        for &(sku, there) in &there {
             let got = taken.skus.get(&sku).copied().unwrap_or(0);
             if got > there || (fits && got < there) {
                 return Err(format!("sku {sku}: {got} planned, {there} there"));
@@ -172,7 +201,8 @@ impl Model {
             let reason = if got < there { RefusalCode::TooManyShipments } else { self.reason(wish, sku) };
             for part in &plan.unfilled {
                 let is_of_sku = wish.lines.iter().any(|line| line.line == part.line && line.sku == sku);
-                if is_of_sku && part.reason != reason {
+                let is_told = part.reason == reason || is_nowhere && any_reason(part.reason);
+                if is_of_sku && !is_told {
                     return Err(format!("{part:?}: the reason is {reason:?}"));
                 }
             }

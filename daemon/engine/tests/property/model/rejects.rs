@@ -11,7 +11,7 @@ use earmark_protocol::reply::{Plan, Reply, RowView, Status, Unfilled};
 use super::catalogue::text_is_bad;
 use super::reservations::{Stage, is_of, judge_step_lines, key_of_row};
 use super::stock::CellKey;
-use super::{Decided, Model, Noes, Wish, Wished, plan_of};
+use super::{Decided, Model, Noes, Wish, Wished, plan_of, refused_with};
 
 /// The longest reason, in bytes.
 const REASON_MAX: usize = 200;
@@ -100,6 +100,10 @@ impl Model {
         if let Some(refusal) = noes.first() {
             self.stock = before;
             return Ok(Err(refusal));
+        }
+        if reject.reroute && refused_with(seen, RefusalCode::CapacityReached) {
+            self.stock = before;
+            return self.full_for_a_plan(seen).map(Err);
         }
         let all_held = taken.iter().all(|(_, stage, _)| *stage == Stage::Held);
         reservation.ended = if all_held { Status::Released } else { Status::Cancelled };
