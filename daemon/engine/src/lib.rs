@@ -12,6 +12,8 @@ mod digest;
 mod expire;
 mod facts;
 mod inventory;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod movements;
 mod outcomes;
 mod prefetch;

@@ -17,6 +17,7 @@ use crate::inventory::{CellStock, Place};
 use crate::routing::LaneBook;
 use crate::rules::Rules;
 use crate::state::Shared;
+use crate::sync::AtomicU64;
 
 /// A reader of a [`crate::State`]; clones share the state.
 #[derive(Clone)]
@@ -76,6 +77,14 @@ impl Reader {
     /// `out`, where the sku is unknown or grew again and again meanwhile.
     pub fn stock(&self, sku: SkuIx, out: &mut Vec<CellStock>) -> bool {
         self.shared.inventory.stock(sku, out)
+    }
+
+    /// Calls `read` with the words of all of a sku's cells, for planning; see [`Inventory::read_run`]. `None` where the
+    /// sku is unknown or grew again and again meanwhile.
+    ///
+    /// [`Inventory::read_run`]: crate::inventory::Inventory::read_run
+    pub(crate) fn read_words<R>(&self, sku: SkuIx, read: impl FnMut(&[AtomicU64]) -> R) -> Option<R> {
+        self.shared.inventory.read_run(sku, read)
     }
 
     /// What can be promised of one cell; below 0 where it is short, `None` where there is no such cell.

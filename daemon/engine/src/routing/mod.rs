@@ -1,11 +1,29 @@
-//! Routing, for now: nothing can be planned.
+//! Routing: which nodes serve an order, priced, with a proof of how good the answer is.
+//!
+//! The way through: an order's lines become demands ([`demand`]), lanes say how far each node is ([`lanes`]), the
+//! nodes worth a look are gathered with what they have ([`candidates`]), a good node set is found ([`heuristic`],
+//! [`split`]), improved and proven ([`exact`], [`bound`]), and written down as a plan ([`planner`]). All of them price
+//! by [`price`]. Nothing here changes state, reads a clock or draws a random number: the same order over the same
+//! stock gives the same plan, whatever order nodes were put in.
 
-use earmark_protocol::command::Order;
-use earmark_protocol::ids::{LineId, NodeIx, Segment, SkuIx, Tenant};
-use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
+mod bound;
+mod candidates;
+mod case;
+mod demand;
+mod exact;
+mod heuristic;
+mod lanes;
+mod planner;
+pub mod price;
+mod repair;
+mod split;
+mod write;
+
+use earmark_protocol::ids::{LineId, NodeIx, Segment, SkuIx};
 use earmark_protocol::reply::Plan;
 
-use crate::Reader;
+pub use lanes::LaneBook;
+pub use planner::Planner;
 
 /// A quantity of a line, to be taken from one cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,42 +49,4 @@ pub struct Proposal {
     pub picks: Vec<Pick>,
     /// The same, as the client sees it.
     pub plan: Plan,
-}
-
-/// Lanes.
-#[derive(Default)]
-pub struct LaneBook;
-
-/// Planner.
-#[derive(Default)]
-pub struct Planner;
-
-impl Planner {
-    /// New.
-    pub fn new() -> Self {
-        Self
-    }
-    /// Plan.
-    pub fn plan(
-        &mut self,
-        _: &Reader,
-        _: &LaneBook,
-        _: Tenant,
-        _: &Order,
-        _: bool,
-        _: &[NodeIx],
-    ) -> Result<Proposal, Refusal> {
-        Err(Refusal::of(RefusalCode::NoNode, Field::Line).at(0))
-    }
-    /// Repair.
-    pub fn repair(
-        &mut self,
-        _: &Reader,
-        _: &LaneBook,
-        _: Tenant,
-        _: &Order,
-        _: &Proposal,
-    ) -> Option<Proposal> {
-        None
-    }
 }
