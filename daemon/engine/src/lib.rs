@@ -1,1 +1,42 @@
-//! wip
+//! Earmark's state machine: stock, reservations, routing.
+//!
+//! No I/O, no clock, no threads, no randomness. One writer owns a [`State`]: [`decide`] holds every rule and changes
+//! nothing, [`apply`] changes the state and knows no rule, and a [`Record`] is what passes between them and into the
+//! log. Everyone else reads through a [`Reader`], without locks and without waiting.
+
+mod apply;
+mod arena;
+pub mod catalogue;
+pub mod decide;
+mod digest;
+mod expire;
+mod facts;
+mod inventory;
+#[cfg(all(test, loom))]
+mod loom_tests;
+mod movements;
+mod outcomes;
+mod prefetch;
+mod reader;
+mod record;
+mod reservations;
+pub mod routing;
+mod rules;
+mod runs;
+mod shortage;
+mod state;
+mod sync;
+
+pub use apply::apply;
+pub use catalogue::{Node, NodeTable, SkuFacts};
+pub use decide::{CommandRef, Decision, Outcome, Planned, Submission, check_order, decide};
+pub use digest::{digest, quantities};
+pub use expire::expire;
+pub use inventory::{CellStock, Place, SHARDS, shard_of};
+pub use outcomes::CompactReply;
+pub use prefetch::prefetch;
+pub use reader::Reader;
+pub use record::{Effect, Record, Stage};
+pub use rules::{Capacity, Class, Rules, Tariff};
+pub use shortage::CellClaim;
+pub use state::{ReserveError, State};

@@ -1,0 +1,219 @@
+//! The only mutator. It applies what a record says, and knows no rules: the same code for live traffic, recovery and
+//! replicas.
+
+use std::sync::Arc;
+
+use earmark_protocol::ids::{CommandId, SkuIx, Tenant, TimestampMs};
+
+use crate::catalogue::nodes::NodeTable;
+use crate::facts::TextAt;
+use crate::inventory::Place;
+use crate::inventory::cell::Quantities;
+use crate::outcomes::{CompactReply, RememberedOutcome};
+use crate::record::{Effect, Record, Stage};
+use crate::reservations::Opening;
+use crate::reservations::ids::Remembered;
+use crate::reservations::slot::{Row, RowValue};
+use crate::state::State;
+use crate::sync::Ordering;
+
+/// Applies a record. Total: a record that [`crate::decide`] or [`crate::expire`] made of this very state always fits.
+///
+/// # Panics
+/// When the record does not follow on the state's Lsn, or was made of another state: that is damage, and going on would
+/// spread it.
+pub fn apply(state: &mut State, record: &Record) {
+    assert_eq!(record.lsn.0, state.lsn().0 + 1, "a record follows on the one before it");
+    state.now = state.now.max(record.now);
+    let mut nodes_changed = false;
+    let mut slot = None;
+    for effect in &record.effects {
+        match effect {
+            Effect::Open { id, content, tenant, class, deadline, rows } => {
+                close(state, &mut slot);
+                if let Some(forgotten) = state.reservations.next_forgotten() {
+                    remember_forgetting(state, &forgotten);
+                }
+                let (content, tenant, class, deadline) = (*content, *tenant, *class, *deadline);
+                let opening =
+                    Opening { id: *id, content, tenant, class, deadline, lsn: record.lsn, rows: *rows };
+                let (opened, forgotten) = state.reservations.open(&opening);
+                state.texts.forget(forgotten);
+                slot = Some(opened);
+            }
+            Effect::Touch { slot: touched } => {
+                close(state, &mut slot);
+                state.reservations.begin(*touched);
+                slot = Some(*touched);
+            }
+            Effect::Widen { rows } => state.reservations.widen(of_reservation(slot), *rows),
+            Effect::Claim { row, cell, line, sku, place, quantity, stage } => {
+                let (line, sku, place) = (*line, *sku, Place(*place));
+                let mut value = RowValue { line, sku, place, stages: [0; 5] };
+                value.move_units(Stage::Free, *stage, *quantity);
+                state.reservations.set_row(of_reservation(slot), *row, &value);
+                move_in_cell(state, record.now, &value, *cell, Stage::Free, *stage, *quantity);
+            }
+            Effect::Move { row, cell, from, to, quantity } => {
+                let slot = of_reservation(slot);
+                let table = &state.reservations.table;
+                let mut value = table
+                    .rows(slot, &table.head(slot))
+                    .get(usize::from(*row))
+                    .map(Row::load)
+                    .expect("the row exists");
+                value.move_units(*from, *to, *quantity);
+                state.reservations.set_row(slot, *row, &value);
+                move_in_cell(state, record.now, &value, *cell, *from, *to, *quantity);
+            }
+            Effect::Settle { status, deadline } => {
+                state.reservations.settle(of_reservation(slot), *status, *deadline);
+            }
+            Effect::Facts { text } => {
+                let kept = state.texts.keep(text);
+                let old = state.reservations.set_facts(of_reservation(slot), kept);
+                state.texts.forget(old);
+            }
+            Effect::Cells { sku, places } => {
+                let places: Vec<Place> = places.iter().copied().map(Place).collect();
+                state.inventory.grow(*sku, &places);
+            }
+            Effect::Stock { sku, place, on_hand, safety, unsellable, moved, counted } => {
+                let cell = state
+                    .inventory
+                    .inventory
+                    .find(*sku, Place(*place))
+                    .expect("the record makes its cells first");
+                state.inventory.change(*sku, cell, |quantities| {
+                    *quantities = Quantities {
+                        on_hand: *on_hand,
+                        safety: *safety,
+                        unsellable: *unsellable,
+                        ..*quantities
+                    };
+                });
+                if *moved != 0 {
+                    keep_movement(state, record.now, *sku, Place(*place), cell, *moved);
+                }
+                if let Some((source, as_of)) = counted {
+                    keep_count(state, *sku, Place(*place), cell, *source, *as_of);
+                }
+            }
+            Effect::Outcome { id, content, tenant, outcome, plan } => {
+                keep_outcome(state, record, *id, *content, *tenant, *outcome, plan);
+            }
+            Effect::Sku { tenant, spec } => {
+                if state.skus.skus.find(*tenant, &spec.code).is_some() {
+                    state.bump_plan_epoch();
+                }
+                state.skus.put(*tenant, spec);
+            }
+            Effect::SkuRetired { sku } => {
+                state.skus.retire(*sku);
+                state.bump_plan_epoch();
+            }
+            Effect::Node { tenant, spec } => {
+                Arc::make_mut(&mut state.nodes).put(*tenant, spec);
+                nodes_changed = true;
+            }
+            Effect::NodeState { node, state: node_state } => {
+                let nodes: &mut NodeTable = Arc::make_mut(&mut state.nodes);
+                nodes.set_state(*node, *node_state);
+                nodes_changed = true;
+            }
+        }
+    }
+    close(state, &mut slot);
+    if nodes_changed {
+        state.publish_nodes();
+        state.bump_plan_epoch();
+    }
+    state.set_lsn(record.lsn);
+}
+
+fn of_reservation(slot: Option<u32>) -> u32 {
+    slot.expect("a record names the reservation before it changes it")
+}
+
+/// Ends the change of the reservation at hand.
+fn close(state: &mut State, slot: &mut Option<u32>) {
+    if let Some(slot) = slot.take() {
+        state.reservations.end(slot);
+    }
+}
+
+/// The cell follows a row's units.
+#[inline]
+fn move_in_cell(
+    state: &mut State,
+    now: TimestampMs,
+    row: &RowValue,
+    cell: u32,
+    from: Stage,
+    to: Stage,
+    quantity: u32,
+) {
+    state.inventory.change(row.sku, cell, |quantities| {
+        match from {
+            Stage::Held => quantities.held -= quantity,
+            stage if stage.is_allocated() => quantities.allocated -= quantity,
+            _ => {}
+        }
+        match to {
+            Stage::Held => quantities.held += quantity,
+            Stage::Shipped => quantities.on_hand -= quantity.cast_signed(),
+            stage if stage.is_allocated() => quantities.allocated += quantity,
+            _ => {}
+        }
+    });
+    if to == Stage::Shipped {
+        keep_movement(state, now, row.sku, row.place, cell, -quantity.cast_signed());
+    }
+}
+
+fn keep_movement(state: &mut State, now: TimestampMs, sku: SkuIx, place: Place, cell: u32, delta: i32) {
+    let newest = &state.inventory.inventory.cell(cell).movement;
+    let kept = state.movements.keep(now, sku, place, delta, newest.load(Ordering::Relaxed));
+    newest.store(kept, Ordering::Relaxed);
+}
+
+/// A cell keeps its newest count inline; counts of further sources lie beside.
+fn keep_count(state: &mut State, sku: SkuIx, place: Place, cell: u32, source: u16, as_of: TimestampMs) {
+    let counted = &state.inventory.inventory.cell(cell).counted;
+    let (last_source, last) = unpack_count(counted.load(Ordering::Relaxed));
+    if last.0 != 0 && last_source != source {
+        state.other_counts.insert((sku.0, place.0, last_source), last);
+        state.other_counts.remove(&(sku.0, place.0, source));
+    }
+    counted.store(u64::from(source) << 48 | (as_of.0 & 0xFFFF_FFFF_FFFF), Ordering::Relaxed);
+}
+
+/// The source and time of a cell's newest count; time 0 for none.
+pub(crate) fn unpack_count(counted: u64) -> (u16, TimestampMs) {
+    ((counted >> 48) as u16, TimestampMs(counted & 0xFFFF_FFFF_FFFF))
+}
+
+fn keep_outcome(
+    state: &mut State,
+    record: &Record,
+    id: CommandId,
+    content: u64,
+    tenant: Tenant,
+    outcome: CompactReply,
+    plan: &[u8],
+) {
+    if let Some((forgotten, row, text)) = state.outcomes.next_forgotten() {
+        state.ids.remove(&forgotten, Remembered::Outcome(row));
+        remember_forgetting(state, &forgotten);
+        state.texts.forget(text);
+    }
+    let text = if plan.is_empty() { TextAt(0) } else { state.texts.keep(plan) };
+    let remembered = RememberedOutcome { tenant, content, lsn: record.lsn, outcome, text };
+    let row = state.outcomes.keep(id, &remembered);
+    state.ids.insert(&id, Remembered::Outcome(row));
+}
+
+/// An id that is forgotten must never act again: from now on ids of its time are too old.
+fn remember_forgetting(state: &mut State, forgotten: &CommandId) {
+    state.forgotten_before = state.forgotten_before.max(TimestampMs(forgotten.time().0 + 1));
+}

@@ -1,0 +1,7 @@
+//! What a tenant sells and from where: skus in a table that grows in place, nodes in a table that is published whole.
+
+pub(crate) mod nodes;
+pub(crate) mod skus;
+
+pub use nodes::{Node, NodeTable};
+pub use skus::SkuFacts;

@@ -1,0 +1,251 @@
+//! The table of skus: rows that stay where they are, found by tenant and code through an index that only grows.
+//!
+//! A row is also the directory of the inventory: it says where the sku's cells lie.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use earmark_protocol::catalogue::SkuSpec;
+use earmark_protocol::ids::{SkuIx, Tenant};
+use earmark_protocol::reply::SkuView;
+
+use crate::arena::Arena;
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+
+/// One sku, 32 bytes: two to a cache line.
+#[derive(Default)]
+#[repr(C)]
+pub(crate) struct SkuRow {
+    /// Where its cells lie: start above length.
+    pub(crate) run: AtomicU64,
+    /// Twice the number of times the run moved; odd while it moves.
+    pub(crate) growths: AtomicU32,
+    /// Twice the number of changes of its cells; odd during one.
+    pub(crate) sequence: AtomicU32,
+    /// Tenant above the retired bit above the flags.
+    traits: AtomicU32,
+    weight_g: AtomicU32,
+    /// Word index of its code's text; texts never change.
+    code: AtomicU32,
+    /// Word index of its group's text.
+    group: AtomicU32,
+}
+
+const _: () = assert!(size_of::<SkuRow>() == 32 || cfg!(loom));
+
+const RETIRED: u32 = 1 << 15;
+
+/// What planning must know of a sku.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SkuFacts {
+    /// Whose it is.
+    pub tenant: Tenant,
+    /// Weight of one unit in grams.
+    pub weight_g: u32,
+    /// A sum of `sku_flags`.
+    pub flags: u16,
+    /// Out of sale.
+    pub retired: bool,
+}
+
+/// The table, read by everyone.
+pub(crate) struct Skus {
+    rows: Arena<SkuRow>,
+    /// Handle plus one, by hash of tenant and code; 0 is empty. Twice as many places as rows.
+    index: Arena<AtomicU32>,
+    /// Texts: a byte of length, then the bytes, from a word boundary.
+    texts: Arena<AtomicU64>,
+    /// Rows that exist.
+    len: AtomicU32,
+}
+
+fn hash(tenant: Tenant, code: &str) -> u64 {
+    xxhash_rust::xxh3::xxh3_64_with_seed(code.as_bytes(), u64::from(tenant.0))
+}
+
+fn text_words(text: &str) -> usize {
+    text.len() / 8 + 1
+}
+
+impl Skus {
+    fn text(&self, at: u32) -> String {
+        let mut bytes = [0_u8; 8];
+        let mut text = Vec::new();
+        let first = self.texts[at as usize].load(Ordering::Relaxed).to_le_bytes();
+        let len = usize::from(first[0]);
+        for place in 1..=len {
+            if place % 8 == 0 || place == 1 {
+                bytes = self.texts[at as usize + place / 8].load(Ordering::Relaxed).to_le_bytes();
+            }
+            text.push(bytes[place % 8]);
+        }
+        String::from_utf8(text).expect("texts are written from strings")
+    }
+
+    fn text_is(&self, at: u32, text: &str) -> bool {
+        let mut words = text_to_words(text);
+        let first = at as usize;
+        words.by_ref().enumerate().all(|(place, word)| {
+            self.texts.get(first + place).is_some_and(|text| text.load(Ordering::Relaxed) == word)
+        })
+    }
+
+    /// A sku's row.
+    #[inline]
+    pub(crate) fn row(&self, sku: SkuIx) -> Option<&SkuRow> {
+        // Acquire: pairs with the Release store of `SkusWriter::put`; rows below `len` are whole.
+        (sku.0 < self.len.load(Ordering::Acquire)).then(|| &self.rows[sku.0 as usize])
+    }
+
+    /// Asks for the sku's cache line.
+    pub(crate) fn prefetch(&self, sku: SkuIx) {
+        if let Some(row) = self.rows.get(sku.0 as usize) {
+            crate::arena::prefetch(row);
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> u32 {
+        self.len.load(Ordering::Acquire)
+    }
+
+    /// What planning must know of it.
+    #[inline]
+    pub(crate) fn facts(&self, sku: SkuIx) -> Option<SkuFacts> {
+        let row = self.row(sku)?;
+        let traits = row.traits.load(Ordering::Relaxed);
+        Some(SkuFacts {
+            tenant: Tenant((traits >> 16) as u16),
+            weight_g: row.weight_g.load(Ordering::Relaxed),
+            flags: (traits & (RETIRED - 1)) as u16,
+            retired: traits & RETIRED != 0,
+        })
+    }
+
+    /// The sku as clients see it.
+    pub(crate) fn view(&self, sku: SkuIx) -> Option<SkuView> {
+        let facts = self.facts(sku)?;
+        let row = self.row(sku)?;
+        let spec = SkuSpec {
+            code: self.text(row.code.load(Ordering::Relaxed)),
+            weight_g: facts.weight_g,
+            flags: facts.flags,
+            group: self.text(row.group.load(Ordering::Relaxed)),
+        };
+        Some(SkuView { sku, retired: facts.retired, spec })
+    }
+
+    /// The sku of a code.
+    pub(crate) fn find(&self, tenant: Tenant, code: &str) -> Option<SkuIx> {
+        let places = self.index.len();
+        let mut place = hash(tenant, code) as usize % places;
+        loop {
+            // Acquire: pairs with the Release store of `put`, so the row and its text are whole.
+            let entry = self.index[place].load(Ordering::Acquire).checked_sub(1)?;
+            let row = &self.rows[entry as usize];
+            let owner = (row.traits.load(Ordering::Relaxed) >> 16) as u16;
+            if owner == tenant.0 && self.text_is(row.code.load(Ordering::Relaxed), code) {
+                return Some(SkuIx(entry));
+            }
+            place = (place + 1) % places;
+        }
+    }
+}
+
+fn text_to_words(text: &str) -> impl Iterator<Item = u64> {
+    let len = u8::try_from(text.len()).expect("codes and groups are checked to be short");
+    (0..text_words(text)).map(move |word| {
+        let mut bytes = [0_u8; 8];
+        for (place, byte) in bytes.iter_mut().enumerate() {
+            *byte = match word * 8 + place {
+                0 => len,
+                at => text.as_bytes().get(at - 1).copied().unwrap_or(0),
+            };
+        }
+        u64::from_le_bytes(bytes)
+    })
+}
+
+/// The writer's side.
+pub(crate) struct SkusWriter {
+    pub(crate) skus: Arc<Skus>,
+    /// Where each group's text lies, so that it is kept once.
+    groups: HashMap<String, u32>,
+    texts_used: usize,
+}
+
+impl SkusWriter {
+    /// Tables for this many skus with this many bytes of text.
+    pub(crate) fn new(skus: u32, text_bytes: u64) -> std::io::Result<Self> {
+        let words = usize::try_from(text_bytes / 8).unwrap_or(usize::MAX).max(1);
+        let skus = Arc::new(Skus {
+            rows: Arena::new(skus as usize)?,
+            index: Arena::new((skus as usize * 2).max(2))?,
+            texts: Arena::new(words)?,
+            len: AtomicU32::new(0),
+        });
+        // The word at 0 stays zero: the empty text.
+        Ok(Self { skus, groups: HashMap::from([(String::new(), 0)]), texts_used: 1 })
+    }
+
+    /// Whether this many new skus with these texts fit: first rows, then texts.
+    pub(crate) fn fits<'a>(&self, new: usize, texts: impl Iterator<Item = &'a str>) -> (bool, bool) {
+        let words: usize = texts.map(text_words).sum();
+        let rows = self.skus.len() as usize + new <= self.skus.rows.len();
+        (rows, self.texts_used + words <= self.skus.texts.len())
+    }
+
+    /// Whether a group's text is not kept yet.
+    pub(crate) fn is_new_group(&self, group: &str) -> bool {
+        !self.groups.contains_key(group)
+    }
+
+    fn keep(&mut self, text: &str) -> u32 {
+        let at = self.texts_used;
+        for (place, word) in text_to_words(text).enumerate() {
+            self.skus.texts[at + place].store(word, Ordering::Relaxed);
+        }
+        self.texts_used += text_words(text);
+        u32::try_from(at).expect("sku_code_bytes is below 32 GiB")
+    }
+
+    /// Adds a sku, or changes the one of that code.
+    pub(crate) fn put(&mut self, tenant: Tenant, spec: &SkuSpec) {
+        let group = match self.groups.get(&spec.group) {
+            Some(at) => *at,
+            None => {
+                let at = self.keep(&spec.group);
+                self.groups.insert(spec.group.clone(), at);
+                at
+            }
+        };
+        let known = self.skus.find(tenant, &spec.code);
+        let code = if known.is_none() { self.keep(&spec.code) } else { 0 };
+        let sku = known.unwrap_or(SkuIx(self.skus.len()));
+        let row = &self.skus.rows[sku.0 as usize];
+        let retired = row.traits.load(Ordering::Relaxed) & RETIRED;
+        row.traits.store(u32::from(tenant.0) << 16 | retired | u32::from(spec.flags), Ordering::Relaxed);
+        row.weight_g.store(spec.weight_g, Ordering::Relaxed);
+        row.group.store(group, Ordering::Relaxed);
+        if known.is_some() {
+            return;
+        }
+        row.code.store(code, Ordering::Relaxed);
+        // Release: pairs with the Acquire load of `row`.
+        self.skus.len.store(sku.0 + 1, Ordering::Release);
+        let places = self.skus.index.len();
+        let mut place = hash(tenant, &spec.code) as usize % places;
+        while self.skus.index[place].load(Ordering::Relaxed) != 0 {
+            place = (place + 1) % places;
+        }
+        // Release: pairs with the Acquire load of `find`.
+        self.skus.index[place].store(sku.0 + 1, Ordering::Release);
+    }
+
+    /// Takes a sku out of sale.
+    pub(crate) fn retire(&mut self, sku: SkuIx) {
+        if let Some(row) = self.skus.row(sku) {
+            row.traits.store(row.traits.load(Ordering::Relaxed) | RETIRED, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The catalogue: skus and nodes added, changed, paused and retired while traffic runs.
+
+use std::collections::HashSet;
+
+use earmark_protocol::catalogue::{CODE_LEN_MAX, NodeSpec, NodeState, SkuSpec, capabilities, sku_flags};
+use earmark_protocol::command::SetNodeState;
+use earmark_protocol::ids::{Money, SkuIx, Tenant, TimestampMs};
+use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
+
+use super::Verdict;
+use super::check::{self, First};
+use crate::outcomes::CompactReply;
+use crate::record::Effect;
+use crate::state::State;
+
+/// Costs of a node stay below this many micros, so that sums over any order fit 64 bits.
+const COST_MAX: i64 = 1_000_000_000_000;
+
+fn done(changed: usize) -> Verdict {
+    let (status, deadline) = (None, TimestampMs(0));
+    let reply = CompactReply::Done { status, deadline, moved: changed as u64, short: 0 };
+    Verdict::Done { reply, plan: None }
+}
+
+fn text(text: &str, may_be_empty: bool, field: Field) -> Result<(), Refusal> {
+    let fits = text.len() <= CODE_LEN_MAX
+        && (may_be_empty || !text.is_empty())
+        && !text.chars().any(char::is_control);
+    if fits { Ok(()) } else { Err(Refusal::of(RefusalCode::TextTooLong, field).detail(CODE_LEN_MAX as i64)) }
+}
+
+fn flags(given: u16, known: u16) -> Result<(), Refusal> {
+    if given & !known == 0 {
+        return Ok(());
+    }
+    Err(Refusal::of(RefusalCode::UnknownFlag, Field::Flags).detail(i64::from(known)))
+}
+
+/// Decides skus added or changed.
+pub(crate) fn skus(
+    state: &State,
+    tenant: Tenant,
+    specs: &[SkuSpec],
+    effects: &mut Vec<Effect>,
+) -> Result<Verdict, Refusal> {
+    let mut first = First::default();
+    first.take(check::list_len(state.rules(), specs.len(), Field::Line));
+    let mut seen = HashSet::new();
+    for (index, spec) in specs.iter().enumerate().take(state.rules().lines_max as usize) {
+        first.take(text(&spec.code, false, Field::Code).map_err(|refusal| refusal.at(index)));
+        first.take(text(&spec.group, true, Field::Group).map_err(|refusal| refusal.at(index)));
+        first.take(flags(spec.flags, sku_flags::ALL).map_err(|refusal| refusal.at(index)));
+        if !seen.insert(spec.code.as_str()) {
+            first.consider(Refusal::of(RefusalCode::LineTwice, Field::Code).at(index));
+        }
+    }
+    first.done()?;
+    let new = || specs.iter().filter(|spec| state.skus.skus.find(tenant, &spec.code).is_none());
+    let groups: HashSet<&str> =
+        specs.iter().map(|spec| spec.group.as_str()).filter(|group| state.skus.is_new_group(group)).collect();
+    let texts = new().map(|spec| spec.code.as_str()).chain(groups);
+    let full = |field| Err(Refusal::of(RefusalCode::CapacityReached, field));
+    match state.skus.fits(new().count(), texts) {
+        (false, _) => return full(Field::CapacitySkus),
+        (_, false) => return full(Field::CapacityCodes),
+        (true, true) => {}
+    }
+    effects.extend(specs.iter().map(|spec| Effect::Sku { tenant, spec: Box::new(spec.clone()) }));
+    Ok(done(specs.len()))
+}
+
+/// Decides skus taken out of sale.
+pub(crate) fn retire_skus(
+    state: &State,
+    tenant: Tenant,
+    skus: &[SkuIx],
+    effects: &mut Vec<Effect>,
+) -> Result<Verdict, Refusal> {
+    let mut first = First::default();
+    first.take(check::list_len(state.rules(), skus.len(), Field::Line));
+    for (index, sku) in skus.iter().enumerate().take(state.rules().lines_max as usize) {
+        first.take(check::sku(&state.reader(), tenant, *sku).map_err(|refusal| refusal.at(index)));
+    }
+    first.done()?;
+    effects.extend(skus.iter().map(|sku| Effect::SkuRetired { sku: *sku }));
+    Ok(done(skus.len()))
+}
+
+/// Decides nodes added or changed.
+pub(crate) fn nodes(
+    state: &State,
+    tenant: Tenant,
+    specs: &[NodeSpec],
+    effects: &mut Vec<Effect>,
+) -> Result<Verdict, Refusal> {
+    let mut first = First::default();
+    first.take(check::list_len(state.rules(), specs.len(), Field::Line));
+    let mut seen = HashSet::new();
+    for (index, spec) in specs.iter().enumerate().take(state.rules().lines_max as usize) {
+        first.take(check_node(spec).map_err(|refusal| refusal.at(index)));
+        if !seen.insert(spec.code.as_str()) {
+            first.consider(Refusal::of(RefusalCode::LineTwice, Field::Code).at(index));
+        }
+    }
+    first.done()?;
+    let new = specs.iter().filter(|spec| state.nodes.find(tenant, &spec.code).is_none()).count();
+    if state.nodes.nodes.len() + new > state.nodes_max as usize {
+        return Err(Refusal::of(RefusalCode::CapacityReached, Field::CapacityNodes));
+    }
+    effects.extend(specs.iter().map(|spec| Effect::Node { tenant, spec: Box::new(spec.clone()) }));
+    Ok(done(specs.len()))
+}
+
+fn check_node(spec: &NodeSpec) -> Result<(), Refusal> {
+    let mut first = First::default();
+    first.take(text(&spec.code, false, Field::Code));
+    first.take(text(&spec.group, true, Field::Group));
+    first.take(text(&spec.time_zone, false, Field::TimeZone));
+    first.take(flags(spec.capabilities, capabilities::ALL));
+    if !spec.position.is_valid() {
+        first.consider(Refusal::of(RefusalCode::PositionInvalid, Field::Position));
+    }
+    let costs = [spec.cost_per_order, spec.cost_per_line, spec.cost_per_unit];
+    if costs.iter().any(|Money(cost)| !(0..=COST_MAX).contains(cost)) {
+        first.consider(Refusal::of(RefusalCode::QuantityTooLarge, Field::Cost).detail(COST_MAX));
+    }
+    first.done()
+}
+
+/// Decides a node's state.
+pub(crate) fn node_state(
+    state: &State,
+    tenant: Tenant,
+    set: &SetNodeState,
+    effects: &mut Vec<Effect>,
+) -> Result<Verdict, Refusal> {
+    let node = state.node(tenant, set.node).ok_or(Refusal::of(RefusalCode::UnknownNode, Field::Node))?;
+    if node.state == NodeState::Retired && set.state != NodeState::Retired {
+        return Err(Refusal::of(RefusalCode::NodeRetired, Field::Node));
+    }
+    effects.push(Effect::NodeState { node: set.node, state: set.state });
+    Ok(done(1))
+}

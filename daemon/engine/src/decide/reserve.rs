@@ -1,0 +1,117 @@
+//! Routed reservations: a planner's proposal, checked against what is there now.
+
+use std::collections::HashMap;
+
+use earmark_protocol::catalogue::NodeState;
+use earmark_protocol::command::{Order, Reserve};
+use earmark_protocol::ids::{CommandId, LineId, SkuIx, Tenant, TimestampMs};
+use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
+use earmark_protocol::reply::Plan;
+
+use super::check::{self, First};
+use super::hold::{Claim, Opening, first_short, open};
+use super::{Decision, Planned, Submission, Verdict, check_order};
+use crate::facts::Facts;
+use crate::inventory::Place;
+use crate::routing::Proposal;
+use crate::state::State;
+
+/// Decides a routed reservation.
+pub(crate) fn decide(
+    state: &State,
+    now: TimestampMs,
+    submission: &Submission<'_>,
+    id: CommandId,
+    reserve: &Reserve,
+    decision: &mut Decision,
+) -> Result<Verdict, Refusal> {
+    let tenant = submission.tenant;
+    let mut first = First::default();
+    let deadline = first.take(check::deadline(state.rules(), now, reserve.class, reserve.lifetime_ms));
+    first.take(check_order(&state.reader(), tenant, &reserve.order));
+    first.done()?;
+    let deadline = deadline.expect("a deadline that is missing was refused");
+    let Some((plan, claims)) = settle_plan(state, submission, &reserve.order, reserve.best_effort, decision)?
+    else {
+        return Ok(Verdict::Conflict);
+    };
+    if claims.is_empty() {
+        let unfilled = plan.unfilled.first();
+        let reason = unfilled.map_or(RefusalCode::OutOfStock, |unfilled| unfilled.reason);
+        return Err(Refusal::of(reason, Field::Line).at(0));
+    }
+    let facts = Facts { order: Some(reserve.order.clone()), plans: vec![plan] };
+    let opening = Opening { id, class: reserve.class, deadline, claims: &claims, facts: Some(&facts) };
+    open(state, submission, &opening, &mut decision.record.effects)?;
+    Ok(Verdict::Reserved { deadline, plan: facts.plans.into_iter().next() })
+}
+
+/// The proposal as claims: as it was submitted where it still holds; repaired where only stock went; planned here at
+/// the last attempt of a small order. `None` asks for another round.
+fn settle_plan(
+    state: &State,
+    submission: &Submission<'_>,
+    order: &Order,
+    best_effort: bool,
+    decision: &mut Decision,
+) -> Result<Option<(Plan, Vec<Claim>)>, Refusal> {
+    let tenant = submission.tenant;
+    let whole = |proposal: &Proposal| best_effort || proposal.plan.unfilled.is_empty();
+    match submission.planned {
+        Some(Err(refusal)) => return Err(*refusal),
+        Some(Ok(proposal)) if proposal.epoch == state.shared.plan_epoch() => {
+            if let Some(claims) = claims(state, tenant, proposal).filter(|_| whole(proposal)) {
+                return Ok(Some((proposal.plan.clone(), claims)));
+            }
+            let reader = state.reader();
+            let repaired = decision.planner.repair(&reader, reader.lanes(), tenant, order, proposal);
+            if let Some(repaired) = repaired
+                && let Some(claims) = claims(state, tenant, &repaired).filter(|_| whole(&repaired))
+            {
+                return Ok(Some((repaired.plan, claims)));
+            }
+        }
+        Some(Ok(_)) | None => {}
+    }
+    if !submission.last {
+        return Ok(None);
+    }
+    if order.lines.len() > state.rules().attempt_lines_max as usize {
+        return Err(Refusal::of(RefusalCode::Contended, Field::Whole));
+    }
+    let reader = state.reader();
+    let fresh: Planned = decision.planner.plan(&reader, reader.lanes(), tenant, order, best_effort, &[]);
+    let fresh = fresh?;
+    let claims = claims(state, tenant, &fresh).ok_or(Refusal::of(RefusalCode::Contended, Field::Whole))?;
+    Ok(Some((fresh.plan, claims)))
+}
+
+/// The picks of a proposal as claims, where every one can be held now: cells exist, nodes are active, skus in sale,
+/// and each cell has what is taken from it, summed.
+pub(crate) fn claims(state: &State, tenant: Tenant, proposal: &Proposal) -> Option<Vec<Claim>> {
+    let mut claims = Vec::with_capacity(proposal.picks.len());
+    for pick in &proposal.picks {
+        let active = state.node(tenant, pick.node).is_some_and(|node| node.state == NodeState::Active);
+        let facts = state.skus.skus.facts(pick.sku)?;
+        if !active || facts.retired || facts.tenant != tenant || pick.quantity == 0 {
+            return None;
+        }
+        let place = Place::new(pick.node, pick.segment);
+        let cell = state.inventory.inventory.find(pick.sku, place)?;
+        claims.push(Claim { line: pick.line, sku: pick.sku, place, cell, quantity: pick.quantity });
+    }
+    let holds = first_short(state, &claims).is_none() && claims.len() <= crate::reservations::slot::ROWS_MAX;
+    holds.then_some(claims)
+}
+
+/// Whether no line gets more than it asks for, and each its own sku.
+pub(crate) fn picks_within(picks: &[crate::routing::Pick], wanted: &HashMap<LineId, (SkuIx, u64)>) -> bool {
+    let mut left = wanted.clone();
+    picks.iter().all(|pick| {
+        left.get_mut(&pick.line).is_some_and(|(sku, units)| {
+            let fits = *sku == pick.sku && u64::from(pick.quantity) <= *units;
+            *units = units.saturating_sub(u64::from(pick.quantity));
+            fits
+        })
+    })
+}

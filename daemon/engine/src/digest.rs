@@ -1,0 +1,70 @@
+//! Sums over the whole state: what a client's own account, a replay and a replica are compared with.
+
+use earmark_protocol::codec;
+use earmark_protocol::ids::{SkuIx, Tenant};
+use earmark_protocol::reply::DigestReply;
+use serde::Serialize;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::facts::TextAt;
+use crate::reservations::slot::Row;
+use crate::state::State;
+
+fn hash(part: u8, value: &impl Serialize) -> u64 {
+    let mut bytes = vec![part];
+    codec::encode(value, &mut bytes);
+    xxh3_64(&bytes)
+}
+
+/// A digest of all that is decided by: cells, reservations with their facts, remembered outcomes, catalogue, clock.
+/// Equal states give equal digests, wherever things lie in memory.
+#[must_use]
+pub fn digest(state: &State) -> u64 {
+    let mut sum = hash(0, &(state.lsn(), state.now, state.forgotten_before, state.movements.kept_since()));
+    for sku in (0..state.skus.skus.len()).map(SkuIx) {
+        let facts = state.skus.skus.facts(sku).expect("the sku is below the table's length");
+        sum = sum.wrapping_add(hash(1, &(facts.tenant, facts.retired, &state.skus.skus.view(sku))));
+        for (place, quantities) in state.inventory.inventory.cells_of(sku) {
+            sum = sum.wrapping_add(hash(2, &(sku, quantities.view(place))));
+        }
+    }
+    for (node, found) in state.nodes.nodes.iter().enumerate() {
+        sum = sum.wrapping_add(hash(3, &(node as u32, found.tenant, found.state, &*found.spec)));
+    }
+    let table = &state.reservations.table;
+    for slot in 0..state.reservations.used() {
+        let head = table.head(slot);
+        let rows: Vec<_> = table.rows(slot, &head).iter().map(|row| Row::load(row).view()).collect();
+        let kept = (head.id, head.content, head.lsn, head.deadline, head.tenant, head.class, head.status);
+        sum = sum.wrapping_add(hash(4, &(kept, rows, table.facts(slot))));
+    }
+    for row in 0..state.outcomes.len() as u32 {
+        let kept = state.outcomes.get(row);
+        let plan = if kept.text == TextAt(0) { Vec::new() } else { state.texts.texts.read(kept.text) };
+        let id = state.outcomes.id(row);
+        sum = sum.wrapping_add(hash(5, &(id, kept.tenant, kept.content, kept.lsn, kept.outcome, plan)));
+    }
+    sum
+}
+
+/// Sums and the digest of quantities over a tenant's cells, as of the last record.
+#[must_use]
+pub fn quantities(state: &State, tenant: Tenant) -> DigestReply {
+    let mut reply = DigestReply { lsn: state.lsn(), state: digest(state), ..DigestReply::default() };
+    for sku in (0..state.skus.skus.len()).map(SkuIx) {
+        if state.skus.skus.facts(sku).is_none_or(|facts| facts.tenant != tenant) {
+            continue;
+        }
+        for (place, cell) in state.inventory.inventory.cells_of(sku) {
+            reply.cells += 1;
+            reply.on_hand += i64::from(cell.on_hand);
+            reply.held += u64::from(cell.held);
+            reply.allocated += u64::from(cell.allocated);
+            reply.unsellable += u64::from(cell.unsellable);
+            reply.cells_short += u64::from(cell.available() < 0);
+            let part = earmark_protocol::digest::cell(sku, &cell.view(place));
+            reply.quantities = reply.quantities.wrapping_add(part);
+        }
+    }
+    reply
+}

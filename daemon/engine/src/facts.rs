@@ -1,0 +1,132 @@
+//! The cold arena: what is kept of an order beside its quantities — destination, wish, plans.
+//!
+//! A text of bytes per reservation or outcome, in the codec of the wire. It knows nothing of what the bytes mean but
+//! for [`Facts`], the form they are kept in.
+
+use std::sync::Arc;
+
+use earmark_protocol::codec;
+use earmark_protocol::command::Order;
+use earmark_protocol::reply::Plan;
+use serde::{Deserialize, Serialize};
+
+use crate::arena::Arena;
+use crate::runs::{Extents, Runs, class_size};
+use crate::sync::{AtomicU64, Ordering};
+
+/// What is kept of a reservation beside its rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Facts {
+    /// The order, where it was routed.
+    pub(crate) order: Option<Order>,
+    /// The first plan, then one for each time lines were routed again.
+    pub(crate) plans: Vec<Plan>,
+}
+
+impl Facts {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        codec::encode(self, &mut bytes);
+        bytes
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
+        codec::decode(bytes).unwrap_or_default()
+    }
+}
+
+/// Words of a unit: a run's places are counted in units, so 32 bits of them reach 256 GiB.
+const UNIT_WORDS: usize = 8;
+
+/// Where a text lies: its first unit above its length in bytes; 0 for none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TextAt(pub(crate) u64);
+
+impl TextAt {
+    fn start(self) -> usize {
+        (self.0 >> 32) as usize * UNIT_WORDS
+    }
+
+    fn len(self) -> usize {
+        self.0 as u32 as usize
+    }
+}
+
+/// The arena, read by everyone under the sequence of whoever owns a text.
+pub(crate) struct Texts {
+    words: Arena<AtomicU64>,
+}
+
+impl Texts {
+    /// The bytes of a text. Beside the writer they may tear; readers validate with their slot's sequence.
+    pub(crate) fn read(&self, at: TextAt) -> Vec<u8> {
+        let words = at.len().div_ceil(8);
+        let Some(words) = self.words.get(at.start()..at.start() + words) else { return Vec::new() };
+        let mut bytes: Vec<u8> =
+            words.iter().flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes()).collect();
+        bytes.truncate(at.len());
+        bytes
+    }
+}
+
+/// The writer's side.
+pub(crate) struct TextsWriter {
+    pub(crate) texts: Arc<Texts>,
+    extents: Extents,
+    runs: Runs,
+}
+
+fn units(len: usize) -> u32 {
+    u32::try_from(len.div_ceil(8 * UNIT_WORDS)).unwrap_or(u32::MAX)
+}
+
+impl TextsWriter {
+    pub(crate) fn new(bytes: u64) -> std::io::Result<Self> {
+        let units = u32::try_from(bytes / (8 * UNIT_WORDS as u64)).unwrap_or(u32::MAX).max(2);
+        let texts = Arc::new(Texts { words: Arena::new(units as usize * UNIT_WORDS)? });
+        // Unit 0 is never given out: a text at 0 is no text.
+        Ok(Self { texts, extents: Extents::new(1, units, 64), runs: Runs::default() })
+    }
+
+    /// Whether texts of these lengths fit together.
+    pub(crate) fn fits(&self, lens: &[usize]) -> bool {
+        let needed = lens.iter().filter(|len| **len > 0).map(|len| units(*len));
+        match needed.clone().count() {
+            0 => true,
+            1 => needed.clone().all(|units| self.runs.fits(&self.extents, units)),
+            // Two texts could want the same freed run, so they are asked to fit into fresh room.
+            _ => {
+                needed.map(|units| u64::from(self.extents.fresh_for(class_size(units)))).sum::<u64>()
+                    <= self.extents.fresh()
+            }
+        }
+    }
+
+    /// Bytes given out so far.
+    pub(crate) fn used(&self) -> u64 {
+        u64::from(self.extents.used()) * 8 * UNIT_WORDS as u64
+    }
+
+    /// Keeps a text.
+    pub(crate) fn keep(&mut self, bytes: &[u8]) -> TextAt {
+        if bytes.is_empty() {
+            return TextAt(0);
+        }
+        let start =
+            self.runs.take(&mut self.extents, units(bytes.len())).expect("the decision checked the room");
+        for (place, chunk) in bytes.chunks(8).enumerate() {
+            let mut word = [0_u8; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.texts.words[start as usize * UNIT_WORDS + place]
+                .store(u64::from_le_bytes(word), Ordering::Relaxed);
+        }
+        TextAt(u64::from(start) << 32 | bytes.len() as u64)
+    }
+
+    /// Gives a text's room back.
+    pub(crate) fn forget(&mut self, at: TextAt) {
+        if at.0 != 0 {
+            self.runs.give((at.0 >> 32) as u32, class_size(units(at.len())));
+        }
+    }
+}

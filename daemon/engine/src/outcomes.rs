@@ -1,0 +1,134 @@
+//! The outcomes of commands that made no reservation, and of refusals, remembered for retries.
+//!
+//! A ring: the oldest outcome makes room for the newest. Reservations remember themselves.
+
+use earmark_protocol::ids::{CommandId, Lsn, Tenant, TimestampMs};
+use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
+use earmark_protocol::reply::{Done, Refused, Reply, Status};
+use serde::{Deserialize, Serialize};
+
+use crate::arena::Arena;
+use crate::facts::TextAt;
+
+/// A reply in the form it is remembered and logged in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CompactReply {
+    /// The command took place.
+    Done {
+        /// The reservation's status right after it.
+        status: Option<Status>,
+        /// When what is still held expires.
+        deadline: TimestampMs,
+        /// Units that moved.
+        moved: u64,
+        /// Units short afterwards.
+        short: u64,
+    },
+    /// The answer was no.
+    Refused(Refusal),
+}
+
+impl CompactReply {
+    /// The reply, as it is given the first time and every time.
+    #[must_use]
+    pub fn reply(&self, lsn: Lsn, plan: Option<earmark_protocol::reply::Plan>) -> Reply {
+        match *self {
+            Self::Done { status, deadline, moved, short } => {
+                Reply::Done(Done { lsn, status, deadline, moved, short, plan })
+            }
+            Self::Refused(refusal) => Reply::Refused(Refused { lsn, refusal }),
+        }
+    }
+}
+
+/// One remembered outcome, 72 bytes.
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
+pub(crate) struct OutcomeRow {
+    id: [u64; 2],
+    content: u64,
+    lsn: u64,
+    /// Tenant, then for a refusal its code and field, for the rest the status plus one.
+    kind: [u16; 4],
+    /// Index plus one and detail of a refusal; deadline, moved and short of the rest.
+    values: [u64; 3],
+    text: u64,
+}
+
+/// What was remembered of a command.
+pub(crate) struct RememberedOutcome {
+    pub(crate) tenant: Tenant,
+    pub(crate) content: u64,
+    pub(crate) lsn: Lsn,
+    pub(crate) outcome: CompactReply,
+    pub(crate) text: TextAt,
+}
+
+/// The ring.
+pub(crate) struct Outcomes {
+    rows: Arena<OutcomeRow>,
+    next: u64,
+}
+
+impl Outcomes {
+    pub(crate) fn new(capacity: u32) -> std::io::Result<Self> {
+        Ok(Self { rows: Arena::new(capacity.max(1) as usize)?, next: 0 })
+    }
+
+    fn next_row(&self) -> usize {
+        (self.next % self.rows.len() as u64) as usize
+    }
+
+    /// Outcomes that are remembered.
+    pub(crate) fn len(&self) -> u64 {
+        self.next.min(self.rows.len() as u64)
+    }
+
+    /// The id that the next outcome takes the place of, with its row and its text.
+    pub(crate) fn next_forgotten(&self) -> Option<(CommandId, u32, TextAt)> {
+        let row = self.next_row();
+        let full = self.next >= self.rows.len() as u64;
+        full.then(|| (CommandId::from_halves(self.rows[row].id), row as u32, TextAt(self.rows[row].text)))
+    }
+
+    pub(crate) fn id(&self, row: u32) -> CommandId {
+        CommandId::from_halves(self.rows[row as usize].id)
+    }
+
+    pub(crate) fn keep(&mut self, id: CommandId, remembered: &RememberedOutcome) -> u32 {
+        let row = self.next_row();
+        let tenant = remembered.tenant.0;
+        let (kind, values) = match remembered.outcome {
+            CompactReply::Refused(Refusal { code, field, index, detail }) => (
+                [tenant, code.number(), field.number(), 0],
+                [index.map_or(0, |index| u64::from(index) + 1), detail.cast_unsigned(), 0],
+            ),
+            CompactReply::Done { status, deadline, moved, short } => {
+                ([tenant, 0, 0, status.map_or(0, |status| status as u16 + 1)], [deadline.0, moved, short])
+            }
+        };
+        let (content, lsn, text) = (remembered.content, remembered.lsn.0, remembered.text.0);
+        self.rows[row] = OutcomeRow { id: id.halves(), content, lsn, kind, values, text };
+        self.next += 1;
+        row as u32
+    }
+
+    pub(crate) fn get(&self, row: u32) -> RememberedOutcome {
+        let OutcomeRow { content, lsn, kind, values, text, .. } = self.rows[row as usize];
+        let outcome = match RefusalCode::from_number(kind[1]) {
+            Some(code) => CompactReply::Refused(Refusal {
+                code,
+                field: Field::from_number(kind[2]).unwrap_or(Field::Whole),
+                index: values[0].checked_sub(1).map(|index| index as u32),
+                detail: values[1].cast_signed(),
+            }),
+            None => CompactReply::Done {
+                status: kind[3].checked_sub(1).and_then(|status| Status::from_number(status as u8)),
+                deadline: TimestampMs(values[0]),
+                moved: values[1],
+                short: values[2],
+            },
+        };
+        RememberedOutcome { tenant: Tenant(kind[0]), content, lsn: Lsn(lsn), outcome, text: TextAt(text) }
+    }
+}

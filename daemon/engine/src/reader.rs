@@ -1,0 +1,277 @@
+//! Lock-free reads beside the writer.
+//!
+//! A reader never waits for the writer and never delays it. Where it cannot get a whole answer in a bounded number of
+//! tries it says so (`None`), and the question goes to the committer instead.
+
+use std::sync::Arc;
+
+use earmark_protocol::catalogue::NodeState;
+use earmark_protocol::command::{Order, Reject};
+use earmark_protocol::ids::{CommandId, LineId, Lsn, NodeIx, Segment, SkuIx, Tenant};
+use earmark_protocol::query::{Atp, Scope};
+use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
+use earmark_protocol::reply::{AtpCell, AtpReply, AtpSku, CellView, NodeView, ReservationView, SkuView};
+
+use crate::catalogue::{NodeTable, SkuFacts};
+use crate::inventory::{CellStock, Place};
+use crate::reservations::Brief;
+use crate::routing::LaneBook;
+use crate::rules::Rules;
+use crate::state::Shared;
+use crate::sync::AtomicU64;
+
+/// A reader of a [`crate::State`]; clones share the state.
+#[derive(Clone)]
+pub struct Reader {
+    shared: Arc<Shared>,
+}
+
+impl Reader {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// The rules the state decides by.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.shared.rules
+    }
+
+    /// The lanes, computed as they are asked for.
+    #[must_use]
+    pub fn lanes(&self) -> &LaneBook {
+        &self.shared.lanes
+    }
+
+    /// The plan epoch: a plan made in an older one is made again.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.shared.plan_epoch()
+    }
+
+    /// The last record applied; all that it and those before it changed is seen by reads after this.
+    #[must_use]
+    pub fn lsn(&self) -> Lsn {
+        self.shared.lsn()
+    }
+
+    /// The version of [`Reader::nodes`].
+    #[must_use]
+    pub fn nodes_version(&self) -> u64 {
+        self.shared.nodes_version()
+    }
+
+    /// All nodes, as of now. It takes a lock for the length of one pointer copy: keep the table and ask
+    /// [`Reader::nodes_version`] whether it is still the newest.
+    #[must_use]
+    pub fn nodes(&self) -> Arc<NodeTable> {
+        self.shared.nodes()
+    }
+
+    /// What planning must know of a sku, of whichever tenant.
+    #[must_use]
+    pub fn sku(&self, sku: SkuIx) -> Option<SkuFacts> {
+        self.shared.inventory.skus.facts(sku)
+    }
+
+    /// All cells of a sku, sorted by node and segment, each with what can be promised now. `false`, and nothing in
+    /// `out`, where the sku is unknown or grew again and again meanwhile.
+    pub fn stock(&self, sku: SkuIx, out: &mut Vec<CellStock>) -> bool {
+        self.shared.inventory.stock(sku, out)
+    }
+
+    /// Calls `read` with the words of all of a sku's cells, for planning; see [`Inventory::read_run`]. `None` where the
+    /// sku is unknown or grew again and again meanwhile.
+    ///
+    /// [`Inventory::read_run`]: crate::inventory::Inventory::read_run
+    pub(crate) fn read_words<R>(&self, sku: SkuIx, read: impl FnMut(&[AtomicU64]) -> R) -> Option<R> {
+        self.shared.inventory.read_run(sku, read)
+    }
+
+    /// What can be promised of one cell; below 0 where it is short, `None` where there is no such cell.
+    #[must_use]
+    pub fn available(&self, sku: SkuIx, node: NodeIx, segment: Segment) -> Option<i32> {
+        self.shared.inventory.available(sku, Place::new(node, segment))
+    }
+
+    /// Whole cells of a tenant's sku; `None` where the sku is unknown or changed again and again meanwhile.
+    #[must_use]
+    pub fn cells(&self, tenant: Tenant, sku: SkuIx) -> Option<Vec<CellView>> {
+        self.own_sku(tenant, sku)?;
+        self.shared.inventory.views(sku)
+    }
+
+    /// A reservation; `None` where it is unknown, or changed again and again meanwhile: ask the committer.
+    #[must_use]
+    pub fn show(&self, tenant: Tenant, id: &CommandId) -> Option<ReservationView> {
+        self.shared.reservations.view(tenant, id)
+    }
+
+    /// The handle of a sku's code.
+    #[must_use]
+    pub fn resolve_sku(&self, tenant: Tenant, code: &str) -> Option<SkuIx> {
+        self.shared.inventory.skus.find(tenant, code)
+    }
+
+    /// The handle of a node's code.
+    #[must_use]
+    pub fn resolve_node(&self, tenant: Tenant, code: &str) -> Option<NodeIx> {
+        self.nodes().find(tenant, code)
+    }
+
+    /// At most `most` skus of a tenant, from a handle on.
+    #[must_use]
+    pub fn skus_page(&self, tenant: Tenant, from: SkuIx, most: usize) -> Vec<SkuView> {
+        let skus = &self.shared.inventory.skus;
+        let handles = (from.0..skus.len()).map(SkuIx).filter(|sku| self.own_sku(tenant, *sku).is_some());
+        handles.filter_map(|sku| skus.view(sku)).take(most).collect()
+    }
+
+    /// At most `most` nodes of a tenant, from a handle on.
+    #[must_use]
+    pub fn nodes_page(&self, tenant: Tenant, from: NodeIx, most: usize) -> Vec<NodeView> {
+        let table = self.nodes();
+        let handles = (from.0..table.nodes.len() as u32).map(NodeIx);
+        handles.filter_map(|node| table.view(tenant, node)).take(most).collect()
+    }
+
+    /// What can be promised: one atomic word per cell, so it is never a torn sum of a cell; cells of one sku are read
+    /// one after the other.
+    ///
+    /// # Errors
+    /// Refusals of unknown skus, nodes and segments.
+    pub fn atp(&self, tenant: Tenant, question: &Atp) -> Result<AtpReply, Refusal> {
+        let lines_max = self.rules().lines_max;
+        let listed = match &question.scope {
+            Scope::Nodes(nodes) => nodes.len(),
+            _ => 0,
+        };
+        if question.skus.is_empty() {
+            return Err(Refusal::of(RefusalCode::EmptyList, Field::Line));
+        }
+        if question.skus.len().max(listed) > lines_max as usize {
+            return Err(Refusal::of(RefusalCode::ListTooLong, Field::Line).detail(i64::from(lines_max)));
+        }
+        if question.segment.is_some_and(|segment| segment.0 >= Segment::LIMIT) {
+            return Err(Refusal::of(RefusalCode::UnknownSegment, Field::Segment));
+        }
+        let nodes = self.nodes();
+        let scope = ScopeFilter::new(&nodes, tenant, &question.scope)?;
+        let lsn = self.lsn();
+        let mut stock = Vec::new();
+        let skus = question.skus.iter().enumerate().map(|(index, sku)| {
+            self.own_sku(tenant, *sku).ok_or(Refusal::of(RefusalCode::UnknownSku, Field::Sku).at(index))?;
+            // A sku that grows without pause is asked for again until it rests: growth is rare and ends.
+            while !self.stock(*sku, &mut stock) {
+                std::hint::spin_loop();
+            }
+            let in_segment =
+                |cell: &&CellStock| question.segment.is_none_or(|segment| segment == cell.segment);
+            let mut row = AtpSku { sku: *sku, available: 0, short: 0, cells: Vec::new() };
+            for cell in stock.iter().filter(in_segment).filter(|cell| scope.has(cell.node)) {
+                row.available += u64::from(cell.available.max(0).unsigned_abs());
+                row.short += u64::from(cell.available.min(0).unsigned_abs());
+                if question.per_node && cell.available != 0 {
+                    let (node, segment, available) = (cell.node, cell.segment, i64::from(cell.available));
+                    row.cells.push(AtpCell { node, segment, available });
+                }
+            }
+            Ok(row)
+        });
+        Ok(AtpReply { lsn, skus: skus.collect::<Result<_, Refusal>>()? })
+    }
+
+    /// The order that a rejection asks to route again: the lines it takes off the node, to the same destination.
+    /// `None` where the reservation is unknown, is a plain hold without destination, or has nothing there.
+    #[must_use]
+    pub fn order_to_reroute(&self, tenant: Tenant, reject: &Reject) -> Option<Order> {
+        let view = self.show(tenant, &reject.reservation)?;
+        let mut order = view.order?;
+        let mut lines: Vec<(LineId, SkuIx, u64)> = Vec::new();
+        for row in view.rows.iter().filter(|row| row.node == reject.node) {
+            let open = u64::from(row.held)
+                + u64::from(row.confirmed)
+                + u64::from(row.dispatched)
+                + u64::from(row.ready);
+            match lines.iter_mut().find(|(line, ..)| *line == row.line) {
+                Some((_, _, units)) => *units += open,
+                None => lines.push((row.line, row.sku, open)),
+            }
+        }
+        if !reject.lines.is_empty() {
+            lines.retain_mut(|(line, _, units)| {
+                let asked = reject.lines.iter().find(|asked| asked.line == *line);
+                if let Some(asked) = asked.filter(|asked| asked.quantity > 0) {
+                    *units = (*units).min(u64::from(asked.quantity));
+                }
+                asked.is_some()
+            });
+        }
+        order.lines.clear();
+        for (line, sku, units) in lines.into_iter().filter(|(.., units)| *units > 0) {
+            let quantity = u32::try_from(units).ok()?;
+            order.lines.push(earmark_protocol::command::OrderLine { line, sku, quantity });
+        }
+        order.shipments_max = 0;
+        (!order.lines.is_empty()).then_some(order)
+    }
+
+    /// Calls `see` with every reservation of a tenant that is not ended; facts are left out.
+    pub(crate) fn each_live_reservation(&self, tenant: Tenant, mut see: impl FnMut(&ReservationView)) {
+        let reservations = &self.shared.reservations;
+        for slot in 0..reservations.len() {
+            match reservations.brief(slot) {
+                Brief::Unused => return,
+                Brief::Live(owner, view) if owner == tenant => see(&view),
+                Brief::Live(..) | Brief::Other => {}
+            }
+        }
+    }
+
+    pub(crate) fn own_sku(&self, tenant: Tenant, sku: SkuIx) -> Option<SkuFacts> {
+        self.sku(sku).filter(|facts| facts.tenant == tenant)
+    }
+}
+
+/// Which nodes a question is about, as a bit per node.
+struct ScopeFilter(Vec<bool>);
+
+impl ScopeFilter {
+    fn new(nodes: &NodeTable, tenant: Tenant, scope: &Scope) -> Result<Self, Refusal> {
+        let active = |group: Option<&str>| {
+            let is_in = |node: &crate::catalogue::Node| {
+                node.tenant == tenant
+                    && node.state == NodeState::Active
+                    && group.is_none_or(|group| node.spec.group == group)
+            };
+            nodes.nodes.iter().map(is_in).collect()
+        };
+        let bits = match scope {
+            Scope::All => active(None),
+            Scope::Group(group) => {
+                let bits: Vec<bool> = active(Some(group));
+                let known =
+                    |node: &crate::catalogue::Node| node.tenant == tenant && node.spec.group == *group;
+                if !nodes.nodes.iter().any(known) {
+                    return Err(Refusal::of(RefusalCode::UnknownNode, Field::Group));
+                }
+                bits
+            }
+            Scope::Nodes(listed) => {
+                let mut bits = vec![false; nodes.nodes.len()];
+                for (index, node) in listed.iter().enumerate() {
+                    nodes
+                        .get(tenant, *node)
+                        .ok_or(Refusal::of(RefusalCode::UnknownNode, Field::Nodes).at(index))?;
+                    bits[node.0 as usize] = true;
+                }
+                bits
+            }
+        };
+        Ok(Self(bits))
+    }
+
+    fn has(&self, node: NodeIx) -> bool {
+        self.0.get(node.0 as usize).copied().unwrap_or(false)
+    }
+}

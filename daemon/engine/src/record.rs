@@ -1,0 +1,184 @@
+//! The effect of one decided command, as it is applied and logged.
+//!
+//! Effects say what changes, by how much and where; never why, and never under which rule. So a later change of rules
+//! never changes a replay.
+
+use earmark_protocol::catalogue::{NodeSpec, NodeState, SkuSpec};
+use earmark_protocol::codec;
+use earmark_protocol::ids::{CommandId, HoldClass, LineId, Lsn, NodeIx, SkuIx, Tenant, TimestampMs};
+use earmark_protocol::reply::Status;
+use earmark_protocol::wire_error::WireError;
+use serde::{Deserialize, Serialize};
+
+use crate::outcomes::CompactReply;
+pub use crate::reservations::slot::Stage;
+
+/// The effect of one command, or of some expiries.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its place in the one order.
+    pub lsn: Lsn,
+    /// When it was decided.
+    pub now: TimestampMs,
+    /// What changes, in order.
+    pub effects: Vec<Effect>,
+}
+
+/// One change. The place in this list is its number in the log: append, never reorder.
+///
+/// `Open` and `Touch` choose the reservation that the effects after them are about. Cells are named by their index
+/// where they exist, and by sku and place where they may have to be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Effect {
+    /// A new reservation with this many empty rows.
+    Open {
+        /// Its id.
+        id: CommandId,
+        /// The hash of the command that made it.
+        content: u64,
+        /// Whose it is.
+        tenant: Tenant,
+        /// Hold class.
+        class: HoldClass,
+        /// When it expires.
+        deadline: TimestampMs,
+        /// Rows.
+        rows: u16,
+    },
+    /// A reservation that exists.
+    Touch {
+        /// Its slot.
+        slot: u32,
+    },
+    /// This many more empty rows.
+    Widen {
+        /// Rows.
+        rows: u16,
+    },
+    /// An empty row takes units from a cell, into `Held` or `Confirmed`.
+    Claim {
+        /// The row.
+        row: u16,
+        /// The cell's index.
+        cell: u32,
+        /// The line.
+        line: LineId,
+        /// Sku.
+        sku: SkuIx,
+        /// Node and segment, as the cell's word has them.
+        place: u32,
+        /// Units.
+        quantity: u32,
+        /// The stage they go into.
+        stage: Stage,
+    },
+    /// Units of a row go from one stage to another; the cell follows.
+    Move {
+        /// The row.
+        row: u16,
+        /// The cell's index.
+        cell: u32,
+        /// Where they come from.
+        from: Stage,
+        /// Where they go.
+        to: Stage,
+        /// Units.
+        quantity: u32,
+    },
+    /// The reservation's status and deadline from now on; a deadline of 0 for none.
+    Settle {
+        /// Status.
+        status: Status,
+        /// Deadline.
+        deadline: TimestampMs,
+    },
+    /// The reservation's facts from now on.
+    Facts {
+        /// In the codec of the wire.
+        text: Vec<u8>,
+    },
+    /// New empty cells of a sku, sorted.
+    Cells {
+        /// Sku.
+        sku: SkuIx,
+        /// Nodes and segments.
+        places: Vec<u32>,
+    },
+    /// A cell's stock from now on.
+    Stock {
+        /// Sku.
+        sku: SkuIx,
+        /// Node and segment.
+        place: u32,
+        /// On hand.
+        on_hand: i32,
+        /// Safety.
+        safety: u32,
+        /// Unsellable.
+        unsellable: u32,
+        /// The physical movement behind it; 0 for none.
+        moved: i32,
+        /// The count behind it: its source and its time.
+        counted: Option<(u16, TimestampMs)>,
+    },
+    /// A command's outcome, where it made no reservation.
+    Outcome {
+        /// The command.
+        id: CommandId,
+        /// The hash of its content.
+        content: u64,
+        /// Whose it is.
+        tenant: Tenant,
+        /// What was answered.
+        outcome: CompactReply,
+        /// The plan that was answered with it, in the codec of the wire; empty for none.
+        plan: Vec<u8>,
+    },
+    /// A sku added or changed.
+    Sku {
+        /// Whose it is.
+        tenant: Tenant,
+        /// As the client gave it.
+        spec: Box<SkuSpec>,
+    },
+    /// A sku out of sale.
+    SkuRetired {
+        /// Sku.
+        sku: SkuIx,
+    },
+    /// A node added or changed.
+    Node {
+        /// Whose it is.
+        tenant: Tenant,
+        /// As the client gave it.
+        spec: Box<NodeSpec>,
+    },
+    /// A node's state.
+    NodeState {
+        /// The node.
+        node: NodeIx,
+        /// Its state from now on.
+        state: NodeState,
+    },
+}
+
+impl Record {
+    /// Appends the record's bytes.
+    pub fn encode(&self, bytes: &mut Vec<u8>) {
+        codec::encode(self, bytes);
+    }
+
+    /// Reads a record from exactly these bytes.
+    ///
+    /// # Errors
+    /// Where the bytes are no record.
+    pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
+        codec::decode(bytes)
+    }
+
+    /// Whether it changes nothing: the command was decided before, or not at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.effects.is_empty()
+    }
+}

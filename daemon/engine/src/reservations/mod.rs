@@ -1,0 +1,405 @@
+//! The reservation table: slots found by id, rows in the slot or beside it, deadlines in a timer wheel.
+//!
+//! Fixed room, reserved at start. Ended reservations stay until their room is needed, oldest first, so a retry finds
+//! its outcome. This room moves units and keeps the chains whole; whether a step is allowed is decided elsewhere.
+
+pub(crate) mod ids;
+pub(crate) mod slot;
+mod wheel;
+
+use std::sync::Arc;
+
+use earmark_protocol::ids::{CommandId, HoldClass, Lsn, Tenant, TimestampMs};
+use earmark_protocol::reply::{ReservationView, Status};
+
+use crate::arena::Arena;
+use crate::facts::{Facts, TextAt, Texts};
+use crate::runs::{Extents, Runs};
+use crate::sync::{AtomicU64, Ordering, fence};
+use ids::{Ids, Remembered};
+use slot::{Head, INLINE_ROWS, Row, RowValue, Slot};
+use wheel::Wheel;
+
+/// Times a reader tries before it asks the committer instead; loom tries every interleaving, so fewer tell as much.
+const READ_ATTEMPTS: usize = if cfg!(loom) { 2 } else { 16 };
+
+/// The arenas that everyone reads and the writer alone changes.
+pub(crate) struct Reservations {
+    slots: Arena<Slot>,
+    rows: Arena<Row>,
+    /// Where each slot's facts lie; of an arena of its own, because it is cold.
+    facts_at: Arena<AtomicU64>,
+    pub(crate) texts: Arc<Texts>,
+    pub(crate) ids: Arc<Ids>,
+}
+
+impl Reservations {
+    pub(crate) fn slot(&self, slot: u32) -> &Slot {
+        &self.slots[slot as usize]
+    }
+
+    pub(crate) fn head(&self, slot: u32) -> Head {
+        self.slot(slot).head()
+    }
+
+    /// Whether a slot is this tenant's reservation of this id.
+    #[inline]
+    pub(crate) fn is(&self, slot: u32, tenant: Tenant, id: &CommandId) -> bool {
+        self.slot(slot).id() == *id && self.slot(slot).head().tenant == tenant
+    }
+
+    /// The rows of a slot with this head.
+    pub(crate) fn rows(&self, slot: u32, head: &Head) -> &[Row] {
+        let len = usize::from(head.rows);
+        if len <= INLINE_ROWS {
+            return &self.slot(slot).inline[..len];
+        }
+        // A torn head may name rows beyond the arena; the reader's validation then fails.
+        self.rows.get(head.rows_at as usize..head.rows_at as usize + len).unwrap_or_default()
+    }
+
+    /// The facts of a slot. For the writer, or under the slot's sequence.
+    pub(crate) fn facts(&self, slot: u32) -> Option<Facts> {
+        let at = TextAt(self.facts_at[slot as usize].load(Ordering::Relaxed));
+        (at.0 != 0).then(|| Facts::from_bytes(&self.texts.read(at)))
+    }
+
+    /// Slots, used or not.
+    pub(crate) fn len(&self) -> u32 {
+        self.slots.len() as u32
+    }
+
+    /// What is in a slot now, without its facts. For readers that pass over all of them.
+    pub(crate) fn brief(&self, slot: u32) -> Brief {
+        if !self.head(slot).used {
+            return Brief::Unused;
+        }
+        let read = self.read_slot(slot, || {
+            let head = self.head(slot);
+            let rows: Vec<RowValue> = self.rows(slot, &head).iter().map(Row::load).collect();
+            (head, rows)
+        });
+        match read {
+            Some((head, rows)) if !head.status.is_final() => {
+                Brief::Live(head.tenant, view_of(&head, &rows, &[]))
+            }
+            _ => Brief::Other,
+        }
+    }
+
+    /// Reads a slot until nothing was written meanwhile; `None` when it changed again and again.
+    fn read_slot<R>(&self, slot: u32, mut read: impl FnMut() -> R) -> Option<R> {
+        let sequence = &self.slot(slot).sequence;
+        for _ in 0..READ_ATTEMPTS {
+            // Acquire: pairs with the Release store that ends a change of the slot.
+            let before = sequence.load(Ordering::Acquire);
+            if before & 1 == 0 {
+                let result = read();
+                // Acquire fence: pairs with the Release fence that begins a change.
+                fence(Ordering::Acquire);
+                if sequence.load(Ordering::Relaxed) == before {
+                    return Some(result);
+                }
+            }
+        }
+        None
+    }
+
+    /// A reservation as it is; `None` where there is none, or where it changed again and again: ask the committer.
+    pub(crate) fn view(&self, tenant: Tenant, id: &CommandId) -> Option<ReservationView> {
+        let is_there = |found| matches!(found, Remembered::Slot(slot) if self.is(slot, tenant, id));
+        let Remembered::Slot(slot) = self.ids.find(id, is_there)? else { return None };
+        let (head, rows, text) = self.read_slot(slot, || {
+            let head = self.head(slot);
+            let rows: Vec<RowValue> = self.rows(slot, &head).iter().map(Row::load).collect();
+            let at = TextAt(self.facts_at[slot as usize].load(Ordering::Relaxed));
+            (head, rows, self.texts.read(at))
+        })?;
+        let is_it = head.used && head.id == *id && head.tenant == tenant;
+        is_it.then(|| view_of(&head, &rows, &text))
+    }
+}
+
+/// A slot, as one who passes over all of them sees it.
+pub(crate) enum Brief {
+    /// Neither this slot nor any after it was ever used.
+    Unused,
+    /// A reservation that is not ended, and its tenant.
+    Live(Tenant, ReservationView),
+    /// Another one, or one that changes again and again.
+    Other,
+}
+
+fn view_of(head: &Head, rows: &[RowValue], text: &[u8]) -> ReservationView {
+    let Facts { order, plans } = if text.is_empty() { Facts::default() } else { Facts::from_bytes(text) };
+    ReservationView {
+        id: head.id,
+        lsn: Lsn(head.lsn),
+        status: head.status,
+        class: head.class,
+        deadline: head.deadline,
+        rows: rows.iter().map(RowValue::view).collect(),
+        order,
+        plans,
+    }
+}
+
+/// No slot: the end of a chain.
+const NONE: u32 = u32::MAX;
+
+/// The writer's side.
+pub(crate) struct ReservationsWriter {
+    pub(crate) table: Arc<Reservations>,
+    wheel: Wheel,
+    row_extents: Extents,
+    row_runs: Runs,
+    /// Slots that were never used begin here.
+    fresh: u32,
+    /// Ended reservations, oldest first, chained through their slots.
+    ended_first: u32,
+    ended_last: u32,
+    live: u64,
+    remembered: u64,
+}
+
+/// A reservation to open.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Opening {
+    pub(crate) id: CommandId,
+    pub(crate) content: u64,
+    pub(crate) tenant: Tenant,
+    pub(crate) class: HoldClass,
+    pub(crate) deadline: TimestampMs,
+    pub(crate) lsn: Lsn,
+    pub(crate) rows: u16,
+}
+
+impl ReservationsWriter {
+    pub(crate) fn new(slots: u32, rows: u32, texts: Arc<Texts>, ids: Arc<Ids>) -> std::io::Result<Self> {
+        let table = Arc::new(Reservations {
+            slots: Arena::new(slots as usize)?,
+            rows: Arena::new(rows as usize)?,
+            facts_at: Arena::new(slots as usize)?,
+            texts,
+            ids,
+        });
+        let wheel = Wheel::new()?;
+        let row_extents = Extents::new(0, rows, 64);
+        let (row_runs, ended_first, ended_last) = (Runs::default(), NONE, NONE);
+        Ok(Self {
+            table,
+            wheel,
+            row_extents,
+            row_runs,
+            fresh: 0,
+            ended_first,
+            ended_last,
+            live: 0,
+            remembered: 0,
+        })
+    }
+
+    /// Reservations that are not ended.
+    pub(crate) fn live(&self) -> u64 {
+        self.live
+    }
+
+    /// Ended reservations that are remembered.
+    pub(crate) fn remembered(&self) -> u64 {
+        self.remembered
+    }
+
+    /// Slots that were ever used.
+    pub(crate) fn used(&self) -> u32 {
+        self.fresh
+    }
+
+    /// The slot a new reservation would get.
+    #[inline]
+    pub(crate) fn next_slot(&self) -> Option<u32> {
+        if (self.fresh as usize) < self.table.slots.len() {
+            return Some(self.fresh);
+        }
+        (self.ended_first != NONE).then_some(self.ended_first)
+    }
+
+    /// Asks for the cache lines of the slots that so many new reservations will get, and for where the ids are that
+    /// will be forgotten for them.
+    pub(crate) fn prefetch_next(&self, count: usize) {
+        let fresh = (self.table.slots.len() - self.fresh as usize).min(count);
+        for slot in &self.table.slots[self.fresh as usize..self.fresh as usize + fresh] {
+            crate::arena::prefetch(slot);
+            crate::arena::prefetch(&slot.inline);
+        }
+        let mut slot = self.ended_first;
+        for _ in fresh..count {
+            let Some(ended) = self.table.slots.get(slot as usize) else { return };
+            self.table.ids.prefetch(&ended.id());
+            crate::arena::prefetch(&ended.inline);
+            slot = ended.next.load(Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a reservation's rows could lie somewhere when it has this many.
+    pub(crate) fn rows_fit(&self, rows: usize) -> bool {
+        rows <= INLINE_ROWS
+            || rows <= slot::ROWS_MAX
+                && self.row_runs.fits(&self.row_extents, u32::try_from(rows).unwrap_or(u32::MAX))
+    }
+
+    /// The id of the ended reservation that a new one would take the place of.
+    pub(crate) fn next_forgotten(&self) -> Option<CommandId> {
+        let reuses = self.fresh as usize >= self.table.slots.len() && self.ended_first != NONE;
+        reuses.then(|| self.table.slot(self.ended_first).id())
+    }
+
+    /// Begins a change that readers of the slot shall see whole.
+    pub(crate) fn begin(&mut self, slot: u32) {
+        let sequence = &self.table.slot(slot).sequence;
+        sequence.store(sequence.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        // Release fence: pairs with the Acquire fence of `view`.
+        fence(Ordering::Release);
+    }
+
+    /// Ends it.
+    pub(crate) fn end(&mut self, slot: u32) {
+        let sequence = &self.table.slot(slot).sequence;
+        // Release: pairs with the Acquire load that begins `view`.
+        sequence.store(sequence.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+    }
+
+    /// Opens a reservation with room for its rows, all empty; gives its slot, with a change of it begun, and the text
+    /// whose owner is forgotten for it.
+    pub(crate) fn open(&mut self, opening: &Opening) -> (u32, TextAt) {
+        let slot = self.next_slot().expect("the decision checked the room");
+        let mut forgotten = TextAt(0);
+        self.begin(slot);
+        if slot == self.fresh {
+            self.fresh += 1;
+        } else {
+            let old = self.table.head(slot);
+            self.unlink_ended(slot);
+            self.table.ids.remove(&old.id, Remembered::Slot(slot));
+            self.free_rows(&old);
+            forgotten = TextAt(self.table.facts_at[slot as usize].load(Ordering::Relaxed));
+            self.table.facts_at[slot as usize].store(0, Ordering::Relaxed);
+        }
+        let Opening { id, content, tenant, class, deadline, lsn, rows } = *opening;
+        let rows_at = self.take_rows(usize::from(rows));
+        let head = Head {
+            id,
+            content,
+            lsn: lsn.0,
+            deadline,
+            rows,
+            tenant,
+            class,
+            status: Status::Held,
+            used: true,
+            rows_at,
+        };
+        self.table.slot(slot).store_head(&head);
+        for row in self.table.rows(slot, &head) {
+            row.store(&RowValue::default());
+        }
+        self.table.ids.insert(&id, Remembered::Slot(slot));
+        self.wheel.link(&self.table, slot, deadline);
+        self.live += 1;
+        (slot, forgotten)
+    }
+
+    fn take_rows(&mut self, rows: usize) -> u32 {
+        if rows <= INLINE_ROWS {
+            return 0;
+        }
+        let rows = u32::try_from(rows).expect("rows are counted in 16 bits");
+        self.row_runs.take(&mut self.row_extents, rows).expect("the decision checked the room")
+    }
+
+    fn free_rows(&mut self, head: &Head) {
+        if usize::from(head.rows) > INLINE_ROWS {
+            self.row_runs.give(head.rows_at, u32::from(head.rows));
+        }
+    }
+
+    /// Makes room for rows behind those a reservation has; the new ones are empty.
+    pub(crate) fn widen(&mut self, slot: u32, added: u16) {
+        let head = self.table.head(slot);
+        let rows = head.rows + added;
+        let old: Vec<RowValue> = self.table.rows(slot, &head).iter().map(Row::load).collect();
+        self.free_rows(&head);
+        let wider = Head { rows, rows_at: self.take_rows(usize::from(rows)), ..head };
+        self.table.slot(slot).store_head(&wider);
+        let values = old.iter().copied().chain(std::iter::repeat(RowValue::default()));
+        for (row, value) in self.table.rows(slot, &wider).iter().zip(values) {
+            row.store(&value);
+        }
+    }
+
+    /// Writes a row.
+    pub(crate) fn set_row(&mut self, slot: u32, row: u16, value: &RowValue) {
+        let head = self.table.head(slot);
+        self.table.rows(slot, &head)[usize::from(row)].store(value);
+    }
+
+    /// Keeps a text as the reservation's facts; gives the one it replaces.
+    pub(crate) fn set_facts(&mut self, slot: u32, text: TextAt) -> TextAt {
+        let at = &self.table.facts_at[slot as usize];
+        let old = TextAt(at.load(Ordering::Relaxed));
+        at.store(text.0, Ordering::Relaxed);
+        old
+    }
+
+    /// A new status, and a new deadline; a deadline of 0 takes it off the wheel, a final status ends it.
+    pub(crate) fn settle(&mut self, slot: u32, status: Status, deadline: TimestampMs) {
+        let head = self.table.head(slot);
+        if head.deadline != deadline {
+            if head.deadline.0 != 0 {
+                self.wheel.unlink(&self.table, slot, head.deadline);
+            }
+            if deadline.0 != 0 {
+                self.wheel.link(&self.table, slot, deadline);
+            }
+        }
+        self.table.slot(slot).store_head(&Head { status, deadline, ..head });
+        if status.is_final() && !head.status.is_final() {
+            self.link_ended(slot);
+        }
+    }
+
+    fn link_ended(&mut self, slot: u32) {
+        let links = self.table.slot(slot);
+        links.next.store(NONE, Ordering::Relaxed);
+        links.previous.store(self.ended_last, Ordering::Relaxed);
+        if self.ended_last == NONE {
+            self.ended_first = slot;
+        } else {
+            self.table.slot(self.ended_last).next.store(slot, Ordering::Relaxed);
+        }
+        self.ended_last = slot;
+        self.live -= 1;
+        self.remembered += 1;
+    }
+
+    /// Takes the oldest ended reservation off the queue.
+    fn unlink_ended(&mut self, slot: u32) {
+        debug_assert_eq!(slot, self.ended_first);
+        self.ended_first = self.table.slot(slot).next.load(Ordering::Relaxed);
+        if self.ended_first == NONE {
+            self.ended_last = NONE;
+        } else {
+            self.table.slot(self.ended_first).previous.store(NONE, Ordering::Relaxed);
+        }
+        self.remembered -= 1;
+    }
+
+    /// Slots whose hold is due, at most this many; moves the hand of the wheel past what is empty.
+    pub(crate) fn due(&mut self, now: TimestampMs, most: usize, due: &mut Vec<u32>) {
+        self.wheel.due(&self.table, now, most, due);
+    }
+
+    /// The earliest time at which a hold may be due; `None` where nothing is held.
+    pub(crate) fn next_due(&self) -> Option<TimestampMs> {
+        self.wheel.next_due()
+    }
+}

@@ -1,0 +1,189 @@
+//! What lies in the reservation table: a slot per reservation, with its first rows inline.
+
+use earmark_protocol::ids::{CommandId, HoldClass, LineId, SkuIx, Tenant, TimestampMs};
+use earmark_protocol::reply::{RowView, Status};
+
+use crate::inventory::Place;
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+
+/// Rows that lie in the slot itself; one under loom, where each row costs interleavings.
+pub(crate) const INLINE_ROWS: usize = if cfg!(loom) { 1 } else { 2 };
+
+/// Most rows of a reservation: what the slot's 16 bits can count.
+pub(crate) const ROWS_MAX: usize = u16::MAX as usize;
+
+/// A stage that units of a row can be in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Stage {
+    /// Not in the reservation: available again, or not yet taken.
+    Free,
+    /// Held until the deadline.
+    Held,
+    /// Confirmed.
+    Confirmed,
+    /// Dispatched.
+    Dispatched,
+    /// Ready.
+    Ready,
+    /// Shipped or collected: out of the building.
+    Shipped,
+}
+
+impl Stage {
+    /// Whether units in this stage are allocated in their cell.
+    pub(crate) fn is_allocated(self) -> bool {
+        matches!(self, Self::Confirmed | Self::Dispatched | Self::Ready)
+    }
+}
+
+/// What one cell holds for one line: 32 bytes.
+#[derive(Default)]
+#[repr(C)]
+pub(crate) struct Row {
+    line: AtomicU32,
+    sku: AtomicU32,
+    place: AtomicU32,
+    stages: [AtomicU32; 5],
+}
+
+/// A row, read out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RowValue {
+    pub(crate) line: LineId,
+    pub(crate) sku: SkuIx,
+    pub(crate) place: Place,
+    /// Units held, confirmed, dispatched, ready, shipped.
+    pub(crate) stages: [u32; 5],
+}
+
+impl RowValue {
+    /// Units in a stage; `Free` has none.
+    pub(crate) fn units(&self, stage: Stage) -> u32 {
+        match stage {
+            Stage::Free => 0,
+            stage => self.stages[stage as usize - 1],
+        }
+    }
+
+    /// Units that have not left the building.
+    pub(crate) fn open(&self) -> u64 {
+        self.stages[..4].iter().map(|units| u64::from(*units)).sum()
+    }
+
+    pub(crate) fn move_units(&mut self, from: Stage, to: Stage, quantity: u32) {
+        if from != Stage::Free {
+            self.stages[from as usize - 1] -= quantity;
+        }
+        if to != Stage::Free {
+            self.stages[to as usize - 1] += quantity;
+        }
+    }
+
+    pub(crate) fn view(&self) -> RowView {
+        let [held, confirmed, dispatched, ready, shipped] = self.stages;
+        let (node, segment) = (self.place.node(), self.place.segment());
+        RowView { line: self.line, sku: self.sku, node, segment, held, confirmed, dispatched, ready, shipped }
+    }
+}
+
+impl Row {
+    pub(crate) fn load(&self) -> RowValue {
+        let units = |stage: usize| self.stages[stage].load(Ordering::Relaxed);
+        RowValue {
+            line: LineId(self.line.load(Ordering::Relaxed)),
+            sku: SkuIx(self.sku.load(Ordering::Relaxed)),
+            place: Place(self.place.load(Ordering::Relaxed)),
+            stages: [units(0), units(1), units(2), units(3), units(4)],
+        }
+    }
+
+    pub(crate) fn store(&self, value: &RowValue) {
+        self.line.store(value.line.0, Ordering::Relaxed);
+        self.sku.store(value.sku.0, Ordering::Relaxed);
+        self.place.store(value.place.0, Ordering::Relaxed);
+        for (stage, units) in self.stages.iter().zip(value.stages) {
+            stage.store(units, Ordering::Relaxed);
+        }
+    }
+}
+
+/// One reservation: 128 bytes, two cache lines.
+#[derive(Default)]
+#[repr(C, align(64))]
+pub(crate) struct Slot {
+    id: [AtomicU64; 2],
+    content: AtomicU64,
+    lsn: AtomicU64,
+    deadline: AtomicU64,
+    /// 16 bits each of rows and tenant above 8 of class above 8 of status above 16 of use.
+    meta: AtomicU64,
+    /// Where the rows lie when they are more than [`INLINE_ROWS`].
+    rows_at: AtomicU32,
+    /// Twice the number of changes; odd during one. Never reset, so it tells generations of the slot apart too.
+    pub(crate) sequence: AtomicU32,
+    /// Neighbours in the timer wheel while something is held, or in the queue of ended ones.
+    pub(crate) next: AtomicU32,
+    pub(crate) previous: AtomicU32,
+    pub(crate) inline: [Row; INLINE_ROWS],
+}
+
+const _: () = assert!(size_of::<Slot>() == 128 && size_of::<Row>() == 32 || cfg!(loom));
+
+/// A slot's head, read out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) id: CommandId,
+    pub(crate) content: u64,
+    pub(crate) lsn: u64,
+    /// When what is held expires; 0 where nothing is held.
+    pub(crate) deadline: TimestampMs,
+    pub(crate) rows: u16,
+    pub(crate) tenant: Tenant,
+    pub(crate) class: HoldClass,
+    pub(crate) status: Status,
+    /// Whether a reservation lives or is remembered here.
+    pub(crate) used: bool,
+    pub(crate) rows_at: u32,
+}
+
+impl Slot {
+    pub(crate) fn head(&self) -> Head {
+        let meta = self.meta.load(Ordering::Relaxed);
+        Head {
+            id: self.id(),
+            content: self.content.load(Ordering::Relaxed),
+            lsn: self.lsn.load(Ordering::Relaxed),
+            deadline: TimestampMs(self.deadline.load(Ordering::Relaxed)),
+            rows: (meta >> 48) as u16,
+            tenant: Tenant((meta >> 32) as u16),
+            class: HoldClass((meta >> 24) as u8),
+            status: Status::from_number((meta >> 16) as u8).unwrap_or_default(),
+            used: meta & 1 == 1,
+            rows_at: self.rows_at.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(crate) fn id(&self) -> CommandId {
+        CommandId::from_halves([self.id[0].load(Ordering::Relaxed), self.id[1].load(Ordering::Relaxed)])
+    }
+
+    pub(crate) fn deadline(&self) -> TimestampMs {
+        TimestampMs(self.deadline.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn store_head(&self, head: &Head) {
+        let [high, low] = head.id.halves();
+        self.id[0].store(high, Ordering::Relaxed);
+        self.id[1].store(low, Ordering::Relaxed);
+        self.content.store(head.content, Ordering::Relaxed);
+        self.lsn.store(head.lsn, Ordering::Relaxed);
+        self.deadline.store(head.deadline.0, Ordering::Relaxed);
+        let meta = u64::from(head.rows) << 48
+            | u64::from(head.tenant.0) << 32
+            | u64::from(head.class.0) << 24
+            | (head.status as u64) << 16
+            | u64::from(head.used);
+        self.meta.store(meta, Ordering::Relaxed);
+        self.rows_at.store(head.rows_at, Ordering::Relaxed);
+    }
+}

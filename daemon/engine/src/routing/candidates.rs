@@ -1,0 +1,463 @@
+//! Candidates: which nodes could serve which wants of an order, by what they have right now.
+//!
+//! Nodes are taken in the order of what the whole order would cost from them, the nearest first. Skus that few nodes
+//! have, and skus of which no near node has enough, are looked up everywhere instead. What lies outside is bounded
+//! from below, so that a search over the candidates can tell whether it had to look further. This room chooses nothing.
+
+use earmark_protocol::catalogue::capabilities;
+use earmark_protocol::ids::{NodeIx, Segment};
+use earmark_protocol::refusal::RefusalCode;
+
+use super::case::{Candidate, Case, Short, Supply, Unseen};
+use super::demand::Demand;
+use super::lanes::{BANDS_MAX, LaneSet, Sheet};
+use super::price::unit_to_address;
+use crate::Reader;
+use crate::inventory::cell::{word_available, word_place};
+use crate::rules::Tariff;
+use crate::sync::Ordering;
+
+/// A sku with at most this many cells is looked up at all its nodes at once.
+const SPARSE_CELLS: usize = 192;
+
+/// What an order draws on.
+#[derive(Clone, Copy)]
+pub(crate) struct Scope<'a> {
+    pub(crate) reader: &'a Reader,
+    pub(crate) sheet: &'a Sheet,
+    /// `None` for a pickup.
+    pub(crate) lanes: Option<&'a LaneSet>,
+    pub(crate) tariff: &'a Tariff,
+    pub(crate) segments: &'a [Segment],
+    /// The nodes that may serve it; empty for all.
+    pub(crate) named: &'a [NodeIx],
+    pub(crate) without: &'a [NodeIx],
+}
+
+impl Scope<'_> {
+    /// What a node must be able to do.
+    pub(crate) fn needs(&self) -> u16 {
+        if self.lanes.is_some() { capabilities::SHIP } else { capabilities::PICKUP }
+    }
+
+    /// A node with its rates.
+    pub(crate) fn candidate(&self, node: u32) -> Candidate {
+        let site = &self.sheet.sites[node as usize];
+        let (miles, fixed, unit) = match self.lanes {
+            Some(lanes) => {
+                let miles = u32::from(lanes.miles[node as usize]);
+                let fixed = self.tariff.shipment_base.0.saturating_add(site.fixed);
+                (miles, fixed, unit_to_address(self.tariff, site.unit, miles))
+            }
+            None => (0, site.fixed, site.unit),
+        };
+        let (rank, code_rank, priority) = (site.rank, site.code_rank, site.priority);
+        Candidate { node, miles, fixed, line: site.line, unit, rank, code_rank, priority }
+    }
+
+    /// What these wants cost at least, whatever stock there is: one shipment at the lowest rates of all nodes.
+    pub(crate) fn floor(&self, units: &[i64]) -> i64 {
+        let mut least = Candidate { fixed: i64::MAX, line: i64::MAX, unit: i64::MAX, ..Candidate::default() };
+        let mut lower = |candidate: Candidate| {
+            least.fixed = least.fixed.min(candidate.fixed);
+            least.line = least.line.min(candidate.line);
+            least.unit = least.unit.min(candidate.unit);
+        };
+        if let Some(lanes) = self.lanes.filter(|_| self.named.is_empty()) {
+            let mut start = 0;
+            for (band, end) in self.sheet.bands.iter().zip(lanes.ends) {
+                if start < end {
+                    let cheapest = self.candidate(lanes.order[start as usize]);
+                    let fixed = self.tariff.shipment_base.0.saturating_add(band.fixed);
+                    lower(Candidate { fixed, line: band.line, ..cheapest });
+                }
+                start = end;
+            }
+        } else {
+            self.named.iter().for_each(|node| lower(self.candidate(node.0)));
+        }
+        units.iter().filter(|units| **units > 0).fold(least.fixed, |floor, units| {
+            floor.saturating_add(least.line).saturating_add(least.unit.saturating_mul(*units))
+        })
+    }
+}
+
+/// What a node has of a want.
+#[derive(Clone, Copy, Debug)]
+struct Hit {
+    want: u32,
+    node: u32,
+    available: i64,
+}
+
+/// What is known of a want's stock.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Found {
+    /// Whether all nodes were looked at.
+    pub(crate) everywhere: bool,
+    /// The most that one node has.
+    pub(crate) most: i64,
+    /// What all nodes looked at have together.
+    pub(crate) total: i64,
+}
+
+/// Gathers candidates; its buffers are used again for each order.
+#[derive(Default)]
+pub(crate) struct Gatherer {
+    /// By want.
+    pub(crate) found: Vec<Found>,
+    /// By node: slot plus one; 0 for none.
+    slots: Vec<u32>,
+    /// By node: whether this turn's order allows or excludes it.
+    gates: Vec<u32>,
+    turn: u32,
+    hits: Vec<Hit>,
+    carriers: Vec<u32>,
+    /// By want: units carried together, and by the one that carries most of it.
+    carried: Vec<i64>,
+    carried_whole: Vec<i64>,
+    gains: Vec<i64>,
+}
+
+/// Which nodes a look at a sku's cells is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// Candidates with slots from here on.
+    Slots(usize),
+    /// All that are eligible.
+    Everywhere,
+}
+
+impl Gatherer {
+    /// Opens the gates for a new order: which nodes it allows and which it must do without.
+    pub(crate) fn begin(&mut self, scope: &Scope<'_>) {
+        let nodes = scope.sheet.sites.len();
+        self.slots.resize(nodes.max(self.slots.len()), 0);
+        self.gates.resize(nodes.max(self.gates.len()), 0);
+        self.turn = self.turn.wrapping_add(2);
+        if self.turn < 2 {
+            self.gates.fill(0);
+            self.turn = 2;
+        }
+        for node in scope.named {
+            if let Some(gate) = self.gates.get_mut(node.0 as usize) {
+                *gate = self.turn;
+            }
+        }
+        for node in scope.without {
+            if let Some(gate) = self.gates.get_mut(node.0 as usize) {
+                *gate = self.turn + 1;
+            }
+        }
+    }
+
+    /// Whether a node may serve the order.
+    #[inline]
+    pub(crate) fn eligible(&self, scope: &Scope<'_>, node: u32) -> bool {
+        let Some(site) = scope.sheet.sites.get(node as usize) else { return false };
+        let gate = self.gates[node as usize];
+        let gate_open = if scope.named.is_empty() { gate != self.turn + 1 } else { gate == self.turn };
+        site.active && gate_open && site.capabilities & scope.needs() != 0
+    }
+
+    /// Why no node has anything of a sku with these flags.
+    pub(crate) fn why_none(&self, scope: &Scope<'_>, flags: u16) -> RefusalCode {
+        let able = |node: u32| scope.sheet.sites[node as usize].capabilities & flags == flags;
+        let eligible = || (0..scope.sheet.sites.len() as u32).filter(|node| self.eligible(scope, *node));
+        if eligible().any(able) {
+            RefusalCode::OutOfStock
+        } else if scope.named.is_empty() || eligible().next().is_none() {
+            RefusalCode::NoNode
+        } else {
+            RefusalCode::NodeIncapable
+        }
+    }
+
+    /// Fills the case with at least the `near` cheapest eligible nodes, and those that scarce wants need.
+    pub(crate) fn gather(&mut self, scope: &Scope<'_>, demand: &Demand, near: usize, case: &mut Case) {
+        case.list.clear();
+        self.hits.clear();
+        self.found.clear();
+        self.found.resize(demand.wants.len(), Found::default());
+        let unseen = self.walk(scope, demand, near, case);
+        let all_seen = unseen.iter().all(Option::is_none);
+
+        for want in 0..demand.wants.len() {
+            let start = self.hits.len();
+            let everywhere = self.look(scope, demand, want, Look::Slots(0), !all_seen) || all_seen;
+            self.found[want].everywhere = everywhere;
+            self.sum(want, start);
+            if !everywhere && self.found[want].most < demand.wants[want].units {
+                self.hits.truncate(start);
+                self.look(scope, demand, want, Look::Everywhere, true);
+                self.found[want] = Found { everywhere: true, ..Found::default() };
+                self.sum(want, start);
+            }
+        }
+        let late = case.list.len();
+        for hit in &self.hits {
+            let slot = &mut self.slots[hit.node as usize];
+            if *slot == 0 {
+                case.list.push(scope.candidate(hit.node));
+                *slot = case.list.len() as u32;
+            }
+        }
+        let nearby_only = self.found.iter().any(|found| !found.everywhere);
+        if late < case.list.len() && nearby_only {
+            for want in 0..demand.wants.len() {
+                if !self.found[want].everywhere {
+                    let start = self.hits.len();
+                    self.look(scope, demand, want, Look::Slots(late), false);
+                    self.sum(want, start);
+                }
+            }
+        }
+        self.bound_unseen(scope, demand, if nearby_only { unseen } else { [None; BANDS_MAX] }, case);
+        self.settle(case);
+    }
+
+    /// Takes the cheapest nodes into the list. Returns each band's next cost per unit, where it has nodes left.
+    fn walk(
+        &mut self,
+        scope: &Scope<'_>,
+        demand: &Demand,
+        near: usize,
+        case: &mut Case,
+    ) -> [Option<i64>; BANDS_MAX] {
+        let mut next = [None; BANDS_MAX];
+        let Some(lanes) = scope.lanes.filter(|_| scope.named.is_empty()) else {
+            for node in scope.named {
+                if self.eligible(scope, node.0) && self.slots[node.0 as usize] == 0 {
+                    case.list.push(scope.candidate(node.0));
+                    self.slots[node.0 as usize] = case.list.len() as u32;
+                }
+            }
+            return next;
+        };
+        let units: i64 = demand.wants.iter().map(|want| want.units).sum();
+        let skus = demand.wants.len() as i64;
+        let bands = scope.sheet.bands.len();
+        let mut at = [0_u32; BANDS_MAX];
+        let unit_at = |place: u32| {
+            let node = lanes.order[place as usize];
+            let miles = u32::from(lanes.miles[node as usize]);
+            unit_to_address(scope.tariff, scope.sheet.sites[node as usize].unit, miles)
+        };
+        for band in 0..bands {
+            at[band] = if band == 0 { 0 } else { lanes.ends[band - 1] };
+            next[band] = (at[band] < lanes.ends[band]).then(|| unit_at(at[band]));
+        }
+        while case.list.len() < near {
+            let whole = |band: &usize| {
+                let floor = &scope.sheet.bands[*band];
+                next[*band].map_or(i64::MAX, |unit| floor.fixed + skus * floor.line + units * unit)
+            };
+            let Some(band) = (0..bands).filter(|band| next[*band].is_some()).min_by_key(whole) else { break };
+            let node = lanes.order[at[band] as usize];
+            if self.eligible(scope, node) {
+                case.list.push(scope.candidate(node));
+                self.slots[node as usize] = case.list.len() as u32;
+            }
+            at[band] += 1;
+            next[band] = (at[band] < lanes.ends[band]).then(|| unit_at(at[band]));
+        }
+        next
+    }
+
+    /// Looks at a sku's cells and notes what its nodes have. `true` when all eligible nodes were looked at.
+    fn look(&mut self, scope: &Scope<'_>, demand: &Demand, want: usize, look: Look, may_widen: bool) -> bool {
+        let start = self.hits.len();
+        let flags = demand.wants[want].flags;
+        let able = |node: u32| {
+            flags == 0
+                || scope.sheet.sites.get(node as usize).is_some_and(|site| site.capabilities & flags == flags)
+        };
+        let mut hits = std::mem::take(&mut self.hits);
+        let read = scope.reader.read_words(demand.wants[want].sku, |words| {
+            hits.truncate(start);
+            let mut note = |node: u32, word: u64| {
+                let available = i64::from(word_available(word));
+                if available > 0 && scope.segments.contains(&word_place(word).segment()) {
+                    match hits[start..].last_mut() {
+                        Some(last) if last.node == node => last.available += available,
+                        _ => hits.push(Hit { want: want as u32, node, available }),
+                    }
+                }
+            };
+            let everywhere = look == Look::Everywhere || may_widen && words.len() <= SPARSE_CELLS;
+            for word in words {
+                let word = word.load(Ordering::Relaxed);
+                let node = word_place(word).node().0;
+                let wanted = if everywhere {
+                    self.eligible(scope, node)
+                } else {
+                    let from = if let Look::Slots(from) = look { from } else { 0 };
+                    self.slots.get(node as usize).is_some_and(|slot| *slot as usize > from)
+                };
+                if wanted && able(node) {
+                    note(node, word);
+                }
+            }
+            everywhere
+        });
+        self.hits = hits;
+        read.unwrap_or(false)
+    }
+
+    /// Sums up what was noted of a want from this hit on.
+    fn sum(&mut self, want: usize, start: usize) {
+        let found = &mut self.found[want];
+        for hit in &self.hits[start..] {
+            found.most = found.most.max(hit.available);
+            found.total += hit.available;
+        }
+    }
+
+    /// Writes down the least that nodes outside the list cost.
+    fn bound_unseen(
+        &self,
+        scope: &Scope<'_>,
+        demand: &Demand,
+        next: [Option<i64>; BANDS_MAX],
+        case: &mut Case,
+    ) {
+        let bands =
+            || scope.sheet.bands.iter().zip(next).filter_map(|(band, unit)| unit.map(|unit| (band, unit)));
+        let fixed = bands().map(|(band, _)| band.fixed).min();
+        let unit = bands().map(|(_, unit)| unit).min();
+        case.unseen = fixed
+            .zip(unit)
+            .map(|(fixed, unit)| Unseen { fixed: scope.tariff.shipment_base.0.saturating_add(fixed), unit });
+        case.unseen_floor.clear();
+        case.unseen_floor.extend(demand.wants.iter().zip(&self.found).map(|(want, found)| {
+            let floor = bands().map(|(band, unit)| band.line + want.units * unit).min();
+            floor.filter(|_| !found.everywhere).unwrap_or(i64::MAX)
+        }));
+        let line = case.list.first().map(|candidate| candidate.line);
+        let same = line.filter(|line| {
+            case.list.iter().all(|candidate| candidate.line == *line)
+                && bands().all(|(band, _)| band.line >= *line)
+        });
+        case.line = same;
+    }
+
+    /// Sorts the list and gives the slots back.
+    fn settle(&mut self, case: &mut Case) {
+        for candidate in &case.list {
+            self.slots[candidate.node as usize] = 0;
+        }
+        if !case.list.is_sorted_by_key(|candidate| (candidate.unit, candidate.rank)) {
+            case.list.sort_unstable_by_key(|candidate| (candidate.unit, candidate.rank));
+        }
+    }
+
+    /// Says which wants each candidate serves whole and which must be split, once `case.units` says how many units of
+    /// each are to be served.
+    pub(crate) fn fill(&mut self, case: &mut Case) {
+        let wants = case.units.len();
+        case.words = wants.div_ceil(64);
+        case.masks.clear();
+        case.masks.resize(case.list.len() * case.words, 0);
+        case.whole.clear();
+        case.whole.resize(case.words, 0);
+        (case.whole_count, case.whole_units) = (0, 0);
+        case.shorts.clear();
+        case.supplies.clear();
+        for want in 0..wants {
+            let units = case.units[want];
+            if units > self.found[want].most {
+                case.shorts.push(Short { want: want as u32, first: 0, end: 0 });
+            } else if units > 0 {
+                case.whole[want / 64] |= 1 << (want % 64);
+                case.whole_count += 1;
+                case.whole_units += units;
+            }
+        }
+        for (slot, candidate) in case.list.iter().enumerate() {
+            self.slots[candidate.node as usize] = slot as u32 + 1;
+        }
+        for hit in &self.hits {
+            let (slot, want) = (self.slots[hit.node as usize] as usize - 1, hit.want as usize);
+            let units = case.units[want];
+            case.masks[slot * case.words + want / 64] |=
+                u64::from(hit.available >= units && units > 0) << (want % 64);
+        }
+        for short in &mut case.shorts {
+            short.first = case.supplies.len() as u32;
+            let of_want = self.hits.iter().filter(|hit| hit.want == short.want);
+            case.supplies.extend(
+                of_want
+                    .map(|hit| Supply { slot: self.slots[hit.node as usize] - 1, available: hit.available }),
+            );
+            short.end = case.supplies.len() as u32;
+            case.supplies[short.first as usize..].sort_unstable_by_key(|supply| supply.slot);
+        }
+        for candidate in &case.list {
+            self.slots[candidate.node as usize] = 0;
+        }
+    }
+
+    /// Chooses as many slots as the order may have shipments, each the one that adds the most units to those before
+    /// it. Returns the units of each want that they carry.
+    pub(crate) fn carry_most(&mut self, case: &Case) -> &[i64] {
+        let wants = case.units.len();
+        self.carriers.clear();
+        for carried in [&mut self.carried, &mut self.carried_whole] {
+            carried.clear();
+            carried.resize(wants, 0);
+        }
+        for (slot, candidate) in case.list.iter().enumerate() {
+            self.slots[candidate.node as usize] = slot as u32 + 1;
+        }
+        while self.carriers.len() < case.limit {
+            self.gains.clear();
+            self.gains.resize(case.list.len(), 0);
+            for hit in &self.hits {
+                self.gains[self.slots[hit.node as usize] as usize - 1] += self.gain(case, hit);
+            }
+            for slot in &self.carriers {
+                self.gains[*slot as usize] = 0;
+            }
+            let gains = &self.gains;
+            let best = (0..gains.len()).rev().max_by_key(|slot| gains[*slot]).filter(|slot| gains[*slot] > 0);
+            let Some(slot) = best else { break };
+            let node = case.list[slot].node;
+            for at in 0..self.hits.len() {
+                let hit = self.hits[at];
+                if hit.node == node {
+                    let (want, gain) = (hit.want as usize, self.gain(case, &hit));
+                    self.carried[want] += gain;
+                    self.carried_whole[want] =
+                        self.carried_whole[want].max(hit.available.min(case.units[want]));
+                }
+            }
+            self.carriers.push(slot as u32);
+        }
+        // What some node has whole is not split, even if none of the chosen has.
+        for (want, carried) in self.carried.iter_mut().enumerate() {
+            if *carried <= self.found[want].most {
+                *carried = self.carried_whole[want];
+            }
+        }
+        for candidate in &case.list {
+            self.slots[candidate.node as usize] = 0;
+        }
+        &self.carried
+    }
+
+    /// What a node adds to a want that is carried so far already: where one node has all of it, it comes from one.
+    fn gain(&self, case: &Case, hit: &Hit) -> i64 {
+        let want = hit.want as usize;
+        let (units, carried) = (case.units[want], self.carried[want]);
+        if units > self.found[want].most {
+            hit.available.min(units - carried)
+        } else {
+            (hit.available.min(units) - carried).max(0)
+        }
+    }
+
+    /// The slots that [`Gatherer::carry_most`] chose.
+    pub(crate) fn carriers(&self) -> &[u32] {
+        &self.carriers
+    }
+}

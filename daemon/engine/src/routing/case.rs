@@ -1,0 +1,204 @@
+//! One order's choice, stripped to numbers: candidates with their rates, what each can serve whole, what must be
+//! split, and the best node set found so far. This room searches nothing; it prices node sets and compares them.
+
+use std::cmp::Ordering;
+
+/// A node worth a look for this order.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Candidate {
+    pub(crate) node: u32,
+    pub(crate) miles: u32,
+    /// What a shipment from here costs: once, per distinct sku, per unit.
+    pub(crate) fixed: i64,
+    pub(crate) line: i64,
+    pub(crate) unit: i64,
+    /// Its place by priority, then code; and by code alone.
+    pub(crate) rank: u32,
+    pub(crate) code_rank: u32,
+    pub(crate) priority: u16,
+}
+
+/// A want that no single node can serve whole.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Short {
+    pub(crate) want: u32,
+    /// Its supplies, by place in [`Case::supplies`].
+    pub(crate) first: u32,
+    pub(crate) end: u32,
+}
+
+/// What a candidate has of a short want.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Supply {
+    pub(crate) slot: u32,
+    pub(crate) available: i64,
+}
+
+/// The least that nodes cost which were not looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unseen {
+    pub(crate) fixed: i64,
+    pub(crate) unit: i64,
+}
+
+/// A part of a short want, taken from one candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) want: u32,
+    pub(crate) slot: u32,
+    pub(crate) units: i64,
+}
+
+/// The numbers of one order.
+#[derive(Default)]
+pub(crate) struct Case {
+    /// Units to serve, by want; 0 where nothing can be had.
+    pub(crate) units: Vec<i64>,
+    /// Words of a mask of wants.
+    pub(crate) words: usize,
+    /// Candidates by cost per unit, then rank. A slot is a place in this list.
+    pub(crate) list: Vec<Candidate>,
+    /// By slot: which wants it can serve whole.
+    pub(crate) masks: Vec<u64>,
+    /// The wants to be served whole by one node.
+    pub(crate) whole: Vec<u64>,
+    /// How many those are, and their units.
+    pub(crate) whole_count: usize,
+    pub(crate) whole_units: i64,
+    /// The wants to be split, and their supplies by slot.
+    pub(crate) shorts: Vec<Short>,
+    pub(crate) supplies: Vec<Supply>,
+    /// Nodes outside the list that could serve some want; `None` where there are none.
+    pub(crate) unseen: Option<Unseen>,
+    /// By want: the least an unseen node could serve it for; `i64::MAX` where none can.
+    pub(crate) unseen_floor: Vec<i64>,
+    /// The cost per line, where it is the same at all candidates and unseen nodes.
+    pub(crate) line: Option<i64>,
+    /// Most shipments.
+    pub(crate) limit: usize,
+}
+
+impl Case {
+    /// The mask of a slot.
+    #[inline]
+    pub(crate) fn mask(&self, slot: usize) -> &[u64] {
+        &self.masks[slot * self.words..(slot + 1) * self.words]
+    }
+
+    /// Whether a slot can serve a want whole.
+    #[inline]
+    pub(crate) fn serves(&self, slot: usize, want: usize) -> bool {
+        self.masks[slot * self.words + want / 64] >> (want % 64) & 1 == 1
+    }
+
+    /// What serving a want whole from a slot costs, the shipment aside.
+    #[inline]
+    pub(crate) fn cost(&self, slot: usize, want: usize) -> i64 {
+        let candidate = &self.list[slot];
+        candidate.line + self.units[want] * candidate.unit
+    }
+
+    /// The wants of a mask.
+    pub(crate) fn wants(mask: &[u64]) -> impl Iterator<Item = usize> {
+        mask.iter().enumerate().flat_map(|(word, bits)| {
+            let bits = *bits;
+            std::iter::successors((bits != 0).then_some(bits), |bits| {
+                let rest = bits & (bits - 1);
+                (rest != 0).then_some(rest)
+            })
+            .map(move |bits| word * 64 + bits.trailing_zeros() as usize)
+        })
+    }
+
+    /// The open slot that serves a want whole for least; of equals the one of lower rank.
+    pub(crate) fn server(&self, open: &[u32], want: usize) -> Option<u32> {
+        let able = open.iter().copied().filter(|slot| self.serves(*slot as usize, want));
+        able.min_by_key(|slot| (self.cost(*slot as usize, want), self.list[*slot as usize].rank))
+    }
+
+    /// The supplies of a short want, by slot.
+    pub(crate) fn supplies_of(&self, short: &Short) -> &[Supply] {
+        &self.supplies[short.first as usize..short.end as usize]
+    }
+
+    /// The least fixed cost over all nodes, seen or not.
+    pub(crate) fn fixed_floor(&self) -> i64 {
+        let seen = self.list.iter().map(|candidate| candidate.fixed).min().unwrap_or(i64::MAX);
+        seen.min(self.unseen.map_or(i64::MAX, |unseen| unseen.fixed))
+    }
+
+    /// Which of two node sets goes first at equal cost: the lower sum of priorities, then the order of codes.
+    pub(crate) fn tie(&self, a: &[u32], b: &[u32]) -> Ordering {
+        let priorities = |open: &[u32]| -> u64 {
+            open.iter().map(|slot| u64::from(self.list[*slot as usize].priority)).sum()
+        };
+        // Sets are small where ties are met: compare by repeated minimum instead of sorting copies.
+        priorities(a).cmp(&priorities(b)).then_with(|| {
+            let mut floor = None;
+            loop {
+                let next = |open: &[u32]| {
+                    let ranks = open.iter().map(|slot| self.list[*slot as usize].code_rank);
+                    ranks.filter(|rank| floor.is_none_or(|floor| *rank > floor)).min()
+                };
+                match (next(a), next(b)) {
+                    (Some(x), Some(y)) if x == y => floor = Some(x),
+                    (x, y) => return x.cmp(&y),
+                }
+            }
+        })
+    }
+}
+
+/// The best node set found so far.
+#[derive(Default)]
+pub(crate) struct Best {
+    /// What it costs; `i64::MAX` while there is none.
+    pub(crate) cost: i64,
+    /// Its slots, ascending.
+    pub(crate) open: Vec<u32>,
+}
+
+impl Best {
+    /// Forgets what was found.
+    pub(crate) fn clear(&mut self) {
+        self.cost = i64::MAX;
+        self.open.clear();
+    }
+
+    /// Whether a set was found.
+    pub(crate) fn found(&self) -> bool {
+        self.cost < i64::MAX
+    }
+
+    /// Takes a legal set where it is better than what is known.
+    pub(crate) fn offer(&mut self, case: &Case, cost: i64, open: &[u32]) {
+        if cost < self.cost || cost == self.cost && case.tie(open, &self.open).is_lt() {
+            self.cost = cost;
+            self.open.clear();
+            self.open.extend_from_slice(open);
+            self.open.sort_unstable();
+        }
+    }
+}
+
+/// Work, counted in steps and not in time, so that an answer does not depend on the machine. A step is about a
+/// nanosecond's work: a word of a mask, a want's price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Budget(pub(crate) u64);
+
+impl Budget {
+    /// Takes so many steps; `false` when there are not as many left, and then none are from here on.
+    #[inline]
+    pub(crate) fn take(&mut self, steps: usize) -> bool {
+        match self.0.checked_sub(steps as u64) {
+            Some(rest) => {
+                self.0 = rest;
+                true
+            }
+            None => {
+                self.0 = 0;
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Finding a good node set fast: greedy cover, then add, drop and swap.
+//!
+//! It gives the exact search a cost to beat, and stands alone where that search would take too long. Every set it
+//! offers is legal; none is claimed to be the best.
+
+use super::case::{Best, Budget, Case};
+use super::split::Splitter;
+
+/// Buffers of the search.
+#[derive(Default)]
+pub(crate) struct Heuristic {
+    open: Vec<u32>,
+    trial: Vec<u32>,
+    rest: Vec<u64>,
+}
+
+impl Heuristic {
+    /// Opens nodes until all wants are served: each time the one whose new wants cost the least extra.
+    pub(crate) fn cover(
+        &mut self,
+        splitter: &mut Splitter,
+        case: &Case,
+        best: &mut Best,
+        budget: &mut Budget,
+    ) {
+        self.open.clear();
+        self.rest.clear();
+        self.rest.extend_from_slice(&case.whole);
+        let nearest = case.list.first().map_or(0, |candidate| candidate.unit);
+        while self.rest.iter().any(|word| *word != 0) {
+            let mut chosen: Option<(f64, usize)> = None;
+            for slot in 0..case.list.len() {
+                let candidate = &case.list[slot];
+                let (mut new, mut units) = (0_u32, 0_i64);
+                for (word, able) in case.mask(slot).iter().enumerate() {
+                    let mut bits = able & self.rest[word];
+                    new += bits.count_ones();
+                    while bits != 0 {
+                        units += case.units[word * 64 + bits.trailing_zeros() as usize];
+                        bits &= bits - 1;
+                    }
+                }
+                budget.take(case.words + new as usize);
+                if new == 0 {
+                    continue;
+                }
+                let extra =
+                    candidate.fixed + i64::from(new) * candidate.line + units * (candidate.unit - nearest);
+                let score = extra as f64 / f64::from(new);
+                if chosen.is_none_or(|(least, _)| score < least) {
+                    chosen = Some((score, slot));
+                }
+            }
+            let Some((_, slot)) = chosen else { return };
+            for (word, able) in case.mask(slot).iter().enumerate() {
+                self.rest[word] &= !able;
+            }
+            self.open.push(slot as u32);
+        }
+        splitter.complete(case, &mut self.open);
+        splitter.offer(case, &self.open, best, budget);
+    }
+
+    /// Adds, drops and swaps nodes of the best set as long as that helps and the budget lasts.
+    pub(crate) fn improve(
+        &mut self,
+        splitter: &mut Splitter,
+        case: &Case,
+        best: &mut Best,
+        budget: &mut Budget,
+    ) {
+        while best.found() && budget.0 > 0 {
+            let before = best.cost;
+            self.open.clear();
+            self.open.extend_from_slice(&best.open);
+            for left_out in 0..=self.open.len() {
+                self.trial.clear();
+                self.trial.extend(self.open.iter().enumerate().filter(|x| x.0 != left_out).map(|x| *x.1));
+                splitter.offer(case, &self.trial, best, budget);
+                for slot in 0..case.list.len() as u32 {
+                    if budget.0 == 0 {
+                        return;
+                    }
+                    if !self.open.contains(&slot) {
+                        self.trial.push(slot);
+                        splitter.offer(case, &self.trial, best, budget);
+                        self.trial.pop();
+                    }
+                }
+            }
+            if best.cost == before {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! Lanes: how far every node is from a destination zone, and in which order nodes are worth a look.
+//!
+//! A [`Sheet`] is the node table compiled for planning: costs, capabilities, ranks, and bands of nodes with equal
+//! costs. A [`LaneSet`] has every node's miles to one zone, and each band's nodes sorted by what a unit costs from
+//! there. Both are made on first use and kept in the [`LaneBook`], which all planners share; a lane set stays valid
+//! while positions and costs do, so pausing a node throws nothing away. This room knows no order and no stock.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use earmark_protocol::catalogue::NodeState;
+use earmark_protocol::geo::Zone;
+use earmark_protocol::ids::Tenant;
+use xxhash_rust::xxh3::Xxh3DefaultBuilder;
+
+use super::price::unit_to_address;
+use crate::rules::Tariff;
+use crate::{NodeTable, Reader};
+
+/// Most bands. Real networks price by the kind of node, so there are few; where there are more cost levels than
+/// bands, neighbouring levels share one.
+pub(crate) const BANDS_MAX: usize = 8;
+
+/// Locks of the book; more than planners run at once on any machine of today.
+const SHELVES: usize = 64;
+
+/// A node as planning sees it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Site {
+    /// The node's own cost per order, line and unit, in micros.
+    pub(crate) fixed: i64,
+    pub(crate) line: i64,
+    pub(crate) unit: i64,
+    /// Its place among the tenant's nodes by code.
+    pub(crate) code_rank: u32,
+    /// Its place by priority, then code.
+    pub(crate) rank: u32,
+    pub(crate) priority: u16,
+    pub(crate) capabilities: u16,
+    pub(crate) band: u8,
+    /// Whether it belongs to the sheet's tenant.
+    pub(crate) known: bool,
+    /// Whether it takes new holds.
+    pub(crate) active: bool,
+}
+
+/// The least that a band's nodes cost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Band {
+    pub(crate) fixed: i64,
+    pub(crate) line: i64,
+}
+
+/// The node table of one tenant, compiled. The place in `sites` is the handle.
+pub(crate) struct Sheet {
+    pub(crate) tenant: Tenant,
+    pub(crate) version: u64,
+    pub(crate) sites: Vec<Site>,
+    pub(crate) bands: Vec<Band>,
+    /// Hash of all that a lane set depends on.
+    geometry: u64,
+    positions: Vec<earmark_protocol::geo::Position>,
+}
+
+impl Sheet {
+    fn compile(tenant: Tenant, table: &NodeTable, tariff: &Tariff) -> Self {
+        let mut hash = Xxh3DefaultBuilder::new().build_hasher();
+        (tenant.0, tariff.per_unit_mile.0).hash(&mut hash);
+        let mut sites = Vec::with_capacity(table.nodes.len());
+        let mut order: Vec<u32> = Vec::new();
+        for (at, node) in table.nodes.iter().enumerate() {
+            let known = node.tenant == tenant;
+            if known {
+                order.push(at as u32);
+                let spec = &*node.spec;
+                let costs = (spec.cost_per_order.0, spec.cost_per_line.0, spec.cost_per_unit.0);
+                (at, spec.position, spec.priority, costs, &spec.code).hash(&mut hash);
+            }
+            sites.push(Site {
+                fixed: node.spec.cost_per_order.0,
+                line: node.spec.cost_per_line.0,
+                unit: node.spec.cost_per_unit.0,
+                priority: node.spec.priority,
+                capabilities: node.spec.capabilities,
+                known,
+                active: known && node.state == NodeState::Active,
+                ..Site::default()
+            });
+        }
+        order.sort_unstable_by_key(|at| table.nodes[*at as usize].spec.code.as_str());
+        for (rank, at) in order.iter().enumerate() {
+            sites[*at as usize].code_rank = rank as u32;
+        }
+        order.sort_by_key(|at| sites[*at as usize].priority);
+        for (rank, at) in order.iter().enumerate() {
+            sites[*at as usize].rank = rank as u32;
+        }
+        let bands = band(&mut sites, &order);
+        let positions = table.nodes.iter().map(|node| node.spec.position).collect();
+        Self { tenant, version: table.version, sites, bands, geometry: hash.finish(), positions }
+    }
+}
+
+/// Sorts nodes into bands of equal costs, or of neighbouring ones where there are too many levels.
+fn band(sites: &mut [Site], order: &[u32]) -> Vec<Band> {
+    let costs = |site: &Site| (site.fixed, site.unit, site.line);
+    let mut levels: Vec<_> = order.iter().map(|at| costs(&sites[*at as usize])).collect();
+    levels.sort_unstable();
+    levels.dedup();
+    let per_band = levels.len().div_ceil(BANDS_MAX).max(1);
+    for at in order {
+        let site = &mut sites[*at as usize];
+        let level = levels.binary_search(&costs(site)).expect("every node's costs are among the levels");
+        site.band = (level / per_band) as u8;
+    }
+    let floor = |levels: &[(i64, i64, i64)]| Band {
+        fixed: levels.iter().map(|level| level.0).min().unwrap_or(0),
+        line: levels.iter().map(|level| level.2).min().unwrap_or(0),
+    };
+    levels.chunks(per_band).map(floor).collect()
+}
+
+/// Every node's way to one zone.
+pub(crate) struct LaneSet {
+    /// Whole miles, by node.
+    pub(crate) miles: Box<[u16]>,
+    /// The tenant's nodes, band after band, each by what a unit costs from there, then by rank.
+    pub(crate) order: Box<[u32]>,
+    /// Where each band ends in `order`.
+    pub(crate) ends: [u32; BANDS_MAX],
+    geometry: u64,
+}
+
+impl LaneSet {
+    fn compute(sheet: &Sheet, zone: Zone, tariff: &Tariff) -> Self {
+        let centre = zone.centre();
+        let mut miles = vec![0_u16; sheet.sites.len()].into_boxed_slice();
+        let mut keys: Vec<(u8, i64, u32, u32)> = Vec::with_capacity(sheet.sites.len());
+        for (at, site) in sheet.sites.iter().enumerate().filter(|(_, site)| site.known) {
+            // Half the earth's circumference is 12,437 miles.
+            miles[at] = sheet.positions[at].miles_to(centre) as u16;
+            let unit = unit_to_address(tariff, site.unit, u32::from(miles[at]));
+            keys.push((site.band, unit, site.rank, at as u32));
+        }
+        keys.sort_unstable();
+        let mut ends = [0; BANDS_MAX];
+        for (band, end) in ends.iter_mut().enumerate() {
+            *end = keys.partition_point(|key| usize::from(key.0) <= band) as u32;
+        }
+        let order = keys.iter().map(|key| key.3).collect();
+        Self { miles, order, ends, geometry: sheet.geometry }
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + size_of_val(&*self.miles) + size_of_val(&*self.order)
+    }
+}
+
+#[derive(Default)]
+struct Shelf {
+    sets: HashMap<(Tenant, Zone), Arc<LaneSet>, Xxh3DefaultBuilder>,
+    /// Oldest first.
+    ages: VecDeque<(Tenant, Zone)>,
+    bytes: usize,
+}
+
+/// The lanes of one daemon: computed on first use, shared by all planners, bounded.
+///
+/// One book belongs to one `State`: it trusts the node table's version.
+pub struct LaneBook {
+    sheets: RwLock<HashMap<Tenant, Arc<Sheet>, Xxh3DefaultBuilder>>,
+    shelves: Vec<Mutex<Shelf>>,
+    shelf_bytes_max: usize,
+}
+
+impl Default for LaneBook {
+    /// A book of 256 MiB: 13,000 zones of 3,223 nodes, which is all of the United States.
+    fn default() -> Self {
+        Self::new(256 << 20)
+    }
+}
+
+impl LaneBook {
+    /// An empty book that keeps at most about this many bytes; the oldest lanes go first.
+    #[must_use]
+    pub fn new(bytes_max: usize) -> Self {
+        let shelves = (0..SHELVES).map(|_| Mutex::default()).collect();
+        Self { sheets: RwLock::default(), shelves, shelf_bytes_max: bytes_max / SHELVES }
+    }
+
+    /// Bytes of the lanes it keeps now.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.shelves.iter().map(|shelf| lock(shelf).bytes).sum()
+    }
+
+    /// The tenant's nodes, compiled from this table.
+    pub(crate) fn sheet(&self, tenant: Tenant, table: &NodeTable, tariff: &Tariff) -> Arc<Sheet> {
+        let known = |sheets: &HashMap<Tenant, Arc<Sheet>, _>| {
+            sheets.get(&tenant).filter(|sheet| sheet.version == table.version).cloned()
+        };
+        if let Some(sheet) = known(&self.sheets.read().unwrap_or_else(PoisonError::into_inner)) {
+            return sheet;
+        }
+        // Compiled under the lock: planners that come meanwhile would only do the same work.
+        let mut sheets = self.sheets.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sheet) = known(&sheets) {
+            return sheet;
+        }
+        let sheet = Arc::new(Sheet::compile(tenant, table, tariff));
+        // A planner that was slow with an old table must not take the newer sheet away from the others.
+        if sheets.get(&tenant).is_none_or(|kept| kept.version < sheet.version) {
+            sheets.insert(tenant, Arc::clone(&sheet));
+        }
+        sheet
+    }
+
+    /// The lanes to a zone.
+    fn lanes(&self, sheet: &Sheet, zone: Zone, tariff: &Tariff) -> Arc<LaneSet> {
+        let key = (sheet.tenant, zone);
+        let shelf = &self.shelves[hash(key) as usize % SHELVES];
+        if let Some(set) = lock(shelf).sets.get(&key).filter(|set| set.geometry == sheet.geometry) {
+            return Arc::clone(set);
+        }
+        let set = Arc::new(LaneSet::compute(sheet, zone, tariff));
+        let mut shelf = lock(shelf);
+        let shelf = &mut *shelf;
+        shelf.bytes += set.bytes();
+        match shelf.sets.insert(key, Arc::clone(&set)) {
+            Some(stale) => shelf.bytes -= stale.bytes(),
+            None => shelf.ages.push_back(key),
+        }
+        while shelf.bytes > self.shelf_bytes_max
+            && let Some(oldest) = shelf.ages.pop_front()
+        {
+            shelf.bytes -= shelf.sets.remove(&oldest).map_or(0, |set| set.bytes());
+        }
+        set
+    }
+}
+
+fn lock(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
+    // A shelf is whole between any two calls that could panic.
+    shelf.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn hash(key: (Tenant, Zone)) -> u64 {
+    let zone = u64::from(key.1.row.cast_unsigned()) << 16 | u64::from(key.1.column.cast_unsigned());
+    (zone << 16 | u64::from(key.0.0)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40
+}
+
+/// Lane sets that one planner keeps at hand.
+const AT_HAND: usize = 1024;
+
+/// What a planner has at hand of a [`LaneBook`], so that steady work takes no lock.
+#[derive(Default)]
+pub(crate) struct Bookmark {
+    table: Option<Arc<NodeTable>>,
+    sheet: Option<Arc<Sheet>>,
+    sets: Vec<Option<AtHand>>,
+}
+
+#[derive(Clone)]
+struct AtHand {
+    key: (Tenant, Zone),
+    set: Arc<LaneSet>,
+}
+
+impl Bookmark {
+    /// All nodes.
+    pub(crate) fn table(&mut self, reader: &Reader) -> Arc<NodeTable> {
+        match &self.table {
+            Some(table) if table.version == reader.nodes_version() => Arc::clone(table),
+            _ => Arc::clone(self.table.insert(reader.nodes())),
+        }
+    }
+
+    /// The tenant's nodes.
+    pub(crate) fn sheet(
+        &mut self,
+        book: &LaneBook,
+        tenant: Tenant,
+        table: &NodeTable,
+        tariff: &Tariff,
+    ) -> Arc<Sheet> {
+        match &self.sheet {
+            Some(sheet) if sheet.tenant == tenant && sheet.version == table.version => Arc::clone(sheet),
+            _ => Arc::clone(self.sheet.insert(book.sheet(tenant, table, tariff))),
+        }
+    }
+
+    /// The lanes to a zone.
+    pub(crate) fn lanes(
+        &mut self,
+        book: &LaneBook,
+        sheet: &Sheet,
+        zone: Zone,
+        tariff: &Tariff,
+    ) -> Arc<LaneSet> {
+        self.sets.resize(AT_HAND, None);
+        let key = (sheet.tenant, zone);
+        let place = &mut self.sets[hash(key) as usize / SHELVES % AT_HAND];
+        match place {
+            Some(at_hand) if at_hand.key == key && at_hand.set.geometry == sheet.geometry => {
+                Arc::clone(&at_hand.set)
+            }
+            _ => {
+                let set = book.lanes(sheet, zone, tariff);
+                *place = Some(AtHand { key, set: Arc::clone(&set) });
+                set
+            }
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Routing: which nodes serve an order, priced, with a proof of how good the answer is.
+//!
+//! The way through: an order's lines become demands ([`demand`]), lanes say how far each node is ([`lanes`]), the
+//! nodes worth a look are gathered with what they have ([`candidates`]), a good node set is found ([`heuristic`],
+//! [`split`]), improved and proven ([`exact`], [`bound`]), and written down as a plan ([`planner`]). All of them price
+//! by [`price`]. Nothing here changes state, reads a clock or draws a random number: the same order over the same
+//! stock gives the same plan, whatever order nodes were put in.
+
+mod bound;
+mod candidates;
+mod case;
+mod demand;
+mod exact;
+mod heuristic;
+mod lanes;
+mod planner;
+pub mod price;
+mod repair;
+mod split;
+mod write;
+
+use earmark_protocol::ids::{LineId, NodeIx, Segment, SkuIx};
+use earmark_protocol::reply::Plan;
+
+pub use lanes::LaneBook;
+pub use planner::Planner;
+
+/// A quantity of a line, to be taken from one cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pick {
+    /// The client's id of the line.
+    pub line: LineId,
+    /// Sku.
+    pub sku: SkuIx,
+    /// Node.
+    pub node: NodeIx,
+    /// Segment.
+    pub segment: Segment,
+    /// Units.
+    pub quantity: u32,
+}
+
+/// A plan that nothing is held for yet: the committer checks it against what is there when its turn comes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proposal {
+    /// The plan epoch it was made in.
+    pub epoch: u64,
+    /// What to hold, by shipment.
+    pub picks: Vec<Pick>,
+    /// The same, as the client sees it.
+    pub plan: Plan,
+}

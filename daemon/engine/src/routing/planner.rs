@@ -1,0 +1,365 @@
+//! The way of an order through routing: check, gather, search, prove, write down.
+//!
+//! A planner owns the buffers of one thread. It decides in which order the other rooms are asked, how much work each
+//! may do, and what is answered where an order cannot be served.
+
+use earmark_protocol::catalogue::NodeState;
+use earmark_protocol::command::{Delivery, Order};
+use earmark_protocol::geo::Zone;
+use earmark_protocol::ids::{Money, NodeIx, QUANTITY_MAX, Tenant};
+use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
+
+use super::Proposal;
+use super::bound::{self, Dual};
+use super::candidates::{Gatherer, Scope};
+use super::case::{Best, Budget, Case};
+use super::demand::Demand;
+use super::exact::{self, Exact, Searched};
+use super::heuristic::Heuristic;
+use super::lanes::{Bookmark, LaneBook};
+use super::repair::Repair;
+use super::split::Splitter;
+use super::write::Writer;
+use crate::rules::Rules;
+use crate::{NodeTable, Reader};
+
+/// Nodes looked at first for an order of few skus, and for one of many.
+const NEAR_FEW: usize = 16;
+const NEAR_MANY: usize = 64;
+/// An order of at most this many skus has few.
+const FEW_SKUS: usize = 8;
+/// Each time the answer is not proven, so many times more nodes are looked at.
+const WIDEN: usize = 4;
+
+/// Steps of work for any order, and for each of its skus on top.
+const STEPS: u64 = 100_000;
+const STEPS_PER_SKU: u64 = 4_000;
+
+/// Plans orders. One per thread.
+#[derive(Default)]
+pub struct Planner {
+    pub(super) bookmark: Bookmark,
+    pub(super) demand: Demand,
+    pub(super) gatherer: Gatherer,
+    named: Vec<NodeIx>,
+    reasons: Vec<Option<RefusalCode>>,
+    search: Search,
+    pub(super) writer: Writer,
+    pub(super) repair: Repair,
+}
+
+#[derive(Default)]
+struct Search {
+    case: Case,
+    best: Best,
+    exact: Exact,
+    dual: Dual,
+    heuristic: Heuristic,
+    splitter: Splitter,
+}
+
+/// Keeps the refusal that stands first: the lowest number, then the earliest line.
+#[derive(Default)]
+struct First(Option<Refusal>);
+
+impl First {
+    fn consider(&mut self, refusal: Refusal) {
+        let key = |refusal: &Refusal| (refusal.code, refusal.index);
+        if self.0.as_ref().is_none_or(|first| key(&refusal) < key(first)) {
+            self.0 = Some(refusal);
+        }
+    }
+}
+
+impl Planner {
+    /// A planner with empty buffers.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Plans an order against what is available now. `best_effort` takes what there is of each line; `without` are
+    /// nodes that must not serve it.
+    ///
+    /// # Errors
+    /// The refusal that stands first where the order cannot be served: all of it, or with `best_effort` none of it.
+    pub fn plan(
+        &mut self,
+        reader: &Reader,
+        lanes: &LaneBook,
+        tenant: Tenant,
+        order: &Order,
+        best_effort: bool,
+        without: &[NodeIx],
+    ) -> Result<Proposal, Refusal> {
+        // Before anything that the epoch stands for is read.
+        let epoch = reader.epoch();
+        let rules = reader.rules();
+        let table = self.bookmark.table(reader);
+        let sheet = self.bookmark.sheet(lanes, tenant, &table, &rules.tariff);
+        let lanes = zone(order).map(|zone| self.bookmark.lanes(lanes, &sheet, zone, &rules.tariff));
+        self.read_order(reader, tenant, order, best_effort)?;
+        check_nodes(&table, tenant, order, &mut self.named)?;
+        let Some(segments) = rules.channels.get(usize::from(order.channel.0)) else {
+            return Err(Refusal::of(RefusalCode::UnknownChannel, Field::Channel));
+        };
+        let named = std::mem::take(&mut self.named);
+        let scope = Scope {
+            reader,
+            sheet: &sheet,
+            lanes: lanes.as_deref(),
+            tariff: &rules.tariff,
+            segments,
+            named: &named,
+            without,
+        };
+        let planned = self.plan_in(&scope, rules, order, best_effort);
+        self.named = named;
+        planned.map(|proposal| Proposal { epoch, ..proposal })
+    }
+
+    /// Reads the order's lines and what is known of its skus.
+    fn read_order(
+        &mut self,
+        reader: &Reader,
+        tenant: Tenant,
+        order: &Order,
+        best_effort: bool,
+    ) -> Result<(), Refusal> {
+        if order.lines.is_empty() {
+            return Err(Refusal::of(RefusalCode::EmptyList, Field::Line));
+        }
+        self.demand.read(&order.lines);
+        self.reasons.clear();
+        let mut first = First::default();
+        for want in &mut self.demand.wants {
+            let at = want.first as usize;
+            let mut reason = None;
+            match reader.sku(want.sku).filter(|facts| facts.tenant == tenant) {
+                None => first.consider(Refusal::of(RefusalCode::UnknownSku, Field::Sku).at(at)),
+                Some(facts) => {
+                    want.flags = facts.flags;
+                    if facts.retired {
+                        reason = Some(RefusalCode::SkuRetired);
+                        if !best_effort {
+                            first.consider(Refusal::of(RefusalCode::SkuRetired, Field::Sku).at(at));
+                        }
+                    }
+                }
+            }
+            self.reasons.push(reason);
+        }
+        first.0.map_or(Ok(()), Err)
+    }
+
+    fn plan_in(
+        &mut self,
+        scope: &Scope<'_>,
+        rules: &Rules,
+        order: &Order,
+        best_effort: bool,
+    ) -> Result<Proposal, Refusal> {
+        let skus = self.demand.wants.len();
+        let mut budget = Budget(STEPS + STEPS_PER_SKU * skus as u64);
+        let limit = if order.shipments_max == 0 { rules.shipments_max } else { order.shipments_max };
+        self.search.case.limit = if limit == 0 { usize::MAX } else { usize::from(limit) };
+        self.gatherer.begin(scope);
+        let mut near = if skus <= FEW_SKUS { NEAR_FEW } else { NEAR_MANY };
+        let bound = loop {
+            let Search { case, .. } = &mut self.search;
+            self.gatherer.gather(scope, &self.demand, near, case);
+            self.settle_units(scope, rules, best_effort)?;
+            self.gatherer.fill(&mut self.search.case);
+            let bound = self.search.solve(&mut budget);
+            let proven = self.search.best.found() && bound >= self.search.best.cost;
+            if proven || self.search.case.unseen.is_none() || self.search.best.found() && budget.0 == 0 {
+                break bound;
+            }
+            near = near.saturating_mul(WIDEN);
+        };
+        let bound = if self.search.best.found() {
+            bound
+        } else if best_effort {
+            self.serve_within_limit(&mut budget)
+        } else {
+            return Err(Refusal::of(RefusalCode::TooManyShipments, Field::Shipments).detail(i64::from(limit)));
+        };
+        let Search { case, best, splitter, .. } = &mut self.search;
+        let parts = splitter.parts(case, &best.open);
+        let mut proposal = self.writer.write(scope, order, &self.demand, &case.list, parts);
+        proposal.plan.bound = Money(bound.min(proposal.plan.cost.0));
+        if best_effort {
+            let reasons = &self.reasons;
+            proposal.plan.unfilled = self
+                .writer
+                .unfilled(order, &self.demand, |want| reasons[want].unwrap_or(RefusalCode::OutOfStock));
+        }
+        Ok(proposal)
+    }
+
+    /// Gives up what the allowed shipments cannot carry: opens the nodes that carry the most, one after the other, and
+    /// serves what they have. Returns what a plan of the same quantities costs at least.
+    fn serve_within_limit(&mut self, budget: &mut Budget) -> i64 {
+        let case = &mut self.search.case;
+        let carried = self.gatherer.carry_most(case);
+        for ((units, carried), reason) in case.units.iter_mut().zip(carried).zip(&mut self.reasons) {
+            if *carried < *units {
+                *units = *carried;
+                *reason = Some(RefusalCode::TooManyShipments);
+            }
+        }
+        self.gatherer.fill(case);
+        let bound = self.search.solve(budget);
+        if !self.search.best.found() {
+            let Search { case, best, splitter, .. } = &mut self.search;
+            splitter.offer(case, self.gatherer.carriers(), best, budget);
+        }
+        bound.min(self.search.best.cost)
+    }
+
+    /// Decides how many units of each want are served, and why not more.
+    fn settle_units(&mut self, scope: &Scope<'_>, rules: &Rules, best_effort: bool) -> Result<(), Refusal> {
+        let case = &mut self.search.case;
+        case.units.clear();
+        let mut first = First::default();
+        let mut sum = 0_i64;
+        for (want, found) in self.demand.wants.iter().zip(&self.gatherer.found) {
+            let at = case.units.len();
+            let reason = &mut self.reasons[at];
+            if *reason == Some(RefusalCode::SkuRetired) {
+                first.consider(Refusal::of(RefusalCode::SkuRetired, Field::Sku).at(want.first as usize));
+                case.units.push(0);
+                continue;
+            }
+            let there = if rules.split_lines { found.total } else { found.most };
+            let units = if found.most >= want.units { want.units } else { there.min(want.units) };
+            if units < want.units {
+                let code = if there > 0 {
+                    RefusalCode::OutOfStock
+                } else {
+                    self.gatherer.why_none(scope, want.flags)
+                };
+                *reason = Some(code);
+                let refusal = Refusal::of(code, Field::Line).at(want.first as usize);
+                let detail = if code == RefusalCode::OutOfStock { there } else { 0 };
+                first.consider(refusal.detail(detail));
+            }
+            sum += units;
+            case.units.push(units);
+        }
+        if let Some(refusal) = first.0.filter(|_| !best_effort || sum == 0) {
+            return Err(refusal);
+        }
+        // All sums of costs must fit; no order that could be shipped comes near this.
+        let dearest = case
+            .list
+            .iter()
+            .map(|candidate| candidate.unit.saturating_add(candidate.line))
+            .max()
+            .unwrap_or(0);
+        let fixed = case.list.iter().map(|candidate| candidate.fixed).max().unwrap_or(0);
+        let most = i128::from(dearest) * i128::from(sum) + i128::from(fixed) * case.list.len() as i128;
+        if most > i128::from(i64::MAX / 4) {
+            return Err(
+                Refusal::of(RefusalCode::QuantityTooLarge, Field::Quantity).detail(i64::from(QUANTITY_MAX))
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Search {
+    /// Finds the best node set it can and returns what every legal plan costs at least.
+    fn solve(&mut self, budget: &mut Budget) -> i64 {
+        let Self { case, best, exact, dual, heuristic, splitter } = self;
+        best.clear();
+        heuristic.cover(splitter, case, best, budget);
+        let split_floor = splitter.floor(case);
+        let mut bound = bound::floor(case, split_floor);
+        if best.found() && bound >= best.cost && case.unseen.is_none() {
+            // Nothing is cheaper; a tie is still looked for below.
+        }
+        let proven =
+            |searched: &Searched, cost: i64| if searched.complete { cost.min(searched.unseen) } else { 0 };
+        if case.shorts.is_empty() && case.line.is_some() {
+            let mut quick = Budget(budget.0 / 8);
+            let given = quick.0;
+            let searched = exact::nearest_first(exact, case, None, best, &mut quick);
+            budget.take((given - quick.0) as usize);
+            bound = bound.max(proven(&searched, best.cost));
+            if !searched.complete {
+                dual.ascend(case, budget);
+                bound = bound.max(dual.bound);
+                let mut improving = Budget(budget.0 / 2);
+                let given = improving.0;
+                heuristic.improve(splitter, case, best, &mut improving);
+                budget.take((given - improving.0) as usize);
+                let searched = exact::nearest_first(exact, case, Some(dual), best, budget);
+                bound = bound.max(proven(&searched, best.cost));
+            }
+        } else {
+            dual.ascend(case, budget);
+            bound = bound.max(dual.bound.saturating_add(split_floor));
+            let mut improving = Budget(budget.0 / 4);
+            let given = improving.0;
+            heuristic.improve(splitter, case, best, &mut improving);
+            budget.take((given - improving.0) as usize);
+            let searched = exact::any(exact, splitter, case, best, budget);
+            bound = bound.max(proven(&searched, best.cost));
+        }
+        bound
+    }
+}
+
+/// The destination's zone; `None` for a pickup.
+pub(super) fn zone(order: &Order) -> Option<Zone> {
+    match &order.delivery {
+        Delivery::Ship { position, .. } => Some(position.zone()),
+        Delivery::Pickup { .. } => None,
+    }
+}
+
+/// Checks the nodes that the order names, and keeps them in `named`.
+fn check_nodes(
+    table: &NodeTable,
+    tenant: Tenant,
+    order: &Order,
+    named: &mut Vec<NodeIx>,
+) -> Result<(), Refusal> {
+    use earmark_protocol::catalogue::capabilities::{PICKUP, SHIP};
+    named.clear();
+    let node = |node: NodeIx| table.nodes.get(node.0 as usize).filter(|found| found.tenant == tenant);
+    if let Some(unknown) = order.nodes.iter().position(|named| node(*named).is_none()) {
+        return Err(Refusal::of(RefusalCode::UnknownNode, Field::Nodes).at(unknown));
+    }
+    match &order.delivery {
+        Delivery::Pickup { node: at } => {
+            let refused = |code| Err(Refusal::of(code, Field::Delivery));
+            let Some(found) = node(*at) else { return refused(RefusalCode::UnknownNode) };
+            if found.state != NodeState::Active {
+                return refused(RefusalCode::NodeNotActive);
+            }
+            if found.spec.capabilities & PICKUP == 0 {
+                return refused(RefusalCode::NodeIncapable);
+            }
+            if !order.nodes.is_empty() && !order.nodes.contains(at) {
+                return refused(RefusalCode::NoNode);
+            }
+            named.push(*at);
+        }
+        Delivery::Ship { .. } if order.nodes.is_empty() => {}
+        Delivery::Ship { .. } => {
+            let refused = |code| Err(Refusal::of(code, Field::Nodes).at(0));
+            let mut active =
+                order.nodes.iter().filter_map(|at| node(*at)).filter(|x| x.state == NodeState::Active);
+            match active.next() {
+                None => return refused(RefusalCode::NodeNotActive),
+                Some(first) if first.spec.capabilities & SHIP != 0 => {}
+                Some(_) if active.any(|other| other.spec.capabilities & SHIP != 0) => {}
+                Some(_) => return refused(RefusalCode::NodeIncapable),
+            }
+            named.extend_from_slice(&order.nodes);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,237 @@
+//! Splitting: wants that no single node can serve whole are taken from several, for the least extra cost.
+//!
+//! A part of a want costs its node's rate per unit, and that node's cost per line. Without a cost per line, filling up
+//! from the cheapest node on is optimal; with one, all subsets are tried where there are few, and a greedy choice is
+//! pruned where there are many. This room also prices whole node sets, since what a set costs depends on its splits.
+
+use super::case::{Best, Budget, Case, Part, Short};
+
+/// Up to so many open supplies of one want, all subsets are tried.
+const SUBSETS_MAX: usize = 10;
+
+/// Buffers of splits and of pricing.
+#[derive(Default)]
+pub(crate) struct Splitter {
+    /// The parts of the node set priced last.
+    parts: Vec<Part>,
+    /// By slot: whether it is open.
+    open: Vec<bool>,
+    /// By slot: whether it serves something.
+    used: Vec<bool>,
+    kept: Vec<u32>,
+    order: Vec<(i64, u32, i64)>,
+}
+
+impl Splitter {
+    /// What all splits cost at least, shipments aside.
+    pub(crate) fn floor(&mut self, case: &Case) -> i64 {
+        let mut total = 0_i64;
+        for short in &case.shorts {
+            let mut need = case.units[short.want as usize];
+            self.order.clear();
+            self.order.extend(case.supplies_of(short).iter().map(|supply| {
+                let candidate = &case.list[supply.slot as usize];
+                // A cost per line, spread over the most units it can be paid for.
+                let spread = candidate.line / supply.available.min(need).max(1);
+                (candidate.unit + spread, supply.slot, supply.available)
+            }));
+            self.order.sort_unstable();
+            for (unit, _, available) in &self.order {
+                let units = need.min(*available);
+                total = total.saturating_add(unit.saturating_mul(units));
+                need -= units;
+            }
+        }
+        total
+    }
+
+    fn mark(&mut self, case: &Case, open: &[u32]) {
+        self.open.clear();
+        self.open.resize(case.list.len(), false);
+        self.used.clear();
+        self.used.resize(case.list.len(), false);
+        for slot in open {
+            self.open[*slot as usize] = true;
+        }
+    }
+
+    /// Serves all wants from these open nodes for the least cost and keeps the parts of splits. `None` where they
+    /// cannot. Says in `used` which of them were needed.
+    fn serve(&mut self, case: &Case, open: &[u32]) -> Option<i64> {
+        self.mark(case, open);
+        self.parts.clear();
+        let mut cost = 0_i64;
+        for want in Case::wants(&case.whole) {
+            let slot = case.server(open, want)? as usize;
+            self.used[slot] = true;
+            cost += case.cost(slot, want);
+        }
+        for short in &case.shorts {
+            cost = cost.saturating_add(self.split(case, short)?);
+        }
+        for slot in open {
+            if self.used[*slot as usize] {
+                cost = cost.saturating_add(case.list[*slot as usize].fixed);
+            }
+        }
+        Some(cost)
+    }
+
+    /// Splits one want over the open nodes. Returns what it costs, shipments aside.
+    fn split(&mut self, case: &Case, short: &Short) -> Option<i64> {
+        let need = case.units[short.want as usize];
+        self.order.clear();
+        for supply in case.supplies_of(short) {
+            if self.open[supply.slot as usize] {
+                let candidate = &case.list[supply.slot as usize];
+                self.order.push((candidate.unit, supply.slot, supply.available));
+            }
+        }
+        if self.order.iter().map(|supply| supply.2).sum::<i64>() < need {
+            return None;
+        }
+        let line = |slot: u32| case.list[slot as usize].line;
+        if self.order.iter().any(|supply| line(supply.1) > 0) {
+            self.choose_supplies(case, need);
+        }
+        let (mut left, mut cost) = (need, 0_i64);
+        for (unit, slot, available) in &self.order {
+            let units = left.min(*available);
+            if units > 0 {
+                cost = cost.saturating_add(unit.saturating_mul(units)).saturating_add(line(*slot));
+                self.used[*slot as usize] = true;
+                self.parts.push(Part { want: short.want, slot: *slot, units });
+                left -= units;
+            }
+        }
+        Some(cost)
+    }
+
+    /// Keeps of the supplies in `order` those that are worth their cost per line.
+    fn choose_supplies(&mut self, case: &Case, need: i64) {
+        let cost_of = |chosen: &mut dyn Iterator<Item = &(i64, u32, i64)>| {
+            let (mut left, mut cost) = (need, 0_i64);
+            for (unit, slot, available) in chosen {
+                let units = left.min(*available);
+                cost = cost.saturating_add(unit.saturating_mul(units));
+                cost = cost.saturating_add(case.list[*slot as usize].line);
+                left -= units;
+            }
+            (left == 0).then_some(cost)
+        };
+        if self.order.len() <= SUBSETS_MAX {
+            let subset = |set: u32| {
+                self.order.iter().enumerate().filter(move |(at, _)| set >> at & 1 == 1).map(|x| x.1)
+            };
+            let sets = 1..1_u32 << self.order.len();
+            let best = sets.filter_map(|set| cost_of(&mut subset(set)).map(|cost| (cost, set))).min();
+            if let Some((_, set)) = best {
+                let mut at = 0;
+                self.order.retain(|_| {
+                    at += 1;
+                    set >> (at - 1) & 1 == 1
+                });
+            }
+            return;
+        }
+        // Fill by cost per unit with the cost per line spread over what is there, then see who can be left out.
+        let spread = |supply: &(i64, u32, i64)| {
+            supply.0 + case.list[supply.1 as usize].line / supply.2.min(need).max(1)
+        };
+        self.order.sort_unstable_by_key(|supply| (spread(supply), supply.1));
+        let mut sum = 0;
+        let enough = self.order.iter().position(|supply| {
+            sum += supply.2;
+            sum >= need
+        });
+        self.order.truncate(enough.map_or(self.order.len(), |at| at + 1));
+        let mut at = 0;
+        while at < self.order.len() {
+            if sum - self.order[at].2 >= need {
+                sum -= self.order[at].2;
+                self.order.remove(at);
+            } else {
+                at += 1;
+            }
+        }
+        self.order.sort_unstable();
+    }
+
+    /// Prices a set of open nodes. Where it is legal and all of them are needed it is offered to the best.
+    pub(crate) fn price(&mut self, case: &Case, open: &[u32], best: &mut Best, budget: &mut Budget) {
+        budget.take(self.steps(case, open));
+        if let Some(cost) = self.serve(case, open)
+            && cost <= best.cost
+            && open.len() <= case.limit
+            && open.iter().all(|slot| self.used[*slot as usize])
+        {
+            best.offer(case, cost, open);
+        }
+    }
+
+    /// Prices a set of open nodes, leaves out those it does not need, and offers it to the best. Returns whether it
+    /// was better.
+    pub(crate) fn offer(&mut self, case: &Case, open: &[u32], best: &mut Best, budget: &mut Budget) -> bool {
+        budget.take(self.steps(case, open));
+        let Some(cost) = self.serve(case, open) else { return false };
+        if cost >= best.cost {
+            return false;
+        }
+        let mut kept = std::mem::take(&mut self.kept);
+        kept.clear();
+        kept.extend(open.iter().copied().filter(|slot| self.used[*slot as usize]));
+        let better = kept.len() <= case.limit;
+        if better {
+            best.offer(case, cost, &kept);
+        }
+        self.kept = kept;
+        better
+    }
+
+    /// The work of pricing a set once.
+    fn steps(&self, case: &Case, open: &[u32]) -> usize {
+        case.whole_count * open.len() + case.supplies.len() + case.list.len() / 8
+    }
+
+    /// What each of these open nodes serves; they must be a legal set.
+    pub(crate) fn parts(&mut self, case: &Case, open: &[u32]) -> &[Part] {
+        self.serve(case, open);
+        for want in Case::wants(&case.whole) {
+            let slot = case.server(open, want).expect("a legal set serves every want");
+            self.parts.push(Part { want: want as u32, slot, units: case.units[want] });
+        }
+        &self.parts
+    }
+
+    /// Adds to a set of open nodes the cheapest ones that complete all splits.
+    pub(crate) fn complete(&mut self, case: &Case, open: &mut Vec<u32>) {
+        self.mark(case, open);
+        for short in &case.shorts {
+            let need = case.units[short.want as usize];
+            let mut have: i64 = 0;
+            self.order.clear();
+            for supply in case.supplies_of(short) {
+                if self.open[supply.slot as usize] {
+                    have += supply.available;
+                } else {
+                    let candidate = &case.list[supply.slot as usize];
+                    let units = supply.available.min(need).max(1);
+                    let spread = candidate.unit.saturating_add((candidate.fixed + candidate.line) / units);
+                    self.order.push((spread, supply.slot, supply.available));
+                }
+            }
+            if have >= need {
+                continue;
+            }
+            self.order.sort_unstable();
+            for (_, slot, available) in &self.order {
+                self.open[*slot as usize] = true;
+                open.push(*slot);
+                have += available;
+                if have >= need {
+                    break;
+                }
+            }
+        }
+    }
+}

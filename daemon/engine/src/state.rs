@@ -1,0 +1,226 @@
+//! All that a replica of the daemon knows, and who may see it: the writer through [`State`], everyone else through
+//! [`crate::Reader`].
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use earmark_protocol::ids::{Lsn, NodeIx, Tenant, TimestampMs};
+
+use crate::Reader;
+use crate::catalogue::nodes::{Node, NodeTable};
+use crate::catalogue::skus::SkusWriter;
+use crate::facts::TextsWriter;
+use crate::inventory::{Inventory, InventoryWriter};
+use crate::movements::Movements;
+use crate::outcomes::Outcomes;
+use crate::reservations::ids::Ids;
+use crate::reservations::{Reservations, ReservationsWriter};
+use crate::routing::LaneBook;
+use crate::rules::{Capacity, Rules};
+use crate::sync::{AtomicU64, Ordering};
+
+/// What everyone may read beside the writer.
+pub(crate) struct Shared {
+    pub(crate) rules: Rules,
+    pub(crate) inventory: Arc<Inventory>,
+    pub(crate) reservations: Arc<Reservations>,
+    pub(crate) lanes: LaneBook,
+    nodes: Mutex<Arc<NodeTable>>,
+    nodes_version: AtomicU64,
+    plan_epoch: AtomicU64,
+    lsn: AtomicU64,
+}
+
+impl Shared {
+    fn published_nodes(&self) -> MutexGuard<'_, Arc<NodeTable>> {
+        // A holder only clones or replaces the pointer, so a poisoned lock guards a whole value.
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn nodes(&self) -> Arc<NodeTable> {
+        Arc::clone(&self.published_nodes())
+    }
+
+    pub(crate) fn nodes_version(&self) -> u64 {
+        // Acquire: pairs with the Release store of `publish_nodes`.
+        self.nodes_version.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn plan_epoch(&self) -> u64 {
+        // Acquire: pairs with the Release store of `bump_plan_epoch`; a plan reads nodes and skus after its epoch.
+        self.plan_epoch.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn lsn(&self) -> Lsn {
+        // Acquire: pairs with the Release store of `set_lsn`; all that was applied up to it is seen.
+        Lsn(self.lsn.load(Ordering::Acquire))
+    }
+}
+
+/// The state, owned by the one writer.
+pub struct State {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) skus: SkusWriter,
+    pub(crate) nodes: Arc<NodeTable>,
+    pub(crate) nodes_max: u32,
+    pub(crate) inventory: InventoryWriter,
+    pub(crate) reservations: ReservationsWriter,
+    pub(crate) ids: Arc<Ids>,
+    pub(crate) outcomes: Outcomes,
+    pub(crate) texts: TextsWriter,
+    pub(crate) movements: Movements,
+    /// Counts taken of cells that more than one source counts: the last of each source but the cell's newest.
+    pub(crate) other_counts: std::collections::BTreeMap<(u32, u32, u16), TimestampMs>,
+    /// Commands whose id is older than this are refused, because an outcome of that age was forgotten.
+    pub(crate) forgotten_before: TimestampMs,
+    pub(crate) now: TimestampMs,
+}
+
+/// The memory for a state could not be reserved.
+#[derive(Debug)]
+pub struct ReserveError {
+    source: std::io::Error,
+    capacity: Capacity,
+}
+
+impl std::fmt::Display for ReserveError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "reserving address space for {:?}: {}; lower the largest setting under [capacity], or allow the process more \
+             address space (ulimit -v)",
+            self.capacity, self.source
+        )
+    }
+}
+
+impl std::error::Error for ReserveError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+impl State {
+    /// An empty state with room for `capacity`. Memory is reserved here and touched only when it is used.
+    ///
+    /// # Errors
+    /// When the operating system has no address space to give.
+    pub fn new(capacity: &Capacity, rules: Rules) -> Result<Self, ReserveError> {
+        Self::reserve(capacity, rules).map_err(|source| ReserveError { source, capacity: capacity.clone() })
+    }
+
+    fn reserve(capacity: &Capacity, rules: Rules) -> std::io::Result<Self> {
+        let skus = SkusWriter::new(capacity.skus.max(1), capacity.sku_code_bytes)?;
+        let inventory = InventoryWriter::new(capacity.cells.max(1), Arc::clone(&skus.skus))?;
+        let slots = capacity.reservations.clamp(1, 1 << 30);
+        let commands = capacity.commands.clamp(1, 1 << 30);
+        let ids = Arc::new(Ids::new(slots as usize + commands as usize)?);
+        let texts = TextsWriter::new(capacity.facts_bytes)?;
+        let reservations = ReservationsWriter::new(
+            slots,
+            capacity.lines.max(1),
+            Arc::clone(&texts.texts),
+            Arc::clone(&ids),
+        )?;
+        let nodes = Arc::new(NodeTable::default());
+        let shared = Arc::new(Shared {
+            rules,
+            inventory: Arc::clone(&inventory.inventory),
+            reservations: Arc::clone(&reservations.table),
+            lanes: LaneBook::default(),
+            nodes: Mutex::new(Arc::clone(&nodes)),
+            nodes_version: AtomicU64::new(0),
+            plan_epoch: AtomicU64::new(1),
+            lsn: AtomicU64::new(0),
+        });
+        Ok(Self {
+            shared,
+            skus,
+            nodes,
+            nodes_max: capacity.nodes.min(NodeIx::LIMIT),
+            inventory,
+            reservations,
+            ids,
+            outcomes: Outcomes::new(commands)?,
+            texts,
+            movements: Movements::new(capacity.movements)?,
+            other_counts: std::collections::BTreeMap::new(),
+            forgotten_before: TimestampMs(0),
+            now: TimestampMs(0),
+        })
+    }
+
+    /// A reader of this state, for other threads.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        Reader::new(Arc::clone(&self.shared))
+    }
+
+    /// The last record applied.
+    #[must_use]
+    pub fn lsn(&self) -> Lsn {
+        self.shared.lsn()
+    }
+
+    /// The time of the last record applied.
+    #[must_use]
+    pub fn now(&self) -> TimestampMs {
+        self.now
+    }
+
+    /// The rules it decides by.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.shared.rules
+    }
+
+    /// Commands with an id of before this time are refused as too old: the retry window, or what is left of it.
+    #[must_use]
+    pub fn retry_horizon(&self, now: TimestampMs) -> TimestampMs {
+        self.forgotten_before.max(TimestampMs(now.0.saturating_sub(self.rules().retry_window_ms)))
+    }
+
+    /// The earliest time at which a hold may be due; `None` where nothing is held.
+    #[must_use]
+    pub fn next_due(&self) -> Option<TimestampMs> {
+        self.reservations.next_due()
+    }
+
+    /// Names and values of levels: what is used of each capacity, and how far back retries are remembered.
+    #[must_use]
+    pub fn levels(&self) -> Vec<(&'static str, u64)> {
+        let window_ms = self.now.0.saturating_sub(self.retry_horizon(self.now).0);
+        vec![
+            ("skus", u64::from(self.skus.skus.len())),
+            ("nodes", self.nodes.nodes.len() as u64),
+            ("cells", self.inventory.len()),
+            ("reservations_live", self.reservations.live()),
+            ("reservations_remembered", self.reservations.remembered()),
+            ("reservation_slots_used", u64::from(self.reservations.used())),
+            ("outcomes_remembered", self.outcomes.len()),
+            ("facts_bytes_used", self.texts.used()),
+            ("plan_epoch", self.shared.plan_epoch()),
+            ("retry_window_ms", window_ms),
+        ]
+    }
+
+    pub(crate) fn node(&self, tenant: Tenant, node: NodeIx) -> Option<&Node> {
+        self.nodes.get(tenant, node)
+    }
+
+    pub(crate) fn publish_nodes(&mut self) {
+        *self.shared.published_nodes() = Arc::clone(&self.nodes);
+        // Release: pairs with the Acquire load of `nodes_version`.
+        self.shared.nodes_version.store(self.nodes.version, Ordering::Release);
+    }
+
+    pub(crate) fn bump_plan_epoch(&mut self) {
+        let epoch = self.shared.plan_epoch.load(Ordering::Relaxed);
+        // Release: pairs with the Acquire load of `plan_epoch`.
+        self.shared.plan_epoch.store(epoch + 1, Ordering::Release);
+    }
+
+    pub(crate) fn set_lsn(&mut self, lsn: Lsn) {
+        // Release: pairs with the Acquire load of `lsn`.
+        self.shared.lsn.store(lsn.0, Ordering::Release);
+    }
+}

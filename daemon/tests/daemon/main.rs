@@ -1,0 +1,17 @@
+//! The running daemon, driven by the real client over loopback QUIC: one module per promise.
+
+mod bad_bytes;
+mod drain;
+mod exactly_once;
+mod expiry;
+mod first_orders;
+mod hot_sku;
+mod limits;
+mod overload;
+mod paused_nodes;
+mod raw;
+mod roles;
+mod shortage;
+mod slow_reader;
+mod unix_socket;
+mod world;
