@@ -239,6 +239,16 @@ fn a_wrong_token_is_refused() {
 }
 
 #[test]
+fn commands_take_leave_of_the_daemon() {
+    let served = Served::start();
+    served.done(&["node", "list"]);
+    served.refused(&["atp", "NOTHING"], "UnknownSku");
+    let connections = || served.done(&["stats"])["stats"]["connections"].clone();
+    // The daemon may hear the last farewell a moment after it answers the next question.
+    assert!((0..100).any(|_| connections() == 1), "{} connections are open", connections());
+}
+
+#[test]
 fn a_daemon_that_is_told_to_stop_ends_with_0() {
     let mut served = Served::start();
     let told = Command::new("kill").args(["-TERM", &served.daemon.id().to_string()]).status();
