@@ -6,8 +6,8 @@ use earmark_protocol::reply::{RowView, Status};
 use crate::inventory::Place;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
-/// Rows that lie in the slot itself.
-pub(crate) const INLINE_ROWS: usize = 2;
+/// Rows that lie in the slot itself; one under loom, where each row costs interleavings.
+pub(crate) const INLINE_ROWS: usize = if cfg!(loom) { 1 } else { 2 };
 
 /// Most rows of a reservation: what the slot's 16 bits can count.
 pub(crate) const ROWS_MAX: usize = u16::MAX as usize;
