@@ -21,6 +21,7 @@ fn one_of_each(scene: &mut Scene) -> Vec<(&'static str, CommandBody)> {
     let made: Vec<CommandId> = stages.iter().map(|stage| scene.reservation_in(stage, 2)).collect();
     let routed = scene.given(Scene::reserve(3));
     scene.pair.submit(Tenant(0), &routed);
+    let routed = routed.id();
     vec![
         ("hold", Scene::hold(2)),
         ("reserve", Scene::reserve(2)),
@@ -43,8 +44,8 @@ fn one_of_each(scene: &mut Scene) -> Vec<(&'static str, CommandBody)> {
         (
             "reject",
             CommandBody::Reject(Reject {
-                reservation: routed.id(),
-                node: NodeIx(0),
+                reservation: routed,
+                node: scene.row(routed).node,
                 lines: Vec::new(),
                 correction: Correction::Missing,
                 reason: "the shelf is empty".into(),

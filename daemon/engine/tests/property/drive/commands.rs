@@ -352,7 +352,7 @@ impl Author<'_> {
             };
             StockCount { sku, node, segment, on_hand, safety }
         });
-        SetStock { source: self.dice.below(3) as u16, as_of: self.as_of(), counts }
+        SetStock { source: self.dice.below(6) as u16, as_of: self.as_of(), counts }
     }
 
     fn adjust_stock(&mut self) -> AdjustStock {

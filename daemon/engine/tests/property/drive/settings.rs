@@ -42,7 +42,7 @@ impl Setting {
         Self { rules, capacity, tight: false }
     }
 
-    /// Any: rules that differ in what routing may do, and one time in four hardly any room.
+    /// Any: rules that differ in what routing may do, and one time in four hardly any room for something.
     pub(crate) fn any(dice: &mut Dice) -> Self {
         let mut setting = Self::roomy();
         setting.rules.shipments_max = *dice.pick(&[0, 0, 1, 2, 3]);
@@ -51,20 +51,33 @@ impl Setting {
             (setting.rules.shipment_base, setting.rules.per_unit_mile) = (Money(0), Money(9_000));
         }
         if dice.one_in(4) {
-            setting.tight = true;
-            setting.capacity = Capacity {
-                skus: 12,
-                nodes: 9,
-                cells: 30,
-                reservations: 10,
-                lines: 24,
-                commands: 40,
-                facts_bytes: 6_000,
-                sku_code_bytes: 512,
-                movements: 8,
-            };
+            setting.tighten(dice);
         }
         setting
+    }
+
+    /// Leaves hardly any room in some of the capacities.
+    fn tighten(&mut self, dice: &mut Dice) {
+        self.tight = true;
+        let capacity = &mut self.capacity;
+        let mut tighten = |room: &mut u32, tight: u32| {
+            if dice.one_in(2) {
+                *room = tight;
+            }
+        };
+        tighten(&mut capacity.skus, 9);
+        tighten(&mut capacity.nodes, 8);
+        tighten(&mut capacity.cells, 30);
+        tighten(&mut capacity.reservations, 5);
+        tighten(&mut capacity.lines, 8);
+        tighten(&mut capacity.commands, 40);
+        tighten(&mut capacity.movements, 3);
+        if dice.one_in(2) {
+            capacity.facts_bytes = 4_000;
+        }
+        if dice.one_in(2) {
+            capacity.sku_code_bytes = 64;
+        }
     }
 
     pub(crate) fn limits(&self) -> model::Limits {
