@@ -18,12 +18,15 @@ use earmark_protocol::reply::{Refused, Reply};
 use earmark_snapshot::{Batch, Log};
 
 use super::work::push_one;
-use super::{Counters, Full, Item, One, Short, Tally, Work, push_reply, refuse, refuse_one};
+use super::{Counters, Full, Item, Levels, One, Short, Tally, Work, push_reply, refuse, refuse_one};
 use crate::clock::{Clock, Moment};
 
 /// Holds whose memory is asked for before the first of them is decided: enough to hide memory behind deciding, few
 /// enough to stay in the nearest cache.
 const PREFETCH: usize = 32;
+
+/// How often a busy committer tells its levels.
+const LEVELS_EVERY_US: u64 = 100_000;
 
 /// How much goes into one batch.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +50,8 @@ pub(super) struct Writer {
     decided: Vec<Work>,
     now: TimestampMs,
     shorts: Sender<Option<Short>>,
+    levels: Levels,
+    levels_told: Moment,
 }
 
 impl Writer {
@@ -56,9 +61,11 @@ impl Writer {
         pace: Pace,
         clock: Arc<Clock>,
         counters: Arc<Counters>,
-        shorts: Sender<Option<Short>>,
+        told: (Sender<Option<Short>>, Levels),
     ) -> Self {
+        let (shorts, levels) = told;
         Self {
+            levels_told: clock.moment(),
             reader: state.reader(),
             now: state.now(),
             state,
@@ -70,6 +77,7 @@ impl Writer {
             tally: Tally::default(),
             decided: Vec::new(),
             shorts,
+            levels,
         }
     }
 
@@ -101,12 +109,25 @@ impl Writer {
         }
         self.tally.batches += 1;
         self.counters.add(&mut self.tally);
+        if moment.us_since(self.levels_told) >= LEVELS_EVERY_US {
+            self.levels_told = moment;
+            let levels = self.levels();
+            *self.levels.lock() = levels;
+        }
         for mut work in self.decided.drain(..) {
             // All of a batch becomes durable together, so all of it waits for its last record.
             work.lsn = last;
             Arc::clone(&work.desk).decided(work);
         }
         true
+    }
+
+    pub(super) fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.log.epoch()
     }
 
     /// When the next hold may be due.
@@ -182,7 +203,7 @@ impl Writer {
         match &self.decision.outcome {
             Outcome::Conflict => {
                 self.tally.conflicts += 1;
-                work.again.push(full);
+                work.again.push(*full);
                 return;
             }
             Outcome::Reply(reply) => {

@@ -57,6 +57,9 @@ pub struct Short {
 /// What became short, on its way to whoever has claims give way; `None` for the end.
 pub type Shorts = (Sender<Option<Short>>, Receiver<Option<Short>>);
 
+/// Levels of the state and the log as a busy committer told them last.
+type Levels = Arc<Mutex<Vec<(&'static str, u64)>>>;
+
 /// The committer: the queue before it, and the state behind it.
 pub struct Committer {
     mode: Mode,
@@ -69,6 +72,7 @@ pub struct Committer {
     counters: Arc<Counters>,
     epoch: u64,
     shorts: Shorts,
+    levels: Levels,
     /// The thread that plays the role in [`Mode::Thread`], and whether it sleeps.
     thread: OnceLock<Thread>,
     asleep: AtomicBool,
@@ -88,21 +92,17 @@ impl Committer {
         let (log, gate) = log;
         let counters = Arc::new(Counters::default());
         let shorts = bounded(SHORTS_MAX);
-        let told = shorts.0.clone();
+        let levels = Levels::default();
+        let told = (shorts.0.clone(), Arc::clone(&levels));
+        let writer = Writer::new(state, log, pace, Arc::clone(&clock), Arc::clone(&counters), told);
         Self {
             mode,
             queue: ArrayQueue::new(queue),
-            next_due_ms: AtomicU64::new(state.next_due().map_or(NEVER, |due| due.0)),
-            reader: state.reader(),
-            epoch: log.epoch(),
-            writer: Mutex::new(Writer::new(
-                state,
-                log,
-                pace,
-                Arc::clone(&clock),
-                Arc::clone(&counters),
-                told,
-            )),
+            next_due_ms: AtomicU64::new(writer.next_due().map_or(NEVER, |due| due.0)),
+            reader: writer.reader().clone(),
+            epoch: writer.epoch(),
+            writer: Mutex::new(writer),
+            levels,
             shorts,
             clock,
             gate,
@@ -113,8 +113,8 @@ impl Committer {
     }
 
     /// Queue work; it comes back where the queue is full. Call [`Committer::turn`] once all that is ready is queued.
-    pub fn submit(&self, work: Work) -> Result<(), Work> {
-        self.queue.push(work)
+    pub fn submit(&self, work: Work) -> Result<(), Box<Work>> {
+        self.queue.push(work).map_err(Box::new)
     }
 
     /// The end of an I/O core's turn: what is queued is decided now, by this core where the role is free, else by
@@ -207,10 +207,13 @@ impl Committer {
         self.queue.len()
     }
 
-    /// Levels of the state and the log, by name. Waits for the batch in hand.
+    /// Levels of the state and the log, by name: as of now, or of a moment ago where the committer is busy.
     #[must_use]
     pub fn levels(&self) -> Vec<(&'static str, u64)> {
-        self.writer.lock().levels()
+        match self.writer.try_lock() {
+            Some(writer) => writer.levels(),
+            None => self.levels.lock().clone(),
+        }
     }
 
     fn is_due(&self) -> bool {

@@ -131,7 +131,7 @@ fn a_full_queue_gives_work_back_and_a_refusal_answers_every_message_of_it() {
         assert!(bench.committer.submit(bench.holds(3, HoldOne::default())).is_ok());
         bench.committer.turn();
     }
-    let mut back = bench.committer.submit(bench.holds(5, HoldOne::default())).err().expect("two places");
+    let mut back = bench.committer.submit(bench.holds(5, HoldOne::default())).expect_err("two places");
     back.refuse_all(RefusalCode::Overloaded);
     assert_eq!(codes(&replies(&mut back)), [RefusalCode::Overloaded; 5]);
     assert!(bench.tray.replies().is_empty(), "the role is taken");

@@ -35,7 +35,7 @@ pub struct Work {
     /// How many messages are answered in `replies`.
     pub answered: u32,
     /// Commands whose plan no longer fits: to be planned again and handed in again.
-    pub again: Vec<Box<Full>>,
+    pub again: Vec<Full>,
     /// The place the replies must wait for.
     pub lsn: Lsn,
     /// When it was decided.

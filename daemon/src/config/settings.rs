@@ -205,9 +205,9 @@ settings! {
         "How often an order is planned when others take its stock before it is committed; then the committer plans it itself, once."
         rounds_max: u16 = 3, "rounds", 1 to 100;
         "Orders up to so many lines are planned by the committer when the rounds are used up; longer ones are answered Contended."
-        attempt_lines_max: u32 = 32, "lines", 0 to 10_000;
+        attempt_lines_max: u32 = earmark_engine::Rules::default().attempt_lines_max, "lines", 0 to 10_000;
         "Whether one line may be split over nodes, where no single node has enough."
-        split_lines: bool = true, "true or false";
+        split_lines: bool = earmark_engine::Rules::default().split_lines, "true or false";
     }
     "What a shipment to an address costs, on top of what its node costs. Pickups pay the node alone."
     tariff: Tariff {
@@ -221,13 +221,13 @@ settings! {
     "What commands must obey."
     rules: Rules {
         "How long a command's outcome is remembered, so that a retry of its id is answered and not done again. Ids older than that are refused."
-        retry_window_ms: u64 = 600_000, "milliseconds", 1_000 to 86_400_000;
+        retry_window_ms: u64 = earmark_engine::Rules::default().retry_window_ms, "milliseconds", 1_000 to 86_400_000;
         "How far ahead of the daemon's time an id may be."
-        id_future_ms: u64 = 5_000, "milliseconds", 0 to 600_000;
+        id_future_ms: u64 = earmark_engine::Rules::default().id_future_ms, "milliseconds", 0 to 600_000;
         "Lines of one order, and elements of any other list of a command."
-        lines_max: u32 = 10_000, "lines", 1 to 1_000_000;
-        "Shipments of one order, where it does not say less itself."
-        shipments_max: u16 = 1_000, "shipments", 1 to 65_535;
+        lines_max: u32 = earmark_engine::Rules::default().lines_max, "lines", 1 to 1_000_000;
+        "Shipments of one order, where it does not say less itself; 0 for no limit."
+        shipments_max: u16 = earmark_engine::Rules::default().shipments_max, "shipments", 0 to 65_535;
         "Hold classes; the place in the list, from 0, is the class's number."
         classes: Vec<HoldClassSetting> = default_classes(), "list of { name, lifetime_ms, lifetime_ms_max }";
         "Sales channels and the segments they draw from, in order; the place in the list, from 0, is the channel's number."
@@ -236,23 +236,23 @@ settings! {
     "What memory is set aside at start: address space, touched only as it is used. A full one is refused as CapacityReached, by the setting's name."
     capacity: Capacity {
         "Skus of all tenants."
-        skus: u32 = 1_000_000, "skus", 1 to 1_000_000_000;
+        skus: u32 = earmark_engine::Capacity::default().skus, "skus", 1 to 1_000_000_000;
         "Nodes of all tenants."
-        nodes: u32 = 16_384, "nodes", 1 to 1_048_576;
+        nodes: u32 = earmark_engine::Capacity::default().nodes, "nodes", 1 to 1_048_576;
         "Stock cells: (sku, node, segment)."
-        cells: u32 = 16_000_000, "cells", 1 to 2_000_000_000;
+        cells: u32 = earmark_engine::Capacity::default().cells, "cells", 1 to 2_000_000_000;
         "Reservations that are not forgotten."
-        reservations: u32 = 4_000_000, "reservations", 1 to 1_000_000_000;
+        reservations: u32 = earmark_engine::Capacity::default().reservations, "reservations", 1 to 1_000_000_000;
         "Rows of reservations that have more than two."
-        lines: u32 = 16_000_000, "rows", 1 to 2_000_000_000;
+        lines: u32 = earmark_engine::Capacity::default().lines, "rows", 1 to 2_000_000_000;
         "Outcomes of commands that are remembered; at a rate that would need more, the retry window shrinks."
-        commands: u32 = 8_000_000, "outcomes", 1 to 2_000_000_000;
+        commands: u32 = earmark_engine::Capacity::default().commands, "outcomes", 1 to 2_000_000_000;
         "Orders' facts: destination, wish, plans."
-        facts_bytes: u64 = 2_147_483_648, "bytes", 1_048_576 to 1_099_511_627_776;
+        facts_bytes: u64 = earmark_engine::Capacity::default().facts_bytes, "bytes", 1_048_576 to 1_099_511_627_776;
         "Codes and groups of skus."
-        sku_code_bytes: u64 = 134_217_728, "bytes", 65_536 to 1_099_511_627_776;
+        sku_code_bytes: u64 = earmark_engine::Capacity::default().sku_code_bytes, "bytes", 65_536 to 1_099_511_627_776;
         "Movements kept, so that a count of a past moment can be taken."
-        movements: u32 = 1_000_000, "movements", 1 to 1_000_000_000;
+        movements: u32 = earmark_engine::Capacity::default().movements, "movements", 1 to 1_000_000_000;
     }
     "What the daemon says of itself, on standard error."
     log: Logging {

@@ -49,7 +49,7 @@ struct Again {
     pipe: Arc<Pipe>,
     tenant: Tenant,
     arrived: Moment,
-    commands: Vec<Box<Full>>,
+    commands: Vec<Full>,
 }
 
 impl Core {
@@ -181,7 +181,8 @@ impl Core {
             };
             let mut small = self.work(&pipe, tenant, arrived);
             self.shared.planned_again.fetch_add(commands.len() as u64, Ordering::Relaxed);
-            for mut full in commands {
+            for full in commands {
+                let mut full = Box::new(full);
                 // In the last round the committer plans by itself where the order is small enough to.
                 full.last = full.rounds >= self.shared.rounds_max;
                 if planning::is_big(

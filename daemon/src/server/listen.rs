@@ -101,6 +101,13 @@ pub(super) async fn accept(core: Arc<Core>, endpoint: Endpoint) {
             incoming.refuse();
             continue;
         };
+        // Once half the places are taken, an address that may be forged has to prove itself before it gets one.
+        if core.shared().is_half_full() && incoming.may_retry() {
+            if incoming.retry().is_err() {
+                tracing::debug!("a peer could not be asked to prove its address");
+            }
+            continue;
+        }
         let core = Arc::clone(&core);
         tokio::spawn(async move {
             let _connected = connected;

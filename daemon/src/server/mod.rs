@@ -88,6 +88,10 @@ impl Shared {
         Some(connected)
     }
 
+    fn is_half_full(&self) -> bool {
+        self.connections.load(Ordering::Relaxed) > self.connections_max / 2
+    }
+
     /// Knows a pipe, where there is room for one more.
     fn register(self: &Arc<Self>, pipe: &Arc<Pipe>) -> Option<Registered> {
         let number = self.pipes_opened.fetch_add(1, Ordering::Relaxed);
