@@ -23,6 +23,7 @@ mod reservations;
 pub mod routing;
 mod rules;
 mod runs;
+mod shortage;
 mod state;
 mod sync;
 
@@ -37,4 +38,5 @@ pub use prefetch::prefetch;
 pub use reader::Reader;
 pub use record::{Effect, Record, Stage};
 pub use rules::{Capacity, Class, Rules, Tariff};
+pub use shortage::CellClaim;
 pub use state::{ReserveError, State};

@@ -47,12 +47,10 @@ fn loom_a_whole_cell_is_never_torn() {
                 assert_eq!(views[0].on_hand.unsigned_abs(), views[0].held, "the writer changes both at once");
             }
         });
-        for _ in 0..2 {
-            writer.change(SkuIx(0), 0, |quantities| {
-                quantities.on_hand += 1;
-                quantities.held += 1;
-            });
-        }
+        writer.change(SkuIx(0), 0, |quantities| {
+            quantities.on_hand += 1;
+            quantities.held += 1;
+        });
         reader.join().unwrap();
     });
 }
@@ -96,12 +94,7 @@ fn reservations() -> (ReservationsWriter, u32, CommandId) {
     let (class, deadline) = (HoldClass(0), TimestampMs(5_000));
     let opening = Opening { id, content: 7, tenant: TENANT, class, deadline, lsn: Lsn(1), rows: 1 };
     let (slot, _) = writer.open(&opening);
-    for row in 0..3 {
-        let mut value =
-            RowValue { line: LineId(u32::from(row)), sku: SkuIx(0), place: Place(1), stages: [0; 5] };
-        value.move_units(Stage::Free, Stage::Held, 4);
-        writer.set_row(slot, row, &value);
-    }
+    writer.set_row(slot, 0, &row_in(Stage::Held));
     writer.end(slot);
     (writer, slot, id)
 }

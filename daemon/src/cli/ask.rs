@@ -8,7 +8,7 @@ use earmark_protocol::reply::{Reply, ReservationView};
 use serde_json::{Map, Value, json};
 
 use super::codes::{Names, Unnamed, handles, query};
-use super::connect::Connection;
+use super::connect::{Connection, Session};
 use super::outcome::{Answer, Failure, Outcome};
 use super::table::Table;
 use super::words::{explanation, reservation_json, reservation_text};
@@ -57,9 +57,9 @@ pub(super) struct StatsArgs {
 }
 
 /// What can be promised.
-pub(super) async fn atp(args: &AtpArgs) -> Outcome {
+pub(super) async fn atp(args: &AtpArgs, session: &Session) -> Outcome {
     let attempted = "asking what can be promised";
-    let client = args.connection.client().await?;
+    let client = session.connect(&args.connection).await?;
     let skus: Vec<_> = args.skus.iter().map(String::as_str).collect();
     let nodes: Vec<_> = args.nodes.iter().map(String::as_str).collect();
     let (skus, nodes) = handles(&client, &skus, &nodes).await?;
@@ -110,15 +110,15 @@ pub(super) async fn atp(args: &AtpArgs) -> Outcome {
 }
 
 /// A reservation as it is.
-pub(super) async fn show(args: &ReservationArgs) -> Outcome {
-    let client = args.connection.client().await?;
+pub(super) async fn show(args: &ReservationArgs, session: &Session) -> Outcome {
+    let client = session.connect(&args.connection).await?;
     let (view, names) = shown(&client, args.reservation, "showing the reservation").await?;
     Ok(Answer { text: reservation_text(&view, &names), json: reservation_json(&view, &names) })
 }
 
 /// Why it lies where it lies.
-pub(super) async fn explain(args: &ReservationArgs) -> Outcome {
-    let client = args.connection.client().await?;
+pub(super) async fn explain(args: &ReservationArgs, session: &Session) -> Outcome {
+    let client = session.connect(&args.connection).await?;
     let (view, names) = shown(&client, args.reservation, "explaining the reservation").await?;
     let text = explanation(&view, &names);
     let mut json = reservation_json(&view, &names);
@@ -141,9 +141,9 @@ async fn shown(
 }
 
 /// Counters and levels.
-pub(super) async fn stats(args: &StatsArgs) -> Outcome {
+pub(super) async fn stats(args: &StatsArgs, session: &Session) -> Outcome {
     let attempted = "asking for counters";
-    let client = args.connection.client().await?;
+    let client = session.connect(&args.connection).await?;
     let Reply::Stats(stats) = query(&client, Query::Stats, attempted).await? else {
         return Err(Failure::unexpected(attempted));
     };

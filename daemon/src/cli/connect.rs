@@ -1,6 +1,7 @@
 //! How the command line reaches a daemon: address, certificate and token, by default those that a daemon's first
 //! start left in its data directory.
 
+use std::cell::OnceCell;
 use std::net::ToSocketAddrs as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -45,9 +46,29 @@ pub(super) struct Connection {
     deadline_ms: u64,
 }
 
-impl Connection {
+/// The connection of this process, if it made one.
+#[derive(Debug, Default)]
+pub(super) struct Session {
+    client: OnceCell<Client>,
+}
+
+impl Session {
     /// Connects.
-    pub(super) async fn client(&self) -> Result<Client, Failure> {
+    pub(super) async fn connect(&self, connection: &Connection) -> Result<Client, Failure> {
+        let client = connection.client().await?;
+        Ok(self.client.get_or_init(|| client).clone())
+    }
+
+    /// Takes leave, so that the daemon need not wait for one who is gone.
+    pub(super) async fn close(&self) {
+        if let Some(client) = self.client.get() {
+            client.close().await;
+        }
+    }
+}
+
+impl Connection {
+    async fn client(&self) -> Result<Client, Failure> {
         let attempted = format!("connecting to {}", self.address);
         let mut addresses = self
             .address

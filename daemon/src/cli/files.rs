@@ -7,7 +7,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::connect::Connection;
+use super::connect::{Connection, Session};
 use super::outcome::{Answer, Failure, Outcome};
 use crate::data::load::load;
 use crate::data::trouble::{BAD_ROWS_MAX, BadRows};
@@ -45,15 +45,15 @@ pub(super) fn check(args: &CheckArgs) -> Outcome {
     let data = read(&args.directory, "checking")?;
     let (mut text, mut json) = (String::new(), json!({ "ok": true }));
     let files = [
-        ("nodes", data.nodes.as_ref().map(|file| (&file.name, file.rows.len()))),
-        ("skus", data.skus.as_ref().map(|file| (&file.name, file.rows.len()))),
-        ("stock", data.stock.as_ref().map(|file| (&file.name, file.rows.len()))),
-        ("orders", data.orders.as_ref().map(|file| (&file.name, file.rows.len()))),
+        ("nodes", "nodes", data.nodes.as_ref().map(|file| (&file.name, file.rows.len()))),
+        ("skus", "skus", data.skus.as_ref().map(|file| (&file.name, file.rows.len()))),
+        ("stock", "cells", data.stock.as_ref().map(|file| (&file.name, file.rows.len()))),
+        ("orders", "orders", data.orders.as_ref().map(|file| (&file.name, file.rows.len()))),
     ];
-    for (what, file) in files {
+    for (key, what, file) in files {
         if let Some((name, rows)) = file {
             let _ = writeln!(text, "{name}: {rows} {what}, all good");
-            json[what] = json!(rows);
+            json[key] = json!(rows);
         }
     }
     text += &notes(&data);
@@ -62,9 +62,9 @@ pub(super) fn check(args: &CheckArgs) -> Outcome {
 }
 
 /// Checks a directory and sends it to a daemon.
-pub(super) async fn import(args: &ImportArgs, quiet: bool) -> Outcome {
+pub(super) async fn import(args: &ImportArgs, session: &Session, quiet: bool) -> Outcome {
     let data = read(&args.directory, "importing")?;
-    let client = args.connection.client().await?;
+    let client = session.connect(&args.connection).await?;
     let rows = data.nodes.as_ref().map_or(0, |file| file.rows.len())
         + data.skus.as_ref().map_or(0, |file| file.rows.len())
         + data.stock.as_ref().map_or(0, |file| file.rows.len());

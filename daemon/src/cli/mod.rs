@@ -22,6 +22,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use earmark_protocol::command::CommandBody;
 
 use crate::demo::{self, DemoArgs, DemoError};
+use connect::Session;
 use outcome::{Answer, Failure, Outcome, tell};
 
 /// Reserves stock and routes orders, in memory and in microseconds.
@@ -105,7 +106,7 @@ pub fn run() -> ExitCode {
         Command::Demo(args) => demonstrate(args, cli.json),
         Command::Serve(args) => serve::serve(args, matches.subcommand_matches("serve")),
         Command::Check(args) => files::check(args),
-        asking => block_on(ask_daemon(asking, cli.json)),
+        asking => block_on(asking, cli.json),
     };
     tell(outcome, cli.json)
 }
@@ -115,27 +116,27 @@ fn command() -> clap::Command {
     Cli::command().mut_subcommand("serve", crate::config::flags)
 }
 
-async fn ask_daemon(command: &Command, as_json: bool) -> Outcome {
+async fn ask_daemon(command: &Command, session: &Session, as_json: bool) -> Outcome {
     match command {
-        Command::Import(args) => files::import(args, as_json).await,
-        Command::Atp(args) => ask::atp(args).await,
-        Command::Quote(args) => order::quote(args).await,
-        Command::Reserve(args) => order::reserve(args).await,
-        Command::Confirm(args) => step::step(args, "confirming", CommandBody::Confirm).await,
-        Command::Release(args) => step::step(args, "releasing", CommandBody::Release).await,
-        Command::Extend(args) => step::extend(args).await,
-        Command::Amend(args) => step::amend(args).await,
-        Command::Cancel(args) => step::step(args, "cancelling", CommandBody::Cancel).await,
-        Command::Dispatch(args) => step::step(args, "dispatching", CommandBody::Dispatch).await,
-        Command::Ready(args) => step::step(args, "making ready", CommandBody::Ready).await,
-        Command::Ship(args) => step::step(args, "shipping", CommandBody::Ship).await,
-        Command::Collect(args) => step::step(args, "handing over", CommandBody::Collect).await,
-        Command::Reject(args) => step::reject(args).await,
-        Command::Show(args) => ask::show(args).await,
-        Command::Explain(args) => ask::explain(args).await,
-        Command::Stock(command) => stock::run(command).await,
-        Command::Node(command) => node::run(command).await,
-        Command::Stats(args) => ask::stats(args).await,
+        Command::Import(args) => files::import(args, session, as_json).await,
+        Command::Atp(args) => ask::atp(args, session).await,
+        Command::Quote(args) => order::quote(args, session).await,
+        Command::Reserve(args) => order::reserve(args, session).await,
+        Command::Confirm(args) => step::step(args, session, "confirming", CommandBody::Confirm).await,
+        Command::Release(args) => step::step(args, session, "releasing", CommandBody::Release).await,
+        Command::Extend(args) => step::extend(args, session).await,
+        Command::Amend(args) => step::amend(args, session).await,
+        Command::Cancel(args) => step::step(args, session, "cancelling", CommandBody::Cancel).await,
+        Command::Dispatch(args) => step::step(args, session, "dispatching", CommandBody::Dispatch).await,
+        Command::Ready(args) => step::step(args, session, "making ready", CommandBody::Ready).await,
+        Command::Ship(args) => step::step(args, session, "shipping", CommandBody::Ship).await,
+        Command::Collect(args) => step::step(args, session, "handing over", CommandBody::Collect).await,
+        Command::Reject(args) => step::reject(args, session).await,
+        Command::Show(args) => ask::show(args, session).await,
+        Command::Explain(args) => ask::explain(args, session).await,
+        Command::Stock(command) => stock::run(command, session).await,
+        Command::Node(command) => node::run(command, session).await,
+        Command::Stats(args) => ask::stats(args, session).await,
         Command::Demo(_) | Command::Serve(_) | Command::Check(_) | Command::Completions { .. } => {
             unreachable!("these ask no daemon and were run before")
         }
@@ -161,15 +162,18 @@ fn demonstrate(args: &DemoArgs, as_json: bool) -> Outcome {
     }
 }
 
-/// Runs a question to the end on a small runtime of its own.
-fn block_on(question: impl Future<Output = Outcome>) -> Outcome {
+/// Runs a question to the end on a small runtime of its own, and takes leave of the daemon.
+fn block_on(command: &Command, as_json: bool) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime {
-        Ok(runtime) => runtime.block_on(question),
-        Err(error) => {
-            Err(Failure::unreachable(format!("starting a runtime: {error}; free some descriptors")))
-        }
-    }
+    let runtime = runtime.map_err(|error| {
+        Failure::unreachable(format!("starting a runtime: {error}; free some descriptors"))
+    })?;
+    runtime.block_on(async {
+        let session = Session::default();
+        let outcome = ask_daemon(command, &session, as_json).await;
+        session.close().await;
+        outcome
+    })
 }
 
 #[cfg(test)]

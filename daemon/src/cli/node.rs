@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::change::{Id, send};
 use super::codes::{all_nodes, node};
-use super::connect::Connection;
+use super::connect::{Connection, Session};
 use super::outcome::{Answer, Outcome};
 use super::table::Table;
 use super::words::money;
@@ -46,24 +46,24 @@ pub(super) struct ListArgs {
 }
 
 /// Runs one of them.
-pub(super) async fn run(command: &NodeCommand) -> Outcome {
+pub(super) async fn run(command: &NodeCommand, session: &Session) -> Outcome {
     match command {
-        NodeCommand::Pause(args) => set_state(args, NodeState::Paused, "pausing").await,
-        NodeCommand::Resume(args) => set_state(args, NodeState::Active, "resuming").await,
-        NodeCommand::Retire(args) => set_state(args, NodeState::Retired, "retiring").await,
-        NodeCommand::List(args) => list(args).await,
+        NodeCommand::Pause(args) => set_state(args, session, NodeState::Paused, "pausing").await,
+        NodeCommand::Resume(args) => set_state(args, session, NodeState::Active, "resuming").await,
+        NodeCommand::Retire(args) => set_state(args, session, NodeState::Retired, "retiring").await,
+        NodeCommand::List(args) => list(args, session).await,
     }
 }
 
-async fn set_state(args: &StateArgs, state: NodeState, verb: &str) -> Outcome {
-    let client = args.connection.client().await?;
+async fn set_state(args: &StateArgs, session: &Session, state: NodeState, verb: &str) -> Outcome {
+    let client = session.connect(&args.connection).await?;
     let node = node(&client, &args.node).await?;
     let body = CommandBody::SetNodeState(SetNodeState { node, state });
     send(&client, args.id, body, &format!("{verb} {}", args.node), |_| None).await
 }
 
-async fn list(args: &ListArgs) -> Outcome {
-    let client = args.connection.client().await?;
+async fn list(args: &ListArgs, session: &Session) -> Outcome {
+    let client = session.connect(&args.connection).await?;
     let columns = ["node", "kind", "state", "group", ">lat", ">lon", "can", ">order", ">line", ">unit"];
     let (mut table, mut rows) = (Table::new(&columns), Vec::new());
     for view in all_nodes(&client).await? {

@@ -14,7 +14,7 @@ use earmark_protocol::reply::Reply;
 
 use super::change::{Id, send};
 use super::codes::{Names, Unnamed, handles};
-use super::connect::Connection;
+use super::connect::{Connection, Session};
 use super::outcome::{Answer, Failure, Outcome};
 use super::text::{LineText, class, duration_ms, position};
 use super::words::{plan_json, plan_text};
@@ -84,14 +84,14 @@ pub(super) struct ReserveArgs {
 }
 
 /// Asks for a plan.
-pub(super) async fn quote(args: &QuoteArgs) -> Outcome {
+pub(super) async fn quote(args: &QuoteArgs, session: &Session) -> Outcome {
     let wanted = args.order.read()?;
     if wanted.lines.iter().any(|line| line.at.is_some()) {
         return Err(Failure::usage(
             "quoting: a line names its cell, so there is nothing to plan; leave @NODE away",
         ));
     }
-    let client = args.connection.client().await?;
+    let client = session.connect(&args.connection).await?;
     let order = wanted.resolve(&client).await?;
     let attempted = wanted.attempted("quoting");
     let question = Quote { order, best_effort: args.order.best_effort };
@@ -113,10 +113,10 @@ pub(super) async fn quote(args: &QuoteArgs) -> Outcome {
 }
 
 /// Reserves an order, or holds cells.
-pub(super) async fn reserve(args: &ReserveArgs) -> Outcome {
+pub(super) async fn reserve(args: &ReserveArgs, session: &Session) -> Outcome {
     let wanted = args.order.read()?;
     let named = wanted.lines.iter().filter(|line| line.at.is_some()).count();
-    let client = args.connection.client().await?;
+    let client = session.connect(&args.connection).await?;
     let (class, lifetime_ms, best_effort) =
         (args.class, args.lifetime.unwrap_or_default(), args.order.best_effort);
     let (attempted, body) = if named == 0 {

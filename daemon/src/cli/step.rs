@@ -9,7 +9,7 @@ use earmark_protocol::refusal::Refusal;
 
 use super::change::{Id, send};
 use super::codes::{handles, node};
-use super::connect::Connection;
+use super::connect::{Connection, Session};
 use super::outcome::{Failure, Outcome};
 use super::text::{NewQuantity, PartText, duration_ms};
 
@@ -106,8 +106,13 @@ pub(super) struct RejectArgs {
 }
 
 /// Takes one step; `body` is the command's, `verb` what the user calls it.
-pub(super) async fn step(args: &StepArgs, verb: &str, body: impl Fn(Step) -> CommandBody) -> Outcome {
-    let client = args.connection.client().await?;
+pub(super) async fn step(
+    args: &StepArgs,
+    session: &Session,
+    verb: &str,
+    body: impl Fn(Step) -> CommandBody,
+) -> Outcome {
+    let client = session.connect(&args.connection).await?;
     let lines = parts(&client, &args.lines).await?;
     let step = Step { reservation: args.reservation, lines, best_effort: args.best_effort };
     let attempted = format!("{verb} {}", args.reservation);
@@ -115,16 +120,16 @@ pub(super) async fn step(args: &StepArgs, verb: &str, body: impl Fn(Step) -> Com
 }
 
 /// Gives what is held a new lifetime.
-pub(super) async fn extend(args: &ExtendArgs) -> Outcome {
-    let client = args.connection.client().await?;
+pub(super) async fn extend(args: &ExtendArgs, session: &Session) -> Outcome {
+    let client = session.connect(&args.connection).await?;
     let extend = Extend { reservation: args.reservation, lifetime_ms: args.lifetime.unwrap_or_default() };
     let attempted = format!("extending {}", args.reservation);
     send(&client, args.id, CommandBody::Extend(extend), &attempted, |_| None).await
 }
 
 /// Raises or lowers lines.
-pub(super) async fn amend(args: &AmendArgs) -> Outcome {
-    let client = args.connection.client().await?;
+pub(super) async fn amend(args: &AmendArgs, session: &Session) -> Outcome {
+    let client = session.connect(&args.connection).await?;
     let lines = args.lines.iter().map(|new| AmendLine { line: new.line, quantity: new.quantity }).collect();
     let amend = Amend { reservation: args.reservation, lines, best_effort: args.best_effort };
     let attempted = format!("amending {}", args.reservation);
@@ -134,11 +139,11 @@ pub(super) async fn amend(args: &AmendArgs) -> Outcome {
 }
 
 /// A node says it cannot.
-pub(super) async fn reject(args: &RejectArgs) -> Outcome {
+pub(super) async fn reject(args: &RejectArgs, session: &Session) -> Outcome {
     if args.lines.iter().any(|part| part.node.as_ref().is_some_and(|node| *node != args.node)) {
         return Err(Failure::usage("rejecting: a line names another node than --node; leave @NODE away"));
     }
-    let client = args.connection.client().await?;
+    let client = session.connect(&args.connection).await?;
     let lines = parts(&client, &args.lines).await?;
     let reject = Reject {
         reservation: args.reservation,

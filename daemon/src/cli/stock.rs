@@ -10,7 +10,7 @@ use earmark_protocol::refusal::Refusal;
 
 use super::change::{Id, send};
 use super::codes::{handles, node};
-use super::connect::Connection;
+use super::connect::{Connection, Session};
 use super::outcome::{Failure, Outcome};
 use super::text::{CellText, Place, moment};
 use crate::data::field;
@@ -92,18 +92,18 @@ pub(super) struct TransferArgs {
 }
 
 /// Runs one of them.
-pub(super) async fn run(command: &StockCommand) -> Outcome {
+pub(super) async fn run(command: &StockCommand, session: &Session) -> Outcome {
     match command {
-        StockCommand::Set(args) => set(args).await,
-        StockCommand::Adjust(args) => adjust(args).await,
-        StockCommand::Restock(args) => restock(args).await,
-        StockCommand::Transfer(args) => transfer(args).await,
+        StockCommand::Set(args) => set(args, session).await,
+        StockCommand::Adjust(args) => adjust(args, session).await,
+        StockCommand::Restock(args) => restock(args, session).await,
+        StockCommand::Transfer(args) => transfer(args, session).await,
     }
 }
 
-async fn set(args: &SetArgs) -> Outcome {
+async fn set(args: &SetArgs, session: &Session) -> Outcome {
     let units = numbers(&args.cells, field::count)?;
-    let client = args.connection.client().await?;
+    let client = session.connect(&args.connection).await?;
     let cells = cells(&client, &args.cells).await?;
     let counts = cells.into_iter().zip(&args.cells).zip(units).map(|(((sku, node), cell), on_hand)| {
         StockCount { sku, node, segment: cell.at.segment, on_hand, safety: args.safety }
@@ -114,9 +114,9 @@ async fn set(args: &SetArgs) -> Outcome {
         .await
 }
 
-async fn adjust(args: &AdjustArgs) -> Outcome {
+async fn adjust(args: &AdjustArgs, session: &Session) -> Outcome {
     let deltas = numbers(&args.cells, field::number::<i32>)?;
-    let client = args.connection.client().await?;
+    let client = session.connect(&args.connection).await?;
     let cells = cells(&client, &args.cells).await?;
     let changes = cells
         .into_iter()
@@ -131,9 +131,9 @@ async fn adjust(args: &AdjustArgs) -> Outcome {
     .await
 }
 
-async fn restock(args: &RestockArgs) -> Outcome {
+async fn restock(args: &RestockArgs, session: &Session) -> Outcome {
     let quantity = field::quantity(&args.cell.number).map_err(|reason| wrong(&args.cell, &reason))?;
-    let client = args.connection.client().await?;
+    let client = session.connect(&args.connection).await?;
     let cell = cell(&client, &args.cell, quantity).await?;
     let disposition = if args.unsellable { Disposition::Unsellable } else { Disposition::Sellable };
     let body = CommandBody::Restock(Restock { cell, disposition });
@@ -141,9 +141,9 @@ async fn restock(args: &RestockArgs) -> Outcome {
     send(&client, args.id, body, &attempted, |_| None).await
 }
 
-async fn transfer(args: &TransferArgs) -> Outcome {
+async fn transfer(args: &TransferArgs, session: &Session) -> Outcome {
     let quantity = field::quantity(&args.cell.number).map_err(|reason| wrong(&args.cell, &reason))?;
-    let client = args.connection.client().await?;
+    let client = session.connect(&args.connection).await?;
     let from = cell(&client, &args.cell, quantity).await?;
     let to_node = node(&client, &args.to.node).await?;
     let body = CommandBody::Transfer(Transfer { from, to_node, to_segment: args.to.segment });

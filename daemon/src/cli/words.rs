@@ -20,6 +20,12 @@ pub(super) fn money(amount: Money) -> String {
     format!("{sign}{}.{}", micros / 1_000_000, &decimals[..kept])
 }
 
+/// An amount for people, rounded to cents.
+#[must_use]
+pub(super) fn cents(amount: Money) -> String {
+    format!("{:.2}", amount.0 as f64 / 1e6)
+}
+
 /// A status in a word.
 #[must_use]
 pub(super) fn status(status: Status) -> &'static str {
@@ -78,7 +84,7 @@ pub(super) fn plan_text(plan: &Plan, names: &Names) -> String {
             table.row([
                 first(names.node(shipment.node)),
                 first(shipment.miles.to_string()),
-                first(money(shipment.cost)),
+                first(cents(shipment.cost)),
                 line.line.to_string(),
                 names.sku(line.sku),
                 line.quantity.to_string(),
@@ -96,13 +102,13 @@ pub(super) fn plan_text(plan: &Plan, names: &Names) -> String {
 /// What a plan costs and whether that is proven cheapest.
 #[must_use]
 pub(super) fn cost_text(plan: &Plan) -> String {
-    let cost = money(plan.cost);
+    let cost = cents(plan.cost);
     let shipments = plural(plan.shipments.len(), "shipment");
     if plan.is_optimal() {
         return format!("{shipments}, {cost} in all; proven cheapest");
     }
     let gap = Money(plan.cost.0 - plan.bound.0);
-    format!("{shipments}, {cost} in all; at most {} above the cheapest there can be", money(gap))
+    format!("{shipments}, {cost} in all; at most {} above the cheapest there can be", cents(gap))
 }
 
 /// A reservation as JSON.
@@ -220,7 +226,7 @@ pub(super) fn explanation(view: &ReservationView, names: &Names) -> String {
                 .iter()
                 .map(|line| format!("{} × {}", line.quantity, names.sku(line.sku)))
                 .collect();
-            let (node, miles, cost) = (names.node(shipment.node), shipment.miles, money(shipment.cost));
+            let (node, miles, cost) = (names.node(shipment.node), shipment.miles, cents(shipment.cost));
             text += &format!("  {node} sends {} over {miles} miles for {cost}.\n", lines.join(", "));
         }
         for unfilled in &plan.unfilled {

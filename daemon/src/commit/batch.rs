@@ -3,20 +3,22 @@
 
 use std::sync::Arc;
 
+use crossbeam::channel::Sender;
 use crossbeam::queue::ArrayQueue;
 use earmark_engine::{
     CommandRef, Decision, Outcome, Planned, Reader, State, Submission, apply, decide, expire, prefetch,
     quantities,
 };
+use earmark_protocol::command::CommandBody;
 use earmark_protocol::hold_one::HoldOneReply;
-use earmark_protocol::ids::{Tenant, TimestampMs};
+use earmark_protocol::ids::{NodeIx, Segment, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::query::Query;
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{Refused, Reply};
 use earmark_snapshot::{Batch, Log};
 
 use super::work::push_one;
-use super::{Counters, Full, Item, One, Tally, Work, push_reply, refuse, refuse_one};
+use super::{Counters, Full, Item, One, Short, Tally, Work, push_reply, refuse, refuse_one};
 use crate::clock::{Clock, Moment};
 
 /// Holds whose memory is asked for before the first of them is decided: enough to hide memory behind deciding, few
@@ -44,6 +46,7 @@ pub(super) struct Writer {
     tally: Tally,
     decided: Vec<Work>,
     now: TimestampMs,
+    shorts: Sender<Option<Short>>,
 }
 
 impl Writer {
@@ -53,6 +56,7 @@ impl Writer {
         pace: Pace,
         clock: Arc<Clock>,
         counters: Arc<Counters>,
+        shorts: Sender<Option<Short>>,
     ) -> Self {
         Self {
             reader: state.reader(),
@@ -65,6 +69,7 @@ impl Writer {
             decision: Decision::default(),
             tally: Tally::default(),
             decided: Vec::new(),
+            shorts,
         }
     }
 
@@ -184,6 +189,13 @@ impl Writer {
                 if let Reply::Refused(refused) = reply {
                     self.tally.refuse(&refused.refusal);
                 }
+                if let Reply::Done(done) = reply
+                    && done.short > 0
+                    && let Some(cells) = counted_cells(&full.command.body)
+                {
+                    // Where no more counts can wait, the cell stays short until it is counted again.
+                    let _ = self.shorts.try_send(Some(Short { tenant: work.tenant, cells }));
+                }
                 push_reply(&mut work.replies, full.correlation, reply);
             }
             Outcome::HoldOne(_) | Outcome::Nothing => unreachable!("a command is answered by a reply"),
@@ -233,5 +245,18 @@ impl Writer {
                 .map_or_else(|| refused(RefusalCode::UnknownSku, Field::Sku), Reply::Cells),
             _ => unreachable!("other questions are answered beside the committer"),
         }
+    }
+}
+
+/// The cells of a count or correction; `None` for all other commands.
+fn counted_cells(body: &CommandBody) -> Option<Vec<(SkuIx, NodeIx, Segment)>> {
+    match body {
+        CommandBody::SetStock(set) => {
+            Some(set.counts.iter().map(|count| (count.sku, count.node, count.segment)).collect())
+        }
+        CommandBody::AdjustStock(adjust) => {
+            Some(adjust.changes.iter().map(|change| (change.sku, change.node, change.segment)).collect())
+        }
+        _ => None,
     }
 }

@@ -14,8 +14,10 @@ use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 use std::time::Duration;
 
+use crossbeam::channel::{Receiver, Sender, bounded};
 use crossbeam::queue::ArrayQueue;
 use earmark_engine::{Reader, State};
+use earmark_protocol::ids::{NodeIx, Segment, SkuIx, Tenant};
 use earmark_snapshot::{Gate, Log};
 use parking_lot::Mutex;
 
@@ -40,6 +42,21 @@ pub const TICK: Duration = Duration::from_millis(5);
 /// `next_due` where nothing is held.
 const NEVER: u64 = u64::MAX;
 
+/// Counts that may wait for relief; beyond them a cell stays short until it is counted again.
+const SHORTS_MAX: usize = 1024;
+
+/// Cells that a count left short.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Short {
+    /// Whose they are.
+    pub tenant: Tenant,
+    /// Which.
+    pub cells: Vec<(SkuIx, NodeIx, Segment)>,
+}
+
+/// What became short, on its way to whoever has claims give way; `None` for the end.
+pub type Shorts = (Sender<Option<Short>>, Receiver<Option<Short>>);
+
 /// The committer: the queue before it, and the state behind it.
 pub struct Committer {
     mode: Mode,
@@ -51,6 +68,7 @@ pub struct Committer {
     reader: Reader,
     counters: Arc<Counters>,
     epoch: u64,
+    shorts: Shorts,
     /// The thread that plays the role in [`Mode::Thread`], and whether it sleeps.
     thread: OnceLock<Thread>,
     asleep: AtomicBool,
@@ -69,13 +87,23 @@ impl Committer {
     ) -> Self {
         let (log, gate) = log;
         let counters = Arc::new(Counters::default());
+        let shorts = bounded(SHORTS_MAX);
+        let told = shorts.0.clone();
         Self {
             mode,
             queue: ArrayQueue::new(queue),
             next_due_ms: AtomicU64::new(state.next_due().map_or(NEVER, |due| due.0)),
             reader: state.reader(),
             epoch: log.epoch(),
-            writer: Mutex::new(Writer::new(state, log, pace, Arc::clone(&clock), Arc::clone(&counters))),
+            writer: Mutex::new(Writer::new(
+                state,
+                log,
+                pace,
+                Arc::clone(&clock),
+                Arc::clone(&counters),
+                told,
+            )),
+            shorts,
             clock,
             gate,
             counters,
@@ -135,6 +163,12 @@ impl Committer {
         {
             thread.unpark();
         }
+    }
+
+    /// What counts left short, and the way to say that no more is wanted.
+    #[must_use]
+    pub fn shorts(&self) -> Shorts {
+        self.shorts.clone()
     }
 
     /// Who plays the role.

@@ -109,3 +109,48 @@ fn flags_are_made_from_the_table() {
     let matches = command.try_get_matches_from(["serve", "--server.listen", "127.0.0.1:0"]).unwrap();
     assert_eq!(flag_values(&matches), [("server.listen".to_owned(), "127.0.0.1:0".to_owned())]);
 }
+
+/// `docs/configuration.md` as the table has it.
+fn page() -> String {
+    use std::fmt::Write as _;
+    let mut page = String::from(
+        "# Configuration\n\n\
+         Every setting has one name, `section.name`, and can be given in three places; the later is the stronger:\n\n\
+         1. a TOML file (`earmark serve --config FILE`): `[section]`, then `name = value`;\n\
+         2. an environment variable: `EARMARK_SECTION_NAME`;\n\
+         3. a flag of `earmark serve`: `--section.name VALUE`.\n\n\
+         In variables and flags, text needs no quotes; lists are written as in TOML. A name that is none of these, a \
+         value of another kind or out of bounds, and settings that contradict each other are refused before \
+         anything starts, each with its place (`earmark.toml:12`, the variable, the flag). `earmark serve \
+         --print-config` prints a file of all settings at their defaults.\n\n\
+         This page is made from the table in `daemon/src/config/settings.rs`; a test keeps the two the same.\n",
+    );
+    for section in SECTIONS {
+        let _ = write!(page, "\n## `[{}]`\n\n{}\n\n", section.name, section.about);
+        page += "| setting | default | unit | bounds | what it does |\n|---|---|---|---|---|\n";
+        let prefix = format!("{}.", section.name);
+        for setting in SETTINGS.iter().filter(|setting| setting.key.starts_with(&prefix)) {
+            let bounds = setting.range.map_or_else(String::new, |(low, high)| format!("{low} to {high}"));
+            let (name, default) = (&setting.key[prefix.len()..], (setting.default)());
+            let _ = writeln!(
+                page,
+                "| `{name}` | `{default}` | {} | {bounds} | {} |",
+                setting.unit, setting.about
+            );
+        }
+    }
+    page
+}
+
+#[test]
+fn the_configuration_page_says_what_the_table_says() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, page()).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        written == page(),
+        "docs/configuration.md is not what the table says; run this test with UPDATE_DOCS=1"
+    );
+}

@@ -64,6 +64,7 @@ pub async fn expired(
                     break expired.push(order);
                 }
                 Reply::Shown(view) if view.status == Status::Held => {}
+                Reply::Refused(refused) if refused.refusal.code == RefusalCode::Overloaded => {}
                 other => {
                     break surprises.note(format!("showing order {order} was answered {}", brief(&other)));
                 }

@@ -333,7 +333,7 @@ impl Driver<'_> {
             let mut steps = Vec::new();
             for row in &mut known.rows {
                 let units = wanted.min(row.units);
-                if units > 0 && lines[row.line as usize].sku == cancellation.sku {
+                if units > 0 && Some(lines[row.line as usize].sku) == cancellation.sku {
                     row.units -= units;
                     wanted -= units;
                     steps.push(Row { units, ..*row });

@@ -94,13 +94,17 @@ fn one_node_could(scenario: &Scenario, free: &[i64], order: u32, rows: &[Row]) -
     candidates.any(|node| wanted.iter().all(|(&sku, &units)| has(node, sku, units)))
 }
 
-/// What the stock allows: the sum over skus of the lesser of demand and stock, over all demand.
+/// What the stock allows: the sum over skus of the lesser of demand and stock, over all demand. `freed` is what
+/// came back, by cell: it can be had again; empty to leave that out.
 #[must_use]
-pub fn fill_rate_bound(scenario: &Scenario) -> f64 {
+pub fn fill_rate_bound(scenario: &Scenario, freed: &[u64]) -> f64 {
     let demand = super::scenario::demand(scenario.skus.len(), &scenario.orders);
-    let allowed: u64 =
-        demand.iter().zip(0..).map(|(&wanted, sku)| wanted.min(scenario.stock.of_sku(sku))).sum();
-    share(allowed, demand.iter().sum())
+    let stock = &scenario.stock;
+    let allowed = |(&wanted, sku): (&u64, u32)| {
+        let back: u64 = freed.get(stock.cells.of(sku)).map_or(0, |freed| freed.iter().sum());
+        wanted.min(stock.of_sku(sku) + back)
+    };
+    share(demand.iter().zip(0..).map(allowed).sum(), demand.iter().sum())
 }
 
 /// `part / whole`; 1 where the whole is nothing.
@@ -166,8 +170,9 @@ mod tests {
     #[test]
     fn the_bound_is_what_the_stock_allows() {
         let mut scenario = scenario();
-        assert_eq!(fill_rate_bound(&scenario), 6.0 / 8.0);
+        assert_eq!(fill_rate_bound(&scenario, &[]), 6.0 / 8.0);
+        assert_eq!(fill_rate_bound(&scenario, &[0, 0, 1]), 7.0 / 8.0);
         scenario.stock = Stock::of([vec![(0, 9)], vec![(1, 9)]]);
-        assert_eq!(fill_rate_bound(&scenario), 1.0);
+        assert_eq!(fill_rate_bound(&scenario, &[]), 1.0);
     }
 }

@@ -98,6 +98,8 @@ pub struct Balance {
     pub oversold_cells: u64,
     /// Holds that expired.
     pub expired: u64,
+    /// Units of each cell that came free again: given back by the client, or expired.
+    pub freed: Vec<u64>,
     /// Units that were given back by the client; expired ones are not among them.
     pub given_back: u64,
 }
@@ -135,6 +137,7 @@ impl Ledger {
             oversold_units: 0,
             oversold_cells: 0,
             expired: 0,
+            freed: vec![0; cells],
             given_back: 0,
         };
         let mut over = vec![0_u64; cells];
@@ -169,6 +172,7 @@ impl Ledger {
                     let from = if open.confirmed { &mut balance.allocated } else { &mut balance.held };
                     for row in rows {
                         from[row.cell as usize] -= row.units;
+                        balance.freed[row.cell as usize] += u64::from(row.units);
                         balance.given_back += u64::from(row.units);
                         for had in &mut open.rows {
                             if (had.line, had.cell) == (row.line, row.cell) {
@@ -202,6 +206,7 @@ impl Ledger {
             let rows = std::mem::take(&mut open[order as usize].rows);
             for row in &rows {
                 balance.held[row.cell as usize] -= row.units;
+                balance.freed[row.cell as usize] += u64::from(row.units);
             }
             balance.expired += 1;
             each(Movement::Freed { order, rows: &rows });
@@ -298,7 +303,7 @@ mod tests {
             ledger.note_expired(0);
             let balance = walked(&mut ledger);
             assert_eq!((balance.oversold_units, balance.expired), (oversold, 1), "held again at {next_at}");
-            assert_eq!(balance.held, [0, 3]);
+            assert_eq!((balance.held, balance.freed), (vec![0, 3], vec![0, 4]));
         }
     }
 

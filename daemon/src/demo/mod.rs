@@ -155,6 +155,14 @@ fn config() -> Config {
     let mut config = Config::default();
     config.server.listen.set_port(0);
     config.rules.shipments_max = u16::MAX;
+    // The demo bounds its load itself and waits for every answer; nothing need be shed.
+    let patience_ms = u32::try_from(DEADLINE.as_millis()).unwrap_or(u32::MAX);
+    let overload = &mut config.overload;
+    for limit in
+        [&mut overload.quote_ms, &mut overload.reserve_ms, &mut overload.other_ms, &mut overload.finish_ms]
+    {
+        *limit = patience_ms;
+    }
     config
 }
 
@@ -186,7 +194,8 @@ async fn routed(args: &DemoArgs, ground: &Ground, tariff: Tariff, quiet: bool) -
     report.cancellations_matched = driven.cancelled;
     report.units_reserved = driven.units_reserved;
     report.fill_rate = judge::share(driven.units_reserved, report.units_wanted);
-    report.fill_rate_bound = judge::fill_rate_bound(scenario);
+    report.fill_rate_bound = judge::fill_rate_bound(scenario, &[]);
+    report.fill_rate_bound_with_returns = judge::fill_rate_bound(scenario, &verdict.balance.freed);
     report.split_rate = judge::share(verdict.split, verdict.reserved.max(1));
     report.forced_split_rate = judge::share(verdict.forced, verdict.reserved.max(1));
     report.cost_per_order = Some(mean(verdict.cost, verdict.reserved));
@@ -219,6 +228,7 @@ async fn plain(args: &DemoArgs, ground: &Ground, quiet: bool) -> Result<Report, 
     report.units_reserved = driven.units;
     report.fill_rate = judge::share(driven.units, report.units_wanted);
     report.fill_rate_bound = judge::share(plain::allowed(scenario, &holds), report.units_wanted);
+    report.fill_rate_bound_with_returns = report.fill_rate_bound;
     report.cells_not_exact = Some(plain::cells_off(scenario, &holds, &balance.held));
     report.reserves(&driven.hold_us);
     finish(&mut report, driven.took_us, &balance, &compared, driven.surprises);

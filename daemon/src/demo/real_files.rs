@@ -61,7 +61,7 @@ pub fn scenario(files: &RealFiles, rule: StockRule, slack: f64, seed: u64, bad: 
     let mut cancellations = Vec::new();
     if let Some(path) = &files.cancellations {
         let rows = table::read(path, CANCELLATIONS, bad, |row| cancellation(row, &skus));
-        cancellations = values(rows).into_iter().flatten().collect();
+        cancellations = values(rows);
         cancellations.sort_by_key(|cancellation: &Cancellation| cancellation.at_s);
     }
     let skus: Vec<_> = skus.codes.into_iter().map(|code| SkuSpec { code, ..SkuSpec::default() }).collect();
@@ -185,8 +185,7 @@ fn orders(rows: Vec<OrderLineRow>) -> Vec<DemoOrder> {
     orders
 }
 
-/// A cancellation; `None` inside where no order names its sku, so that nothing can be given back.
-fn cancellation(row: &mut Row<'_>, skus: &Skus) -> Option<Option<Cancellation>> {
+fn cancellation(row: &mut Row<'_>, skus: &Skus) -> Option<Cancellation> {
     let at_s = row.required("ts", field::number);
     let customer = row.required("customer", field::number);
     let sku = row.required("sku", field::code);
@@ -196,7 +195,7 @@ fn cancellation(row: &mut Row<'_>, skus: &Skus) -> Option<Option<Cancellation>> 
     });
     let (at_s, customer, units) = (at_s?, customer?, units?);
     let sku = skus.places.get(sku?.as_str()).copied();
-    Some(sku.map(|sku| Cancellation { at_s, customer, sku, units }))
+    Some(Cancellation { at_s, customer, sku, units })
 }
 
 #[cfg(test)]
@@ -237,7 +236,8 @@ mod tests {
         let lines: Vec<_> = scenario.orders.iter().map(|order| (order.customer, order.lines.len())).collect();
         assert_eq!(lines, [(8, 1), (7, 2)]);
         assert_eq!(scenario.skus.iter().map(|sku| sku.code.as_str()).collect::<Vec<_>>(), ["A", "B"]);
-        assert_eq!(scenario.cancellations, [Cancellation { at_s: 300, customer: 7, sku: 1, units: 5 }]);
+        let cancelled = |at_s, sku, units| Cancellation { at_s, customer: 7, sku, units };
+        assert_eq!(scenario.cancellations, [cancelled(300, Some(1), 5), cancelled(310, None, 1)]);
         assert_eq!(scenario.stock.of_sku(1), 23, "1.1 times 21 units");
     }
 

@@ -57,8 +57,10 @@ pub struct Report {
     /// `units_reserved / units_wanted`.
     pub fill_rate: f64,
     /// What the stock allows: the sum over skus (cells, for plain holds) of the lesser of demand and stock, over
-    /// all demand. Units given back can be had again, so a run with slack below 1 may pass it.
+    /// all demand. Units that came back can be had again, so a run with slack below 1 may pass it.
     pub fill_rate_bound: f64,
+    /// The same, where units that were given back or expired count as stock once more.
+    pub fill_rate_bound_with_returns: f64,
     /// Units promised beyond what was there, by the client's ledger.
     pub oversold_units: u64,
     /// Cells that promised such units.
@@ -242,6 +244,9 @@ impl Report {
             count(self.units_wanted),
             percent(self.fill_rate_bound)
         );
+        if self.fill_rate_bound_with_returns > self.fill_rate_bound {
+            let _ = write!(text, ", {} with what came back", percent(self.fill_rate_bound_with_returns));
+        }
         if let Some(off) = self.cells_not_exact {
             let _ = write!(text, "; {} cells off the exact lesser of stock and demand", count(off));
         }

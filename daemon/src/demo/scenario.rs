@@ -54,8 +54,8 @@ pub struct Cancellation {
     pub at_s: i64,
     /// Who.
     pub customer: u32,
-    /// The sku's place in the scenario.
-    pub sku: u32,
+    /// The sku's place in the scenario; `None` where no order ever names it.
+    pub sku: Option<u32>,
     /// Units.
     pub units: u32,
 }

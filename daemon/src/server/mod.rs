@@ -8,6 +8,7 @@ mod core;
 mod listen;
 mod pipe;
 mod planning;
+mod relief;
 mod session;
 mod streams;
 
@@ -27,6 +28,7 @@ use self::admission::Admission;
 use self::core::Core;
 use self::pipe::Pipe;
 use self::planning::{PlannerThreads, Planners};
+use self::relief::Relief;
 use crate::clock::{Clock, OBSERVE_EVERY, Observed};
 use crate::commit::{Committer, Mode, TICK};
 use crate::config::Config;
@@ -164,6 +166,7 @@ pub(crate) struct Server {
     cores: Vec<Stop>,
     planners: PlannerThreads,
     committer: Option<(JoinHandle<()>, Arc<AtomicBool>)>,
+    relief: Option<Relief>,
     address: SocketAddr,
 }
 
@@ -240,8 +243,14 @@ impl Server {
                 }
             }));
         }
-        let mut started =
-            Self { shared, cores: Vec::new(), planners: planner_threads, committer: None, address };
+        let mut started = Self {
+            shared,
+            cores: Vec::new(),
+            planners: planner_threads,
+            committer: None,
+            relief: None,
+            address,
+        };
         match started.start_threads(config, cores, sockets, &quic) {
             Ok(()) => Ok(started),
             Err(error) => {
@@ -259,6 +268,7 @@ impl Server {
         quic: &quinn::ServerConfig,
     ) -> anyhow::Result<()> {
         self.committer = self.start_committer()?;
+        self.relief = Some(Relief::start(&self.shared)?);
         let drain = Duration::from_millis(u64::from(config.server.drain_ms));
         for (number, (core, socket)) in cores.into_iter().zip(sockets).enumerate() {
             let (quic, unix) = (quic.clone(), config.server.unix_socket.clone().filter(|_| number == 0));
@@ -307,6 +317,9 @@ impl Server {
             }
         }
         self.planners.stop();
+        if let Some(relief) = self.relief {
+            relief.stop();
+        }
         if let Some((thread, stop)) = self.committer {
             stop.store(true, Ordering::Release);
             self.shared.committer.wake();

@@ -36,7 +36,7 @@ async fn garbage_closes_its_own_pipe_and_no_other() {
 }
 
 #[tokio::test]
-async fn each_flipped_byte_of_a_good_frame_is_answered_or_named_never_more() {
+async fn each_flipped_byte_of_a_good_frame_is_answered_or_named_and_never_more() {
     let world = World::start(config()).await;
     let connection = connect(&world).await;
     let whole = query(5);
@@ -47,10 +47,13 @@ async fn each_flipped_byte_of_a_good_frame_is_answered_or_named_never_more() {
         pipe.send.write_all(&bytes).await.unwrap();
         // Half a frame and no more: the daemon has nothing to answer, and ends the pipe with the peer.
         pipe.send.finish().unwrap();
-        let answer = pipe.receive.read_to_end(1 << 20).await.unwrap();
-        assert!(raw::messages(&answer).len() <= 1, "byte {at}");
+        let answer = raw::messages(&pipe.receive.read_to_end(1 << 20).await.unwrap());
+        let kinds: Vec<Kind> = answer.into_iter().map(|(kind, _)| kind).collect();
+        // A count that is too high is seen after the message that is there.
+        let known = [&[][..], &[Kind::Reply], &[Kind::PipeError], &[Kind::Reply, Kind::PipeError]];
+        assert!(known.contains(&&*kinds), "byte {at}: {kinds:?}");
     }
-    assert!(world.available(world.skus[0]).await == 300);
+    assert_eq!(world.available(world.skus[0]).await, 300);
     world.stop().await;
 }
 

@@ -126,8 +126,10 @@ async fn connections_beyond_the_limit_are_turned_away() {
     let mut config = config();
     config.server.connections_max = 1;
     let world = World::start(config).await;
-    let second =
-        ClientConfig { connect_deadline: std::time::Duration::from_secs(3), ..client_config(&world.daemon) };
+    let second = ClientConfig {
+        connect_deadline: std::time::Duration::from_millis(500),
+        ..client_config(&world.daemon)
+    };
     assert!(Client::connect(second).await.is_err());
     assert_eq!(world.stat("connections").await, 1);
     world.stop().await;

@@ -11,6 +11,7 @@ mod overload;
 mod paused_nodes;
 mod raw;
 mod roles;
+mod shortage;
 mod slow_reader;
 mod unix_socket;
 mod world;
