@@ -47,6 +47,7 @@ pub(super) struct Writer {
     counters: Arc<Counters>,
     decision: Decision,
     tally: Tally,
+    taken: Vec<Work>,
     decided: Vec<Work>,
     now: TimestampMs,
     shorts: Sender<Option<Short>>,
@@ -75,6 +76,7 @@ impl Writer {
             counters,
             decision: Decision::default(),
             tally: Tally::default(),
+            taken: Vec::new(),
             decided: Vec::new(),
             shorts,
             levels,
@@ -92,13 +94,17 @@ impl Writer {
             self.take_record();
         }
         let mut commands = 0;
-        while commands < self.pace.commands_max
-            && let Some(mut work) = queue.pop()
-        {
-            commands += work.items.len();
-            work.decided = moment;
-            self.decide(&mut work, moment);
-            self.decided.push(work);
+        while commands < self.pace.commands_max && self.take(queue) {
+            let mut taken = std::mem::take(&mut self.taken);
+            let ahead = taken.iter().flat_map(|work| work.items.iter().take(PREFETCH));
+            prefetch(&self.state, ahead.filter_map(Item::hold));
+            for mut work in taken.drain(..) {
+                commands += work.items.len();
+                work.decided = moment;
+                self.decide(&mut work, moment);
+                self.decided.push(work);
+            }
+            self.taken = taken;
         }
         if !expired && self.decided.is_empty() {
             return false;
@@ -142,18 +148,26 @@ impl Writer {
         levels
     }
 
+    /// Takes work off the queue until it is enough to ask for memory ahead: many pipes with one message each count
+    /// as one with many. Whether there was any.
+    fn take(&mut self, queue: &ArrayQueue<Work>) -> bool {
+        let mut items = 0;
+        while items < PREFETCH
+            && let Some(work) = queue.pop()
+        {
+            items += work.items.len();
+            self.taken.push(work);
+        }
+        !self.taken.is_empty()
+    }
+
+    /// Decides a piece of work whose first holds were asked for ahead.
     fn decide(&mut self, work: &mut Work, moment: Moment) {
         let waited_ms = moment.us_since(work.arrived) / 1_000;
         let gave_up = |give_up_ms: u32| give_up_ms != 0 && waited_ms > u64::from(give_up_ms);
         let mut items = std::mem::take(&mut work.items);
         let mut left = items.drain(..);
         loop {
-            let ahead = left.as_slice();
-            let ahead = &ahead[..ahead.len().min(PREFETCH)];
-            if ahead.is_empty() {
-                return;
-            }
-            prefetch(&self.state, ahead.iter().filter_map(Item::hold));
             for item in left.by_ref().take(PREFETCH) {
                 match item {
                     Item::One(one) => self.decide_one(work, &one, gave_up(one.hold.give_up_ms)),
@@ -167,6 +181,11 @@ impl Writer {
                     }
                 }
             }
+            let ahead = left.as_slice();
+            if ahead.is_empty() {
+                return;
+            }
+            prefetch(&self.state, ahead.iter().take(PREFETCH).filter_map(Item::hold));
         }
     }
 
