@@ -14,6 +14,7 @@ const BATCH: usize = 64;
 const RESERVATIONS: u32 = 1 << 20;
 const CELLS: [u32; 2] = [1_000_000, 50_000_000];
 
+#[inline(never)]
 fn commit(
     state: &mut State,
     now: TimestampMs,

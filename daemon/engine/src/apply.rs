@@ -17,7 +17,7 @@ use crate::reservations::slot::{Row, RowValue};
 use crate::state::State;
 use crate::sync::Ordering;
 
-/// Applies a record. Total: a record that [`crate::decide`] or [`crate::expire`] made of this very state always fits.
+/// Applies a record. Total: a record that [`crate::decide()`] or [`crate::expire()`] made of this very state always fits.
 ///
 /// # Panics
 /// When the record does not follow on the state's Lsn, or was made of another state: that is damage, and going on would

@@ -1,7 +1,7 @@
 //! Earmark's state machine: stock, reservations, routing.
 //!
-//! No I/O, no clock, no threads, no randomness. One writer owns a [`State`]: [`decide`] holds every rule and changes
-//! nothing, [`apply`] changes the state and knows no rule, and a [`Record`] is what passes between them and into the
+//! No I/O, no clock, no threads, no randomness. One writer owns a [`State`]: [`decide()`] holds every rule and changes
+//! nothing, [`apply()`] changes the state and knows no rule, and a [`Record`] is what passes between them and into the
 //! log. Everyone else reads through a [`Reader`], without locks and without waiting.
 
 mod apply;

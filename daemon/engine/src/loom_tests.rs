@@ -37,7 +37,7 @@ fn inventory(skus: u32) -> InventoryWriter {
 
 #[test]
 fn loom_a_whole_cell_is_never_torn() {
-    check(2, || {
+    check(3, || {
         let mut writer = inventory(1);
         writer.grow(SkuIx(0), &[Place(1)]);
         let inventory = Arc::clone(&writer.inventory);
@@ -60,7 +60,7 @@ fn loom_a_run_that_moves_and_is_reused_is_never_read_as_anothers() {
     // Two skus of one shard, so that the second takes the run that the first left.
     let second =
         (1..4096).find(|sku| shard_of(SkuIx(*sku)) == shard_of(SkuIx(0))).expect("256 shards repeat soon");
-    check(2, move || {
+    check(3, move || {
         // Only the two rows matter; the table between them would be as large as the second's handle.
         let mut writer = inventory(1);
         writer.grow(SkuIx(0), &[Place(1)]);
@@ -108,7 +108,7 @@ fn row_in(stage: Stage) -> RowValue {
 
 #[test]
 fn loom_a_reservation_is_seen_before_or_after_a_step_never_between() {
-    check(1, || {
+    check(3, || {
         let (mut writer, slot, id) = reservations();
         let table = Arc::clone(&writer.table);
         let reader = loom::thread::spawn(move || {
@@ -128,7 +128,7 @@ fn loom_a_reservation_is_seen_before_or_after_a_step_never_between() {
 
 #[test]
 fn loom_rows_that_move_are_read_where_they_are() {
-    check(1, || {
+    check(3, || {
         let (mut writer, slot, id) = reservations();
         let table = Arc::clone(&writer.table);
         let reader = loom::thread::spawn(move || {

@@ -1,6 +1,8 @@
 //! Plans against an oracle that tries every assignment. The oracle knows positions, costs and stock, and nothing of
 //! how routing works.
 
+#![allow(clippy::unwrap_used, reason = "a test panics where its world cannot be made")]
+
 use std::collections::BTreeMap;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -16,6 +16,9 @@ pub(super) struct ServeArgs {
     /// A TOML file of settings
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Where certificate, key and tokens are kept, unless the setting durability.directory says otherwise
+    #[arg(long, env = "EARMARK_DATA_DIR", default_value = DATA_DIR, value_name = "DIR")]
+    data_dir: PathBuf,
     /// Print all settings at their defaults, as such a file, and stop
     #[arg(long)]
     print_config: bool,
@@ -31,7 +34,7 @@ pub(super) fn serve(args: &ServeArgs, matches: Option<&ArgMatches>) -> Outcome {
     let mut config = Config::load(args.config.as_deref(), std::env::vars(), &flags)
         .map_err(|error| Failure::usage(error.to_string()))?;
     // The other commands look for certificate and token there.
-    config.durability.directory.get_or_insert_with(|| PathBuf::from(DATA_DIR));
+    config.durability.directory.get_or_insert_with(|| args.data_dir.clone());
     crate::serve::install_logging(&config.log)
         .and_then(|()| crate::serve::run(config))
         .map_err(|error| Failure::unreachable(format!("serving: {error:#}")))?;

@@ -288,7 +288,7 @@ fn bar(len: usize, what: &str, quiet: bool) -> ProgressBar {
     }
     // Indicatif draws on standard error, and not at all where that is no terminal.
     let style = ProgressStyle::with_template(&format!(
-        "{{bar:40}} {{human_pos}}/{{human_len}} {what}, {{per_sec}}, {{eta}} left"
+        "{{bar:30}} {{human_pos}}/{{human_len}} {what}, {{per_sec}}, {{eta}} left"
     ));
     ProgressBar::new(len as u64).with_style(style.expect("the template is one"))
 }

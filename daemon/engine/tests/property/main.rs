@@ -3,6 +3,7 @@
 //! `model` tells every promise once more with plain maps and imports nothing from the engine; `drive` gives both the
 //! same commands and compares; the other rooms are the tests.
 
+mod churn;
 mod drive;
 mod model;
 mod page;

@@ -5,9 +5,10 @@
 
 use std::sync::Mutex;
 
-use earmark_protocol::command::{Command, CommandBody};
+use earmark_engine::routing::Pick;
+use earmark_protocol::command::{CellQuantity, Command, CommandBody, Hold};
 use earmark_protocol::hold_one::HoldOne;
-use earmark_protocol::ids::{CommandId, NodeIx, Segment, SkuIx, Tenant, TimestampMs};
+use earmark_protocol::ids::{CommandId, HoldClass, NodeIx, Segment, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::query::{Atp, Scope};
 use earmark_protocol::refusal::{Field, RefusalCode};
 
@@ -166,7 +167,7 @@ impl Game {
             let cell = author.cell();
             let lifetime_ms = author.lifetime_ms();
             let flags = u8::from(self.dice.one_in(60));
-            let class = earmark_protocol::ids::HoldClass(self.dice.below(3) as u8);
+            let class = HoldClass(self.dice.below(3) as u8);
             let (sku, node, segment, quantity) = (cell.sku, cell.node, cell.segment, cell.quantity);
             return Given::One(HoldOne {
                 id,
@@ -245,7 +246,10 @@ impl Game {
         let mut draft = self.pair.plan_for_later(tenant, &given);
         draft.is_last = self.dice.one_in(3);
         for _ in 0..self.dice.below(4) {
-            let other = self.fresh(tenant);
+            let other = match draft.picks() {
+                picks if !picks.is_empty() && self.dice.one_in(2) => self.snatch(picks),
+                _ => self.fresh(tenant),
+            };
             self.submit(tenant, other);
         }
         if self.dice.one_in(3) {
@@ -253,6 +257,15 @@ impl Game {
         }
         self.pair.submit_planned(tenant, &given, draft);
         self.past.push((tenant, given));
+    }
+
+    /// Holds some of what a plan relies on.
+    fn snatch(&mut self, picks: &[Pick]) -> Given {
+        let Pick { sku, node, segment, .. } = *self.dice.pick(picks);
+        let quantity = 1 + self.dice.below(8) as u32;
+        let cell = CellQuantity { sku, node, segment, quantity };
+        let hold = Hold { cells: vec![cell], class: HoldClass(2), lifetime_ms: 0, best_effort: true };
+        Given::Full(Command { id: self.id(), give_up_ms: 0, body: CommandBody::Hold(hold) })
     }
 
     fn ask(&mut self, tenant: Tenant) {

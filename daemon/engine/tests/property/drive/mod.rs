@@ -20,7 +20,7 @@ use earmark_protocol::refusal::{Field, RefusalCode};
 use earmark_protocol::reply::{DigestReply, Reply};
 
 use crate::model::{CellKey, Model, Stale};
-use earmark_engine::routing::Planner;
+use earmark_engine::routing::{Pick, Planner};
 
 pub(crate) use commands::Author;
 pub(crate) use dice::Dice;
@@ -153,6 +153,16 @@ pub(crate) struct Draft {
     then: Option<Box<Model>>,
     /// Submitted as the last attempt.
     pub(crate) is_last: bool,
+}
+
+impl Draft {
+    /// What it takes from where.
+    pub(crate) fn picks(&self) -> &[Pick] {
+        match &self.planned {
+            Some(Ok(proposal)) => &proposal.picks,
+            _ => &[],
+        }
+    }
 }
 
 /// Engine and model.
@@ -359,6 +369,21 @@ impl Pair {
             assert_eq!(self.reader.resolve_node(node.tenant, &node.spec.code), Some(ix));
             let seen = self.reader.nodes_page(node.tenant, ix, 1);
             assert_eq!((&seen[0].spec, seen[0].state), (&node.spec, node.state));
+        }
+        self.compare_claims();
+    }
+
+    /// Who gives way first where a cell is short.
+    fn compare_claims(&self) {
+        for (key, cell) in self.model.stock.cells.iter().filter(|(_, cell)| cell.available() < 0) {
+            let tenant = self.model.catalogue.skus[key.0.0 as usize].tenant;
+            let seen: Vec<_> = self
+                .reader
+                .claims_on(tenant, key.0, key.1, key.2)
+                .into_iter()
+                .map(|claim| (claim.reservation, claim.line, claim.units, claim.confirmed))
+                .collect();
+            assert_eq!(seen, self.model.claims_on(tenant, *key), "the claims on {key:?}: {cell:?}");
         }
     }
 

@@ -15,14 +15,19 @@ use crate::model::refused_with;
 /// The shop, with engine and model behind it.
 pub(crate) struct Scene {
     pub(crate) pair: Pair,
-    ids: u8,
+    ids: u32,
 }
 
 impl Scene {
     /// Opens it: nodes 0 and 1, skus 0 and 1, twenty units of each everywhere.
     pub(crate) fn open() -> Self {
+        Self::open_with(&Setting::roomy())
+    }
+
+    /// The same shop in another configuration.
+    pub(crate) fn open_with(setting: &Setting) -> Self {
         let replay = "cargo test -p earmark-engine --test property".into();
-        let mut scene = Self { pair: Pair::new(&Setting::roomy(), replay), ids: 0 };
+        let mut scene = Self { pair: Pair::new(setting, replay), ids: 0 };
         let node = |place: i32| NodeSpec {
             code: format!("node-{place}"),
             position: Position { lat_udeg: 41_000_000 + place * 2_000_000, lon_udeg: -87_000_000 },
@@ -48,7 +53,9 @@ impl Scene {
     /// An id of now that was not used before.
     pub(crate) fn id(&mut self) -> CommandId {
         self.ids += 1;
-        CommandId::new(self.pair.now, [self.ids; 10])
+        let mut random = [7; 10];
+        random[6..].copy_from_slice(&self.ids.to_be_bytes());
+        CommandId::new(self.pair.now, random)
     }
 
     /// A command with a new id.

@@ -73,7 +73,7 @@ impl Setting {
         tighten(&mut capacity.commands, 40);
         tighten(&mut capacity.movements, 3);
         if dice.one_in(2) {
-            capacity.facts_bytes = 4_000;
+            capacity.facts_bytes = *dice.pick(&[1_000, 2_000, 4_000]);
         }
         if dice.one_in(2) {
             capacity.sku_code_bytes = 64;

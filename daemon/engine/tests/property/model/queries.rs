@@ -1,13 +1,15 @@
 //! What is asked and changes nothing: what can be promised, and sums over all cells.
 
+use std::cmp::Reverse;
+
 use earmark_protocol::catalogue::NodeState;
 use earmark_protocol::digest;
-use earmark_protocol::ids::{SkuIx, Tenant};
+use earmark_protocol::ids::{CommandId, LineId, SkuIx, Tenant};
 use earmark_protocol::query::{Atp, Scope};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{AtpCell, AtpReply, AtpSku, CellView, DigestReply};
 
-use super::{Model, Noes};
+use super::{CellKey, Model, Noes};
 
 impl Model {
     /// What can be promised.
@@ -64,6 +66,22 @@ impl Model {
             }
         }
         row
+    }
+
+    /// Who claims a cell, in the order in which they give way: reservation, line, units, and whether they are confirmed.
+    pub(crate) fn claims_on(&self, tenant: Tenant, key: CellKey) -> Vec<(CommandId, LineId, u32, bool)> {
+        let mut claims = Vec::new();
+        for ((_, id), reservation) in self.reservations.iter().filter(|((owner, _), _)| *owner == tenant) {
+            let rows = reservation.rows.iter().filter(|row| (row.sku, row.node, row.segment) == key);
+            for row in rows {
+                let newest = Reverse(reservation.lsn);
+                claims.push((false, reservation.class.0, newest, *id, row.line, row.held));
+                claims.push((true, 0, newest, *id, row.line, row.confirmed));
+            }
+        }
+        claims.retain(|(.., units)| *units > 0);
+        claims.sort();
+        claims.into_iter().map(|(confirmed, _, _, id, line, units)| (id, line, units, confirmed)).collect()
     }
 
     /// The cells of a sku, by node and segment.
