@@ -153,7 +153,7 @@ impl Session {
     fn hold_one(&mut self, message: &Message<'_>, role: Role) -> Result<(), PipeError> {
         let hold =
             HoldOne::read(message.body).map_err(|error| PipeError::Wire(error.after(message.offset)))?;
-        if let Some(code) = self.refusal(role, Role::Checkout, security::Work::Claim, self.waits_us) {
+        if let Some(code) = self.refusal(true, role, (Role::Checkout, security::Work::Claim), self.waits_us) {
             refuse_one(&mut self.replies, message.correlation, code);
             self.answer_here();
             return Ok(());
@@ -164,12 +164,12 @@ impl Session {
 
     fn command(&mut self, message: &Message<'_>, role: Role) -> Result<(), PipeError> {
         let command: Command = message.decode().map_err(PipeError::Wire)?;
-        let (needs, kind) = command_work(&command.body);
+        let needs = command_work(&command.body);
         let tenant = self.tenant();
         let shared = Arc::clone(self.core.shared());
         let is_big = planning::is_big(&shared.reader, tenant, &command.body, shared.inline_lines_max);
         let waits_us = if is_big { self.planners_wait_us() } else { self.waits_us };
-        if let Some(code) = self.refusal(role, needs, kind, waits_us) {
+        if let Some(code) = self.refusal(true, role, needs, waits_us) {
             refuse(&mut self.replies, message.correlation, code);
             self.answer_here();
             return Ok(());
@@ -194,14 +194,14 @@ impl Session {
 
     fn query(&mut self, message: &Message<'_>, role: Role) -> Result<(), PipeError> {
         let query: Query = message.decode().map_err(PipeError::Wire)?;
-        let (needs, kind) = query_work(&query);
+        let needs = query_work(&query);
         let tenant = self.tenant();
         let shared = Arc::clone(self.core.shared());
         let correlation = message.correlation;
         let is_big =
             matches!(&query, Query::Quote(quote) if quote.order.lines.len() > shared.inline_lines_max);
         let waits_us = if is_big { self.planners_wait_us() } else { self.waits_us };
-        if let Some(code) = self.refusal(role, needs, kind, waits_us) {
+        if let Some(code) = self.refusal(false, role, needs, waits_us) {
             refuse(&mut self.replies, correlation, code);
             self.answer_here();
             return Ok(());
@@ -222,7 +222,7 @@ impl Session {
             Query::Show(id) => match shared.reader.show(tenant, &id) {
                 Some(view) => {
                     // What is shown may be newer than what is durable: it waits as a command's reply does.
-                    let lsn = shared.reader.lsn();
+                    let lsn = shared.reader.lsn_begun();
                     let mut reply = FrameWriter::new(shared.limits.frame_bytes_max);
                     push_reply(
                         &mut reply,
@@ -253,11 +253,18 @@ impl Session {
     }
 
     /// Why this work is not even looked at, where it is not. Questions are answered while the daemon drains.
-    fn refusal(&self, role: Role, needs: Role, kind: security::Work, waits_us: u64) -> Option<RefusalCode> {
+    fn refusal(
+        &self,
+        is_command: bool,
+        role: Role,
+        needs: (Role, security::Work),
+        waits_us: u64,
+    ) -> Option<RefusalCode> {
+        let (needs, kind) = needs;
         let shared = self.core.shared();
         let code = if !shared.admission.admits(kind, waits_us) {
             RefusalCode::Overloaded
-        } else if kind != security::Work::Ask && shared.is_draining() {
+        } else if is_command && shared.is_draining() {
             RefusalCode::Draining
         } else if role < needs {
             RefusalCode::NotAllowed
