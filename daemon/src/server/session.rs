@@ -36,6 +36,8 @@ pub(super) struct Session {
     answered: u32,
     /// Messages of the read in hand that the pipe has not counted yet.
     uncounted: u32,
+    /// Messages of the frame in hand, as far as it says.
+    expected: usize,
     arrived: Moment,
     now: Moment,
     waits_us: u64,
@@ -55,6 +57,7 @@ impl Session {
             replies,
             answered: 0,
             uncounted: 0,
+            expected: 0,
             arrived: now,
             now,
             waits_us: 0,
@@ -93,6 +96,11 @@ impl Session {
         if self.answered > 0 {
             self.pipe.post(&mut self.replies, std::mem::take(&mut self.answered));
         }
+    }
+
+    /// The messages of a frame follow, as many as it says.
+    pub(super) fn begin_frame(&mut self, count: u16) {
+        self.expected = usize::from(count).min(ITEMS_MAX);
     }
 
     /// Takes a message.
@@ -279,6 +287,8 @@ impl Session {
         self.uncounted += 1;
         let tenant = self.tenant();
         let work = self.work.get_or_insert_with(|| self.core.work(&self.pipe, tenant, self.arrived));
+        // Once per frame: a `reserve` that finds room does nothing.
+        work.items.reserve(std::mem::take(&mut self.expected));
         work.items.push(item);
         if work.items.len() >= ITEMS_MAX {
             self.count();
