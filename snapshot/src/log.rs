@@ -1,9 +1,7 @@
 //! The log as the committer sees it: a buffer for one batch's records, sealed when the batch is whole. In memory
 //! mode the bytes are counted and dropped, and what is sealed counts as durable at once.
 
-use std::sync::Arc;
-
-use crate::gate::{Acknowledger, Gate};
+use crate::gate::Acknowledger;
 
 /// What is known of a batch besides its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +14,7 @@ pub struct Batch {
     pub time_ms: u64,
 }
 
-/// The log. One writer appends whole batches; the [`Gate`] says how far they are durable.
+/// The log. One writer appends whole batches; the [`crate::Gate`] says how far they are durable.
 #[derive(Debug)]
 pub struct Log {
     epoch: u64,
@@ -28,13 +26,11 @@ pub struct Log {
 }
 
 impl Log {
-    /// A log that keeps nothing: every batch is durable as soon as it is sealed, and gone with the process.
+    /// A log that keeps nothing: every batch is acknowledged as soon as it is sealed, and gone with the process.
     /// `epoch` names this life of the log; one that starts anew takes a new one.
     #[must_use]
-    pub fn in_memory(epoch: u64) -> (Self, Arc<Gate>) {
-        let (gate, mut hands) = Gate::new(1);
-        let acknowledger = hands.swap_remove(0);
-        (Self { epoch, acknowledger, records: Vec::new(), last: 0, bytes: 0, batches: 0 }, gate)
+    pub fn in_memory(epoch: u64, acknowledger: Acknowledger) -> Self {
+        Self { epoch, acknowledger, records: Vec::new(), last: 0, bytes: 0, batches: 0 }
     }
 
     /// Which life of the log this is. Handles and lsns of another epoch mean nothing here.
@@ -77,11 +73,19 @@ impl Log {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::gate::Gate;
+
+    fn in_memory() -> (Log, Arc<Gate>) {
+        let (gate, mut hands) = Gate::new(1);
+        (Log::in_memory(9, hands.remove(0)), gate)
+    }
 
     #[test]
     fn in_memory_a_sealed_batch_is_durable_at_once_and_its_bytes_are_counted() {
-        let (mut log, gate) = Log::in_memory(9);
+        let (mut log, gate) = in_memory();
         log.records().extend_from_slice(&[1; 40]);
         assert_eq!(gate.passed(), 0, "what is not sealed is not durable");
         log.seal(Batch { first: 1, last: 3, time_ms: 5 });
@@ -93,7 +97,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "must follow the last record")]
     fn a_batch_that_leaves_a_gap_is_not_taken() {
-        let (mut log, _gate) = Log::in_memory(9);
+        let (mut log, _gate) = in_memory();
         log.seal(Batch { first: 2, last: 3, time_ms: 5 });
     }
 }

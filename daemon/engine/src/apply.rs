@@ -24,6 +24,7 @@ use crate::sync::Ordering;
 /// spread it.
 pub fn apply(state: &mut State, record: &Record) {
     assert_eq!(record.lsn.0, state.lsn().0 + 1, "a record follows on the one before it");
+    state.begin_lsn(record.lsn);
     state.now = state.now.max(record.now);
     let mut nodes_changed = false;
     let mut slot = None;

@@ -55,6 +55,12 @@ impl Reader {
         self.shared.lsn()
     }
 
+    /// Nothing seen by reads before this is of a later record: [`Reader::lsn`], or the one that is being applied.
+    #[must_use]
+    pub fn lsn_begun(&self) -> Lsn {
+        self.shared.lsn_begun()
+    }
+
     /// The version of [`Reader::nodes`].
     #[must_use]
     pub fn nodes_version(&self) -> u64 {

@@ -10,6 +10,7 @@ use earmark_engine::{
     quantities,
 };
 use earmark_protocol::command::CommandBody;
+use earmark_protocol::frame::FrameWriter;
 use earmark_protocol::hold_one::HoldOneReply;
 use earmark_protocol::ids::{NodeIx, Segment, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::query::Query;
@@ -166,6 +167,8 @@ impl Writer {
         let waited_ms = moment.us_since(work.arrived) / 1_000;
         let gave_up = |give_up_ms: u32| give_up_ms != 0 && waited_ms > u64::from(give_up_ms);
         let mut items = std::mem::take(&mut work.items);
+        // Right for the fixed message, and a start for all others.
+        work.replies.reserve((items.len() + 1) * FrameWriter::message_bytes(HoldOneReply::BYTES));
         let mut left = items.drain(..);
         loop {
             for item in left.by_ref().take(PREFETCH) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use earmark_engine::State;
-use earmark_snapshot::Log;
+use earmark_snapshot::{Gate, Log};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::clock::Clock;
@@ -50,9 +50,10 @@ impl Daemon {
         let certificate_der = security.certificate.der().to_vec();
         let clock = Arc::new(Clock::start());
         let state = State::new(&rules::capacity(&config), rules::rules(&config))?;
+        let (gate, mut acknowledgers) = Gate::new(1);
         let log = match config.durability.mode {
             // A log that is kept nowhere begins anew each time, so nothing of an older one may be taken for it.
-            DurabilityMode::Memory => Log::in_memory(u64::from_le_bytes(random()?)),
+            DurabilityMode::Memory => Log::in_memory(u64::from_le_bytes(random()?), acknowledgers.remove(0)),
         };
         let available = std::thread::available_parallelism().map_or(1, usize::from);
         let mode = match config.commit.mode {
@@ -66,7 +67,7 @@ impl Daemon {
             expiries_max: config.commit.expiries_max as usize,
         };
         let queue = config.commit.queue as usize;
-        let committer = Arc::new(Committer::new(mode, queue, pace, state, log, Arc::clone(&clock)));
+        let committer = Arc::new(Committer::new(mode, queue, pace, state, (log, gate), Arc::clone(&clock)));
         let server = Server::start(&config, security, committer, clock)?;
         let address = server.address();
         tracing::info!(%address, ?mode, "serving");

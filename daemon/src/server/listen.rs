@@ -5,6 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -127,30 +128,34 @@ async fn serve_incoming(core: Arc<Core>, incoming: Incoming) {
 async fn serve_connection(core: &Arc<Core>, connection: &Connection) {
     let peer = connection.remote_address();
     tracing::debug!(%peer, "connected");
-    let pipes = Arc::new(());
+    // Set once a pipe has said Hello. Each pipe holds it, so its references count them; one is this loop's own.
+    let greeted = Arc::new(AtomicBool::new(false));
+    let mut hello_due = std::pin::pin!(tokio::time::sleep(core.shared().hello_time));
+    let mut is_due = false;
     let closed = loop {
-        match connection.accept_bi().await {
-            Ok((send, receive)) => {
-                let (sink, source) = (Sink::Quic(send), Source::Quic(receive));
-                let counted = Arc::clone(&pipes);
-                // One reference is this loop's own.
-                let open = Arc::strong_count(&pipes) - 1;
-                let most = core.shared().limits.pipes_max;
-                if open > most as usize {
-                    let word = core.shared().too_many_pipes();
-                    tokio::spawn(async move {
-                        let _counted = counted;
-                        streams::refuse(sink, word).await;
-                    });
-                    continue;
+        let accepted = tokio::select! {
+            accepted = connection.accept_bi() => accepted,
+            () = &mut hello_due, if !is_due => {
+                is_due = true;
+                if !greeted.load(Ordering::Relaxed) {
+                    connection.close(VarInt::from_u32(0), b"no Hello in time");
                 }
-                let core = Arc::clone(core);
-                tokio::spawn(async move {
-                    let _counted = counted;
-                    streams::serve(core, source, sink, peer.to_string()).await;
-                });
+                continue;
             }
+        };
+        let (sink, source) = match accepted {
+            Ok((send, receive)) => (Sink::Quic(send), Source::Quic(receive)),
             Err(closed) => break closed,
+        };
+        let (core, pipe) = (Arc::clone(core), Arc::clone(&greeted));
+        let open = Arc::strong_count(&greeted) - 1;
+        if open > core.shared().limits.pipes_max as usize {
+            tokio::spawn(async move {
+                streams::refuse(sink, core.shared().too_many_pipes()).await;
+                drop(pipe);
+            });
+        } else {
+            tokio::spawn(streams::serve(core, source, sink, peer.to_string(), pipe));
         }
     };
     tracing::debug!(%peer, "disconnected: {closed}");
@@ -213,6 +218,7 @@ fn serve_unix(core: &Arc<Core>, stream: UnixStream) {
     let (source, sink) = stream.into_split();
     tokio::spawn(async move {
         let _connected = connected;
-        streams::serve(core, Source::Unix(source), Sink::Unix(sink), "unix socket".to_owned()).await;
+        let (source, sink) = (Source::Unix(source), Sink::Unix(sink));
+        streams::serve(core, source, sink, "unix socket".to_owned(), Arc::default()).await;
     });
 }

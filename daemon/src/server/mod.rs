@@ -424,3 +424,6 @@ async fn observe(shared: Arc<Shared>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,6 +36,8 @@ pub(super) struct Session {
     answered: u32,
     /// Messages of the read in hand that the pipe has not counted yet.
     uncounted: u32,
+    /// Messages of the frame in hand, as far as it says.
+    expected: usize,
     arrived: Moment,
     now: Moment,
     waits_us: u64,
@@ -55,6 +57,7 @@ impl Session {
             replies,
             answered: 0,
             uncounted: 0,
+            expected: 0,
             arrived: now,
             now,
             waits_us: 0,
@@ -93,6 +96,11 @@ impl Session {
         if self.answered > 0 {
             self.pipe.post(&mut self.replies, std::mem::take(&mut self.answered));
         }
+    }
+
+    /// The messages of a frame follow, as many as it says.
+    pub(super) fn begin_frame(&mut self, count: u16) {
+        self.expected = usize::from(count).min(ITEMS_MAX);
     }
 
     /// Takes a message.
@@ -153,7 +161,7 @@ impl Session {
     fn hold_one(&mut self, message: &Message<'_>, role: Role) -> Result<(), PipeError> {
         let hold =
             HoldOne::read(message.body).map_err(|error| PipeError::Wire(error.after(message.offset)))?;
-        if let Some(code) = self.refusal(role, Role::Checkout, security::Work::Claim, self.waits_us) {
+        if let Some(code) = self.refusal(true, role, (Role::Checkout, security::Work::Claim), self.waits_us) {
             refuse_one(&mut self.replies, message.correlation, code);
             self.answer_here();
             return Ok(());
@@ -164,12 +172,12 @@ impl Session {
 
     fn command(&mut self, message: &Message<'_>, role: Role) -> Result<(), PipeError> {
         let command: Command = message.decode().map_err(PipeError::Wire)?;
-        let (needs, kind) = command_work(&command.body);
+        let needs = command_work(&command.body);
         let tenant = self.tenant();
         let shared = Arc::clone(self.core.shared());
         let is_big = planning::is_big(&shared.reader, tenant, &command.body, shared.inline_lines_max);
         let waits_us = if is_big { self.planners_wait_us() } else { self.waits_us };
-        if let Some(code) = self.refusal(role, needs, kind, waits_us) {
+        if let Some(code) = self.refusal(true, role, needs, waits_us) {
             refuse(&mut self.replies, message.correlation, code);
             self.answer_here();
             return Ok(());
@@ -194,14 +202,14 @@ impl Session {
 
     fn query(&mut self, message: &Message<'_>, role: Role) -> Result<(), PipeError> {
         let query: Query = message.decode().map_err(PipeError::Wire)?;
-        let (needs, kind) = query_work(&query);
+        let needs = query_work(&query);
         let tenant = self.tenant();
         let shared = Arc::clone(self.core.shared());
         let correlation = message.correlation;
         let is_big =
             matches!(&query, Query::Quote(quote) if quote.order.lines.len() > shared.inline_lines_max);
         let waits_us = if is_big { self.planners_wait_us() } else { self.waits_us };
-        if let Some(code) = self.refusal(role, needs, kind, waits_us) {
+        if let Some(code) = self.refusal(false, role, needs, waits_us) {
             refuse(&mut self.replies, correlation, code);
             self.answer_here();
             return Ok(());
@@ -222,7 +230,7 @@ impl Session {
             Query::Show(id) => match shared.reader.show(tenant, &id) {
                 Some(view) => {
                     // What is shown may be newer than what is durable: it waits as a command's reply does.
-                    let lsn = shared.reader.lsn();
+                    let lsn = shared.reader.lsn_begun();
                     let mut reply = FrameWriter::new(shared.limits.frame_bytes_max);
                     push_reply(
                         &mut reply,
@@ -253,11 +261,18 @@ impl Session {
     }
 
     /// Why this work is not even looked at, where it is not. Questions are answered while the daemon drains.
-    fn refusal(&self, role: Role, needs: Role, kind: security::Work, waits_us: u64) -> Option<RefusalCode> {
+    fn refusal(
+        &self,
+        is_command: bool,
+        role: Role,
+        needs: (Role, security::Work),
+        waits_us: u64,
+    ) -> Option<RefusalCode> {
+        let (needs, kind) = needs;
         let shared = self.core.shared();
         let code = if !shared.admission.admits(kind, waits_us) {
             RefusalCode::Overloaded
-        } else if kind != security::Work::Ask && shared.is_draining() {
+        } else if is_command && shared.is_draining() {
             RefusalCode::Draining
         } else if role < needs {
             RefusalCode::NotAllowed
@@ -272,6 +287,8 @@ impl Session {
         self.uncounted += 1;
         let tenant = self.tenant();
         let work = self.work.get_or_insert_with(|| self.core.work(&self.pipe, tenant, self.arrived));
+        // Once per frame: a `reserve` that finds room does nothing.
+        work.items.reserve(std::mem::take(&mut self.expected));
         work.items.push(item);
         if work.items.len() >= ITEMS_MAX {
             self.count();

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -44,8 +45,14 @@ enum Got {
     Nothing(Ended),
 }
 
-/// Serves a pipe until it ends, in both directions.
-pub(super) async fn serve(core: Arc<Core>, source: Source, sink: Sink, peer: String) {
+/// Serves a pipe until it ends, in both directions; `greeted` is set once its Hello is accepted.
+pub(super) async fn serve(
+    core: Arc<Core>,
+    source: Source,
+    sink: Sink,
+    peer: String,
+    greeted: Arc<AtomicBool>,
+) {
     let shared = Arc::clone(core.shared());
     if shared.is_draining() {
         return refuse(sink, PipeError::Draining).await;
@@ -56,7 +63,7 @@ pub(super) async fn serve(core: Arc<Core>, source: Source, sink: Sink, peer: Str
     };
     let writer = tokio::spawn(write_out(Arc::clone(&pipe), sink));
     let mut session = Session::new(Arc::clone(&pipe), peer.clone());
-    match read_in(&pipe, &mut session, source, shared.hello_time).await {
+    match read_in(&pipe, &mut session, source, shared.hello_time, &greeted).await {
         Ended::With(word) => {
             if let Some(error) = &word
                 && *error != PipeError::Draining
@@ -81,7 +88,13 @@ pub(super) async fn refuse(mut sink: Sink, word: PipeError) {
     }
 }
 
-async fn read_in(pipe: &Pipe, session: &mut Session, mut source: Source, hello_time: Duration) -> Ended {
+async fn read_in(
+    pipe: &Pipe,
+    session: &mut Session,
+    mut source: Source,
+    hello_time: Duration,
+    connection_greeted: &AtomicBool,
+) -> Ended {
     let mut buffer = ReceiveBuffer::new(HELLO_FRAME_BYTES_MAX);
     let mut hello_due = std::pin::pin!(tokio::time::sleep(hello_time));
     loop {
@@ -99,6 +112,9 @@ async fn read_in(pipe: &Pipe, session: &mut Session, mut source: Source, hello_t
         session.begin_read();
         let taken = take(session, &mut buffer, pipe.core().shared().limits.frame_bytes_max).await;
         session.flush();
+        if !greeted && session.is_greeted() {
+            connection_greeted.store(true, Ordering::Relaxed);
+        }
         if let Err(error) = taken {
             return Ended::With(Some(error));
         }
@@ -112,6 +128,7 @@ async fn take(
     frame_bytes_max: u32,
 ) -> Result<(), PipeError> {
     while let Some(frame) = buffer.next_frame().map_err(PipeError::Wire)? {
+        session.begin_frame(frame.count());
         for message in frame.messages() {
             session.message(&message.map_err(PipeError::Wire)?)?;
             if session.is_long() {

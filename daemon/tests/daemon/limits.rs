@@ -122,6 +122,19 @@ async fn hello_comes_first_and_once_with_a_known_token_and_in_time() {
 }
 
 #[tokio::test]
+async fn a_connection_that_never_says_hello_makes_room_for_others() {
+    let mut config = config();
+    config.server.hello_ms = 100;
+    let world = World::start(config).await;
+    let silent = connect(&world).await;
+    let closed = tokio::time::timeout(std::time::Duration::from_secs(10), silent.closed()).await.unwrap();
+    assert!(closed.to_string().contains("no Hello in time"), "{closed}");
+    // One that has said it stays, however quiet it is.
+    assert_eq!(world.stat("connections").await, 1);
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn connections_beyond_the_limit_are_turned_away() {
     let mut config = config();
     config.server.connections_max = 1;
