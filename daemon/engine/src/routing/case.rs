@@ -3,6 +3,8 @@
 
 use std::cmp::Ordering;
 
+use super::price::Rates;
+
 /// A node worth a look for this order.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Candidate {
@@ -16,6 +18,13 @@ pub(crate) struct Candidate {
     pub(crate) rank: u32,
     pub(crate) code_rank: u32,
     pub(crate) priority: u16,
+}
+
+impl Candidate {
+    /// What a shipment from here costs.
+    pub(crate) fn rates(&self) -> Rates {
+        Rates { fixed: self.fixed, line: self.line, unit: self.unit }
+    }
 }
 
 /// A want that no single node can serve whole.
@@ -76,7 +85,12 @@ pub(crate) struct Case {
     pub(crate) line: Option<i64>,
     /// Most shipments.
     pub(crate) limit: usize,
+    /// By eight wants and which of them: their units together. Empty where there are few wants, or too many units.
+    sums: Vec<[u32; 256]>,
 }
+
+/// Orders of at most this many skus add up units one by one: tables would cost more than they save.
+const SUMS_FROM: usize = 12;
 
 impl Case {
     /// The mask of a slot.
@@ -108,6 +122,68 @@ impl Case {
             })
             .map(move |bits| word * 64 + bits.trailing_zeros() as usize)
         })
+    }
+
+    /// Begins with these units and empty masks, all of it to be served whole.
+    pub(crate) fn begin(&mut self, units: impl Iterator<Item = i64>) {
+        self.units.clear();
+        self.units.extend(units);
+        self.begin_with(|_, _| false);
+    }
+
+    /// Begins with empty masks, once `units` and `list` are settled; `short` says which wants no node has whole.
+    pub(crate) fn begin_with(&mut self, short: impl Fn(usize, i64) -> bool) {
+        self.sum_units();
+        self.words = self.units.len().div_ceil(64);
+        self.masks.clear();
+        self.masks.resize(self.list.len() * self.words, 0);
+        self.whole.clear();
+        self.whole.resize(self.words, 0);
+        (self.whole_count, self.whole_units) = (0, 0);
+        self.shorts.clear();
+        self.supplies.clear();
+        for (want, units) in self.units.iter().enumerate() {
+            if short(want, *units) {
+                self.shorts.push(Short { want: want as u32, first: 0, end: 0 });
+            } else if *units > 0 {
+                self.whole[want / 64] |= 1 << (want % 64);
+                self.whole_count += 1;
+                self.whole_units += units;
+            }
+        }
+    }
+
+    /// Prepares [`Case::units_of`].
+    fn sum_units(&mut self) {
+        self.sums.clear();
+        if self.units.len() < SUMS_FROM || self.units.iter().sum::<i64>() > i64::from(u32::MAX) {
+            return;
+        }
+        for eight in self.units.chunks(8) {
+            let mut table = [0_u32; 256];
+            for (bit, units) in eight.iter().enumerate() {
+                let (without, with) = table.split_at_mut(1 << bit);
+                for (sum, less) in with.iter_mut().zip(without) {
+                    *sum = *less + *units as u32;
+                }
+            }
+            self.sums.push(table);
+        }
+    }
+
+    /// The units of some wants of one word of a mask.
+    #[inline]
+    pub(crate) fn units_of(&self, word: usize, wants: u64) -> i64 {
+        if self.sums.is_empty() {
+            let (mut sum, mut bits) = (0, wants);
+            while bits != 0 {
+                sum += self.units[word * 64 + bits.trailing_zeros() as usize];
+                bits &= bits - 1;
+            }
+            return sum;
+        }
+        let tables = &self.sums[word * 8..self.sums.len().min(word * 8 + 8)];
+        tables.iter().zip(wants.to_le_bytes()).map(|(table, byte)| i64::from(table[usize::from(byte)])).sum()
     }
 
     /// The open slot that serves a want whole for least; of equals the one of lower rank.

@@ -157,11 +157,7 @@ impl NearestFirst<'_> {
             let rest = self.exact.rest[depth * words + word];
             let able = case.mask(slot)[word];
             self.exact.rest[(depth + 1) * words + word] = rest & !able;
-            let mut new = rest & able;
-            while new != 0 {
-                units += case.units[word * 64 + new.trailing_zeros() as usize];
-                new &= new - 1;
-            }
+            units += case.units_of(word, rest & able);
         }
         units
     }
