@@ -25,6 +25,9 @@ const SPARSE_CELLS: usize = 192;
 /// Searching a sku's cells for one node costs about as much as reading this many of them.
 const SEARCH_WORDS: usize = 16;
 
+/// Of a want that must be split at least so many of the cheapest supplies are looked at, in each band.
+const SUPPLIES_MIN: usize = 64;
+
 /// What an order draws on.
 #[derive(Clone, Copy)]
 pub(crate) struct Scope<'a> {
@@ -37,6 +40,8 @@ pub(crate) struct Scope<'a> {
     /// The nodes that may serve it; empty for all.
     pub(crate) named: &'a [NodeIx],
     pub(crate) without: &'a [NodeIx],
+    /// Whether a want may be split that no node has whole.
+    pub(crate) split_lines: bool,
 }
 
 impl Scope<'_> {
@@ -47,17 +52,17 @@ impl Scope<'_> {
 
     /// A node with its rates.
     pub(crate) fn candidate(&self, node: u32) -> Candidate {
-        let site = &self.sheet.sites[node as usize];
+        let (site, costs) = (&self.sheet.sites[node as usize], self.sheet.costs(node));
         let (miles, fixed, unit) = match self.lanes {
             Some(lanes) => {
                 let miles = u32::from(lanes.miles[node as usize]);
-                let fixed = self.tariff.shipment_base.0.saturating_add(site.fixed);
-                (miles, fixed, unit_to_address(self.tariff, site.unit, miles))
+                let fixed = self.tariff.shipment_base.0.saturating_add(costs.fixed);
+                (miles, fixed, unit_to_address(self.tariff, costs.unit, miles))
             }
-            None => (0, site.fixed, site.unit),
+            None => (0, costs.fixed, costs.unit),
         };
         let (rank, code_rank, priority) = (site.rank, site.code_rank, site.priority);
-        Candidate { node, miles, fixed, line: site.line, unit, rank, code_rank, priority }
+        Candidate { node, miles, fixed, line: costs.line, unit, rank, code_rank, priority }
     }
 
     /// What these wants cost at least, whatever stock there is: one shipment at the lowest rates of all nodes.
@@ -104,6 +109,8 @@ pub(crate) struct Found {
     pub(crate) most: i64,
     /// What all nodes looked at have together.
     pub(crate) total: i64,
+    /// Whether some of them were left out, dearer than enough of the others.
+    more: bool,
 }
 
 /// Gathers candidates; its buffers are used again for each order.
@@ -118,6 +125,8 @@ pub(crate) struct Gatherer {
     turn: u32,
     /// By slot: its node.
     nodes: Vec<u32>,
+    /// By node: what it has of the want at hand; 0 in between.
+    there: Vec<i64>,
     hits: Vec<Hit>,
     pub(crate) carried: Carried,
     /// By want of a carried case: whether its stock was looked up.
@@ -190,7 +199,7 @@ impl<'a> Walk<'a> {
         self.next[band] = (self.at[band] < self.lanes.ends[band]).then(|| {
             let node = self.lanes.order[self.at[band] as usize] as usize;
             let miles = u32::from(self.lanes.miles[node]);
-            unit_to_address(self.scope.tariff, self.scope.sheet.sites[node].unit, miles)
+            unit_to_address(self.scope.tariff, self.scope.sheet.costs(node as u32).unit, miles)
         });
     }
 
@@ -317,6 +326,7 @@ impl Gatherer {
                 self.look(scope, demand, want, Look::Everywhere, true);
                 self.found[want] = Found { everywhere: true, ..Found::default() };
                 self.sum(want, start);
+                self.thin(scope, demand, want, start);
             }
         }
         let late = case.list.len();
@@ -367,6 +377,7 @@ impl Gatherer {
         self.nodes.extend(case.list.iter().map(|candidate| candidate.node));
         self.looked_at.clear();
         self.looked_at.resize(demand.wants.len(), false);
+        case.more_supplies = false;
         case.begin(demand.wants.iter().map(|want| want.units));
         let words = case.words;
         for (at, want) in demand.wants.iter().enumerate() {
@@ -397,8 +408,8 @@ impl Gatherer {
         any
     }
 
-    /// Whether the nodes that serve the wants of a carried case have enough. `Some(false)` when some have not: those
-    /// wants were looked up at all candidates, and the case is nearer the truth. `None` where then no candidate is left.
+    /// Whether the nodes that serve the wants of a carried case have enough. `Some(false)` when some have not: the case
+    /// knows it now, or with `look_at_all` all that there is to know. `None` where a want has no candidate left.
     pub(crate) fn confirm(
         &mut self,
         scope: &Scope<'_>,
@@ -415,10 +426,16 @@ impl Gatherer {
             }
             let (sku, node) = (demand.wants[want].sku, NodeIx(case.list[part.slot as usize].node));
             let there = self.carried.available(scope.reader, sku, node, scope.segments);
-            if there < part.units || look_at_all {
-                confirmed &= there >= part.units;
+            let enough = there >= part.units;
+            confirmed &= enough;
+            if look_at_all {
                 self.looked_at[want] = true;
                 if !self.look_closely(scope, demand, want, case) {
+                    return None;
+                }
+            } else if !enough {
+                case.masks[part.slot as usize * case.words + want / 64] &= !(1 << (want % 64));
+                if (0..case.list.len()).all(|slot| !case.serves(slot, want)) {
                     return None;
                 }
             }
@@ -497,9 +514,12 @@ impl Gatherer {
                     if nodes.len() * SEARCH_WORDS < words.len() {
                         for node in nodes {
                             let first = Place::new(NodeIx(*node), Segment(0));
-                            let at = words.partition_point(|word| word_place(word.load(Ordering::Relaxed)) < first);
+                            let at = words
+                                .partition_point(|word| word_place(word.load(Ordering::Relaxed)) < first);
                             let of_node = words[at..].iter().map(|word| word.load(Ordering::Relaxed));
-                            of_node.take_while(|word| word_place(*word).node().0 == *node).for_each(&mut note);
+                            of_node
+                                .take_while(|word| word_place(*word).node().0 == *node)
+                                .for_each(&mut note);
                         }
                     } else {
                         for word in words {
@@ -527,6 +547,39 @@ impl Gatherer {
         read.unwrap_or(false)
     }
 
+    /// Of a want that no node has whole and many have in part, keeps of each band the cheapest that together have enough.
+    fn thin(&mut self, scope: &Scope<'_>, demand: &Demand, want: usize, start: usize) {
+        let need = demand.wants[want].units;
+        let Some(lanes) = scope.lanes else { return };
+        if !scope.split_lines || self.found[want].most >= need || self.hits.len() - start <= SUPPLIES_MIN * 2
+        {
+            return;
+        }
+        self.there.resize(self.slots.len().max(self.there.len()), 0);
+        for hit in self.hits.drain(start..) {
+            self.there[hit.node as usize] = hit.available;
+        }
+        let mut left = self.found[want].total;
+        let mut from = 0;
+        for end in &lanes.ends[..scope.sheet.bands.len()] {
+            let (mut have, mut kept) = (0, 0);
+            for node in &lanes.order[from as usize..*end as usize] {
+                let available = std::mem::take(&mut self.there[*node as usize]);
+                left -= available;
+                if available > 0 && (have < need || kept < SUPPLIES_MIN) {
+                    have += available;
+                    kept += 1;
+                    self.hits.push(Hit { want: want as u32, node: *node, available });
+                }
+                if left == 0 {
+                    break;
+                }
+            }
+            from = *end;
+        }
+        self.found[want].more = true;
+    }
+
     /// Sums up what was noted of a want from this hit on.
     fn sum(&mut self, want: usize, start: usize) {
         let found = &mut self.found[want];
@@ -551,6 +604,11 @@ impl Gatherer {
         case.unseen = fixed
             .zip(unit)
             .map(|(fixed, unit)| Unseen { fixed: scope.tariff.shipment_base.0.saturating_add(fixed), unit });
+        let listed = case.list.iter().map(|candidate| candidate.fixed).min().unwrap_or(0);
+        let any = scope.sheet.bands.iter().map(|band| band.fixed).min().unwrap_or(0);
+        let any = scope.tariff.shipment_base.0.saturating_add(any);
+        let all_listed = case.unseen.is_none() && self.found.iter().all(|found| !found.more);
+        case.fixed_least = if all_listed { listed } else { listed.min(any) };
         case.unseen_floor.clear();
         case.unseen_floor.extend(demand.wants.iter().zip(&self.found).map(|(want, found)| {
             let floor = bands().map(|(band, unit)| band.line + want.units * unit).min();
@@ -577,7 +635,8 @@ impl Gatherer {
     /// Says which wants each candidate serves whole and which must be split, once `case.units` says how many units of
     /// each are to be served.
     pub(crate) fn fill(&mut self, case: &mut Case) {
-        case.begin_with(|want, units| units > self.found[want].most);
+        case.begin_with(|want| self.found[want].most);
+        case.more_supplies = self.found.iter().any(|found| found.more);
         for (slot, candidate) in case.list.iter().enumerate() {
             self.slots[candidate.node as usize] = slot as u32 + 1;
         }
@@ -587,13 +646,16 @@ impl Gatherer {
             case.masks[slot * case.words + want / 64] |=
                 u64::from(hit.available >= units && units > 0) << (want % 64);
         }
+        // Hits of one want stand together, in the order of wants, but for those of late candidates at the end; and a want
+        // that must be split was looked up everywhere at once.
+        let mut hits = self.hits.iter().peekable();
         for short in &mut case.shorts {
             short.first = case.supplies.len() as u32;
-            let of_want = self.hits.iter().filter(|hit| hit.want == short.want);
-            case.supplies.extend(
-                of_want
-                    .map(|hit| Supply { slot: self.slots[hit.node as usize] - 1, available: hit.available }),
-            );
+            while hits.next_if(|hit| hit.want < short.want).is_some() {}
+            while let Some(hit) = hits.next_if(|hit| hit.want == short.want) {
+                let slot = self.slots[hit.node as usize] - 1;
+                case.supplies.push(Supply { slot, available: hit.available });
+            }
             short.end = case.supplies.len() as u32;
             case.supplies[short.first as usize..].sort_unstable_by_key(|supply| supply.slot);
         }
@@ -632,8 +694,7 @@ impl Gatherer {
                 if hit.node == node {
                     let (want, gain) = (hit.want as usize, self.gain(case, &hit));
                     self.loads[want] += gain;
-                    self.loads_whole[want] =
-                        self.loads_whole[want].max(hit.available.min(case.units[want]));
+                    self.loads_whole[want] = self.loads_whole[want].max(hit.available.min(case.units[want]));
                 }
             }
             self.carriers.push(slot as u32);

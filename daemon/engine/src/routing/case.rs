@@ -31,6 +31,8 @@ impl Candidate {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Short {
     pub(crate) want: u32,
+    /// The most that one node has.
+    pub(crate) most: i64,
     /// Its supplies, by place in [`Case::supplies`].
     pub(crate) first: u32,
     pub(crate) end: u32,
@@ -77,10 +79,14 @@ pub(crate) struct Case {
     /// The wants to be split, and their supplies by slot.
     pub(crate) shorts: Vec<Short>,
     pub(crate) supplies: Vec<Supply>,
+    /// Whether there are more supplies, all dearer than enough of those that are listed.
+    pub(crate) more_supplies: bool,
     /// Nodes outside the list that could serve some want; `None` where there are none.
     pub(crate) unseen: Option<Unseen>,
     /// By want: the least an unseen node could serve it for; `i64::MAX` where none can.
     pub(crate) unseen_floor: Vec<i64>,
+    /// The least fixed cost of all nodes that could serve some want, listed or not.
+    pub(crate) fixed_least: i64,
     /// The cost per line, where it is the same at all candidates and unseen nodes.
     pub(crate) line: Option<i64>,
     /// Most shipments.
@@ -128,11 +134,11 @@ impl Case {
     pub(crate) fn begin(&mut self, units: impl Iterator<Item = i64>) {
         self.units.clear();
         self.units.extend(units);
-        self.begin_with(|_, _| false);
+        self.begin_with(|_| i64::MAX);
     }
 
-    /// Begins with empty masks, once `units` and `list` are settled; `short` says which wants no node has whole.
-    pub(crate) fn begin_with(&mut self, short: impl Fn(usize, i64) -> bool) {
+    /// Begins with empty masks, once `units` and `list` are settled; `most` says what one node has of a want at most.
+    pub(crate) fn begin_with(&mut self, most: impl Fn(usize) -> i64) {
         self.sum_units();
         self.words = self.units.len().div_ceil(64);
         self.masks.clear();
@@ -143,8 +149,8 @@ impl Case {
         self.shorts.clear();
         self.supplies.clear();
         for (want, units) in self.units.iter().enumerate() {
-            if short(want, *units) {
-                self.shorts.push(Short { want: want as u32, first: 0, end: 0 });
+            if *units > most(want) {
+                self.shorts.push(Short { want: want as u32, most: most(want), first: 0, end: 0 });
             } else if *units > 0 {
                 self.whole[want / 64] |= 1 << (want % 64);
                 self.whole_count += 1;
@@ -195,12 +201,6 @@ impl Case {
     /// The supplies of a short want, by slot.
     pub(crate) fn supplies_of(&self, short: &Short) -> &[Supply] {
         &self.supplies[short.first as usize..short.end as usize]
-    }
-
-    /// The least fixed cost over all nodes, seen or not.
-    pub(crate) fn fixed_floor(&self) -> i64 {
-        let seen = self.list.iter().map(|candidate| candidate.fixed).min().unwrap_or(i64::MAX);
-        seen.min(self.unseen.map_or(i64::MAX, |unseen| unseen.fixed))
     }
 
     /// Which of two node sets goes first at equal cost: the lower sum of priorities, then the order of codes.
@@ -263,6 +263,15 @@ impl Best {
 pub(crate) struct Budget(pub(crate) u64);
 
 impl Budget {
+    /// Gives a share in percent of what is left to some work, and takes back what that leaves.
+    pub(crate) fn spend<R>(&mut self, percent: u64, work: impl FnOnce(&mut Budget) -> R) -> R {
+        let given = self.0 * percent / 100;
+        let mut own = Budget(given);
+        let result = work(&mut own);
+        self.0 -= given - own.0;
+        result
+    }
+
     /// Takes so many steps; `false` when there are not as many left, and then none are from here on.
     #[inline]
     pub(crate) fn take(&mut self, steps: usize) -> bool {

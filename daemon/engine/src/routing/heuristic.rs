@@ -9,6 +9,9 @@ use super::split::Splitter;
 /// Steps of adding up the units of one word of a mask.
 const WORD_STEPS: usize = 6;
 
+/// The cover is sought among so many of the nearest nodes, and farther only where those do not have all.
+const COVER_SLOTS: usize = 64;
+
 /// Buffers of the search.
 #[derive(Default)]
 pub(crate) struct Heuristic {
@@ -30,9 +33,10 @@ impl Heuristic {
         self.rest.clear();
         self.rest.extend_from_slice(&case.whole);
         let nearest = case.list.first().map_or(0, |candidate| candidate.unit);
+        let mut slots = COVER_SLOTS.min(case.list.len());
         while self.rest.iter().any(|word| *word != 0) {
             let mut chosen: Option<(f64, usize)> = None;
-            for slot in 0..case.list.len() {
+            for slot in 0..slots {
                 let candidate = &case.list[slot];
                 let (mut new, mut units) = (0_u32, 0_i64);
                 for (word, able) in case.mask(slot).iter().enumerate() {
@@ -51,13 +55,19 @@ impl Heuristic {
                     chosen = Some((score, slot));
                 }
             }
-            let Some((_, slot)) = chosen else { return };
+            let Some((_, slot)) = chosen else {
+                if slots == case.list.len() {
+                    return;
+                }
+                slots = case.list.len();
+                continue;
+            };
             for (word, able) in case.mask(slot).iter().enumerate() {
                 self.rest[word] &= !able;
             }
             self.open.push(slot as u32);
         }
-        splitter.complete(case, &mut self.open);
+        splitter.complete(case, &mut self.open, budget);
         splitter.offer(case, &self.open, best, budget);
     }
 

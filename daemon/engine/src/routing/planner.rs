@@ -29,15 +29,17 @@ const FEW_SKUS: usize = 8;
 const ONE_SHIPMENT_NODES: usize = 128;
 /// The least and the most nodes looked at first for an order of few skus, and for one of many.
 const NEAR_FEW: (usize, usize) = (16, 64);
-const NEAR_MANY: (usize, usize) = (48, 128);
+const NEAR_MANY: (usize, usize) = (128, 512);
 /// Serving all from a node that is looked at first costs at most so many shipments more than from the nearest.
 const NEAR_SHIPMENTS: i64 = 2;
 /// Times that a plan by what nodes carry is made again because some had not enough, before all of it is looked up.
 const CONFIRM_ROUNDS: u32 = 3;
 
-/// Steps of work for any order, and for each of its skus on top.
-const STEPS: u64 = 30_000;
-const STEPS_PER_SKU: u64 = 2_000;
+/// Steps of work for any order; for each of its skus; for each pair of them, since sets grow with skus; and at most.
+const STEPS: u64 = 40_000;
+const STEPS_PER_SKU: u64 = 700;
+const STEPS_PER_PAIR: u64 = 3;
+const STEPS_MAX: u64 = 8_000_000;
 
 /// Plans orders. One per thread.
 #[derive(Default)]
@@ -119,6 +121,7 @@ impl Planner {
             segments,
             named: &named,
             without,
+            split_lines: rules.split_lines,
         };
         let planned = self.plan_in(&scope, rules, order, best_effort);
         self.named = named;
@@ -167,7 +170,7 @@ impl Planner {
         best_effort: bool,
     ) -> Result<Proposal, Refusal> {
         let skus = self.demand.wants.len();
-        let mut budget = Budget(STEPS + STEPS_PER_SKU * skus as u64);
+        let mut budget = budget(skus);
         let limit = if order.shipments_max == 0 { rules.shipments_max } else { order.shipments_max };
         self.search.case.limit = if limit == 0 { usize::MAX } else { usize::from(limit) };
         self.gatherer.begin(scope);
@@ -184,7 +187,7 @@ impl Planner {
             let Search { case, .. } = &mut self.search;
             self.gatherer.gather(scope, &self.demand, near, case);
             budget.take(self.gatherer.words / 2);
-            self.settle_units(scope, rules, best_effort)?;
+            self.settle_units(scope, best_effort)?;
             self.gatherer.fill(&mut self.search.case);
             let bound = self.search.solve(&mut budget);
             let proven = self.search.best.found() && bound >= self.search.best.cost;
@@ -241,7 +244,8 @@ impl Planner {
                     return None;
                 }
                 self.parts.clear();
-                let part = |(want, wanted): (usize, &Want)| Part { want: want as u32, slot: 0, units: wanted.units };
+                let part =
+                    |(want, wanted): (usize, &Want)| Part { want: want as u32, slot: 0, units: wanted.units };
                 self.parts.extend(self.demand.wants.iter().enumerate().map(part));
                 let mut proposal = self.writer.write(scope, order, &self.demand, &[candidate], &self.parts);
                 proposal.plan.bound = proposal.plan.cost;
@@ -287,7 +291,10 @@ impl Planner {
                 round += 1;
             };
             let Search { case, best, .. } = &self.search;
-            if bound >= best.cost || case.unseen.is_none() || budget.0 < (case.list.len() * WIDEN * case.words) as u64 {
+            if bound >= best.cost
+                || case.unseen.is_none()
+                || budget.0 < (case.list.len() * WIDEN * case.words) as u64
+            {
                 let mut proposal = self.writer.write(scope, order, &self.demand, &case.list, &self.parts);
                 proposal.plan.bound = Money(bound.min(proposal.plan.cost.0));
                 return Some(proposal);
@@ -301,15 +308,18 @@ impl Planner {
         let site = &scope.sheet.sites[node as usize];
         let missing = self.probes.iter().position(|want| {
             let want = &self.demand.wants[*want as usize];
-            let carries = self.gatherer.carried.bits(scope.reader, want.sku).is_some_and(|bits| {
-                bits[node as usize / 64] >> (node % 64) & 1 == 1
-            });
+            let carries = self
+                .gatherer
+                .carried
+                .bits(scope.reader, want.sku)
+                .is_some_and(|bits| bits[node as usize / 64] >> (node % 64) & 1 == 1);
             !carries || site.capabilities & want.flags != want.flags
         });
         let missing = missing.or_else(|| {
             self.probes.iter().position(|want| {
                 let want = &self.demand.wants[*want as usize];
-                let there = self.gatherer.carried.available(scope.reader, want.sku, NodeIx(node), scope.segments);
+                let there =
+                    self.gatherer.carried.available(scope.reader, want.sku, NodeIx(node), scope.segments);
                 there < want.units
             })
         });
@@ -340,7 +350,7 @@ impl Planner {
     }
 
     /// Decides how many units of each want are served, and why not more.
-    fn settle_units(&mut self, scope: &Scope<'_>, rules: &Rules, best_effort: bool) -> Result<(), Refusal> {
+    fn settle_units(&mut self, scope: &Scope<'_>, best_effort: bool) -> Result<(), Refusal> {
         let case = &mut self.search.case;
         case.units.clear();
         let mut first = First::default();
@@ -353,7 +363,7 @@ impl Planner {
                 case.units.push(0);
                 continue;
             }
-            let there = if rules.split_lines { found.total } else { found.most };
+            let there = if scope.split_lines { found.total } else { found.most };
             let units = if found.most >= want.units { want.units } else { there.min(want.units) };
             if units < want.units {
                 let code = if there > 0 {
@@ -404,36 +414,36 @@ impl Search {
         heuristic.cover(splitter, case, best, budget);
         let split_floor = splitter.floor(case);
         let mut bound = bound::floor(case, split_floor);
-        let proven =
-            |searched: &Searched, cost: i64| if searched.complete { cost.min(searched.unseen) } else { 0 };
+        let proven = |searched: &Searched, cost: i64| {
+            if searched.complete && !case.more_supplies { cost.min(searched.unseen) } else { 0 }
+        };
         if case.shorts.is_empty() && case.line.is_some() {
-            let mut quick = Budget(budget.0 / 8);
-            let given = quick.0;
-            let searched = exact::nearest_first(exact, case, None, best, &mut quick);
-            budget.take((given - quick.0) as usize);
+            let mut searched = Searched { complete: false, unseen: 0 };
+            budget.spend(60, |own| searched = exact::nearest_first(exact, case, None, best, own));
             bound = bound.max(proven(&searched, best.cost));
             if !searched.complete {
-                dual.ascend(case, budget);
+                budget.spend(50, |own| dual.ascend(case, own));
                 bound = bound.max(dual.bound);
-                let mut improving = Budget(budget.0 / 2);
-                let given = improving.0;
-                heuristic.improve_near(case, best, &mut improving);
-                budget.take((given - improving.0) as usize);
-                let searched = exact::nearest_first(exact, case, Some(dual), best, budget);
+                budget.spend(20, |own| heuristic.improve_near(case, best, own));
+                budget.spend(100, |own| searched = exact::nearest_first(exact, case, Some(dual), best, own));
                 bound = bound.max(proven(&searched, best.cost));
             }
         } else {
-            dual.ascend(case, budget);
+            budget.spend(50, |own| dual.ascend(case, own));
             bound = bound.max(dual.bound.saturating_add(split_floor));
-            let mut improving = Budget(budget.0 / 4);
-            let given = improving.0;
-            heuristic.improve(splitter, case, best, &mut improving);
-            budget.take((given - improving.0) as usize);
-            let searched = exact::any(exact, splitter, case, best, budget);
+            budget.spend(25, |own| heuristic.improve(splitter, case, best, own));
+            let mut searched = Searched { complete: false, unseen: 0 };
+            budget.spend(100, |own| searched = exact::any(exact, splitter, case, best, own));
             bound = bound.max(proven(&searched, best.cost));
         }
         bound
     }
+}
+
+/// The work that an order of so many skus may make.
+fn budget(skus: usize) -> Budget {
+    let skus = skus as u64;
+    Budget((STEPS + STEPS_PER_SKU * skus + STEPS_PER_PAIR * skus * skus).min(STEPS_MAX))
 }
 
 /// The destination's zone; `None` for a pickup.

@@ -54,8 +54,16 @@ impl Planner {
             Delivery::Ship { .. } => order.nodes.as_slice(),
         };
         let lanes = lanes.as_deref();
-        let scope =
-            Scope { reader, sheet: &sheet, lanes, tariff: &rules.tariff, segments, named, without: &[] };
+        let scope = Scope {
+            reader,
+            sheet: &sheet,
+            lanes,
+            tariff: &rules.tariff,
+            segments,
+            named,
+            without: &[],
+            split_lines: rules.split_lines,
+        };
         self.demand.read(&order.lines);
         self.gatherer.begin(&scope);
         if !proposal.plan.shipments.iter().all(|shipment| self.gatherer.eligible(&scope, shipment.node.0)) {
