@@ -123,6 +123,7 @@ impl Repair {
         self.mended.clear();
         for parts in self.taken.chunk_by(|a, b| a.want == b.want) {
             let (want, sku) = (parts[0].want, planner.demand.wants[parts[0].want as usize].sku);
+            let facts = scope.reader.sku(sku).filter(|facts| !facts.retired)?;
             let mut fits = true;
             for part in parts {
                 fits &= available(sku, &self.list[part.slot as usize])? >= part.units;
@@ -131,7 +132,6 @@ impl Repair {
                 self.mended.extend_from_slice(parts);
                 continue;
             }
-            let facts = scope.reader.sku(sku)?;
             let need = self.units[want as usize];
             let start = self.mended.len();
             let mut whole: Option<(i64, u32)> = None;
