@@ -14,7 +14,14 @@ const BATCH: usize = 64;
 const RESERVATIONS: u32 = 1 << 20;
 const CELLS: [u32; 2] = [1_000_000, 50_000_000];
 
-fn commit(state: &mut State, now: TimestampMs, decision: &mut Decision, log: &mut Vec<u8>, batch: &[HoldOne]) {
+#[inline(never)]
+fn commit(
+    state: &mut State,
+    now: TimestampMs,
+    decision: &mut Decision,
+    log: &mut Vec<u8>,
+    batch: &[HoldOne],
+) {
     prefetch(state, batch.iter());
     for hold in batch {
         let command = CommandRef::One(hold);
@@ -23,7 +30,11 @@ fn commit(state: &mut State, now: TimestampMs, decision: &mut Decision, log: &mu
         decide(state, now, &submission, decision);
         decision.record.encode(log);
         apply(state, &decision.record);
-        assert!(matches!(decision.outcome, Outcome::HoldOne(HoldOneReply::Held { .. })), "{:?}", decision.outcome);
+        assert!(
+            matches!(decision.outcome, Outcome::HoldOne(HoldOneReply::Held { .. })),
+            "{:?}",
+            decision.outcome
+        );
     }
 }
 
@@ -86,7 +97,8 @@ fn plain_holds(c: &mut Criterion) {
         let Steady { state, mut random, .. } = steady;
         let reader = state.reader();
         group.bench_function(format!("atp_of_one_cell/{millions}M_cells"), |bencher| {
-            let make = || (random.below(u64::from(cells / NODES)) as u32, random.below(u64::from(NODES)) as u32);
+            let make =
+                || (random.below(u64::from(cells / NODES)) as u32, random.below(u64::from(NODES)) as u32);
             let read = |(sku, node)| black_box(reader.available(SkuIx(sku), NodeIx(node), Segment(0)));
             bencher.iter_batched(make, read, BatchSize::LargeInput);
         });

@@ -1,1 +1,11 @@
-//! wip
+//! The daemon: configuration, the server over QUIC and a unix socket, the committer.
+
+pub mod cli;
+pub mod clock;
+pub mod commit;
+pub mod config;
+pub mod data;
+pub mod demo;
+pub mod security;
+pub mod serve;
+mod server;

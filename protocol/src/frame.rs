@@ -229,6 +229,17 @@ impl FrameWriter {
         self.limit = limit.min(FRAME_BYTES_MAX);
     }
 
+    /// Makes room for so many bytes more, where their number is known ahead.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.bytes.reserve(bytes);
+    }
+
+    /// Bytes that a message with a body of this length takes in a frame.
+    #[must_use]
+    pub fn message_bytes(body: usize) -> usize {
+        MESSAGE_HEADER_BYTES + body
+    }
+
     /// Appends a message whose body is a value of [`codec`].
     pub fn push<T: Serialize + ?Sized>(
         &mut self,

@@ -159,12 +159,13 @@ impl FromStr for CommandId {
     }
 }
 
+/// In bytes it goes as one little-endian integer: its sixteen bytes stay in their order and are read in one step.
 impl Serialize for CommandId {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
             serializer.collect_str(self)
         } else {
-            self.0.serialize(serializer)
+            serializer.serialize_u128(u128::from_le_bytes(self.0))
         }
     }
 }
@@ -174,7 +175,7 @@ impl<'de> Deserialize<'de> for CommandId {
         if deserializer.is_human_readable() {
             String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
         } else {
-            <[u8; 16]>::deserialize(deserializer).map(Self)
+            u128::deserialize(deserializer).map(|id| Self(id.to_le_bytes()))
         }
     }
 }

@@ -76,9 +76,9 @@ numbered!(
         /// See [`RefusalCode::meaning`].
         IdReused = 10, "The id was used before with other content; make a new id for each command.";
         /// See [`RefusalCode::meaning`].
-        IdTooOld = 11, "The id's time is older than the retry window; a command this late is never acted on.";
+        IdTooOld = 11, "The id's time is older than the retry window; a command this late is never acted on. Detail says the earliest time that is.";
         /// See [`RefusalCode::meaning`].
-        IdFromFuture = 12, "The id's time is ahead of the daemon's; make ids on the time that Hello gave.";
+        IdFromFuture = 12, "The id's time is ahead of the daemon's; make ids on the time that Hello gave. Detail says the latest time that is taken.";
         /// See [`RefusalCode::meaning`].
         IdMalformed = 13, "The id is not a UUIDv7.";
         /// See [`RefusalCode::meaning`].

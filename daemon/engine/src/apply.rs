@@ -17,13 +17,14 @@ use crate::reservations::slot::{Row, RowValue};
 use crate::state::State;
 use crate::sync::Ordering;
 
-/// Applies a record. Total: a record that [`crate::decide`] or [`crate::expire`] made of this very state always fits.
+/// Applies a record. Total: a record that [`crate::decide()`] or [`crate::expire()`] made of this very state always fits.
 ///
 /// # Panics
 /// When the record does not follow on the state's Lsn, or was made of another state: that is damage, and going on would
 /// spread it.
 pub fn apply(state: &mut State, record: &Record) {
     assert_eq!(record.lsn.0, state.lsn().0 + 1, "a record follows on the one before it");
+    state.begin_lsn(record.lsn);
     state.now = state.now.max(record.now);
     let mut nodes_changed = false;
     let mut slot = None;

@@ -15,6 +15,7 @@ pub fn expire(state: &mut State, now: TimestampMs, most: usize, decision: &mut D
     let mut due = std::mem::take(&mut decision.due);
     state.reservations.due(now, most, &mut due);
     decision.begin(Lsn(state.lsn().0 + 1), now);
+    crate::prefetch::prefetch_due(state, &due);
     for slot in &due {
         let table = &state.reservations.table;
         let head = table.head(*slot);

@@ -1,7 +1,7 @@
 //! Earmark's state machine: stock, reservations, routing.
 //!
-//! No I/O, no clock, no threads, no randomness. One writer owns a [`State`]: [`decide`] holds every rule and changes
-//! nothing, [`apply`] changes the state and knows no rule, and a [`Record`] is what passes between them and into the
+//! No I/O, no clock, no threads, no randomness. One writer owns a [`State`]: [`decide()`] holds every rule and changes
+//! nothing, [`apply()`] changes the state and knows no rule, and a [`Record`] is what passes between them and into the
 //! log. Everyone else reads through a [`Reader`], without locks and without waiting.
 
 mod apply;
@@ -12,6 +12,8 @@ mod digest;
 mod expire;
 mod facts;
 mod inventory;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod movements;
 mod outcomes;
 mod prefetch;
@@ -21,6 +23,7 @@ mod reservations;
 pub mod routing;
 mod rules;
 mod runs;
+mod shortage;
 mod state;
 mod sync;
 
@@ -35,4 +38,5 @@ pub use prefetch::prefetch;
 pub use reader::Reader;
 pub use record::{Effect, Record, Stage};
 pub use rules::{Capacity, Class, Rules, Tariff};
+pub use shortage::CellClaim;
 pub use state::{ReserveError, State};

@@ -5,17 +5,20 @@ use earmark_protocol::hold_one::HoldOne;
 use earmark_protocol::ids::Segment;
 
 use crate::inventory::Place;
+use crate::reservations::slot::Row;
 use crate::state::State;
 
 /// Asks for what deciding these holds will touch, in the order in which one thing leads to the next: index and sku, the
 /// words of its run, the cell. It changes nothing, and what it does not find it leaves alone.
 pub fn prefetch<'a>(state: &State, holds: impl Iterator<Item = &'a HoldOne> + Clone) {
     let inventory = &state.inventory.inventory;
-    for (ahead, hold) in holds.clone().enumerate() {
+    let mut count = 0;
+    for hold in holds.clone() {
         state.ids.prefetch(&hold.id);
         inventory.skus.prefetch(hold.sku);
-        state.reservations.prefetch_next(ahead);
+        count += 1;
     }
+    state.reservations.prefetch_next(count);
     for hold in holds.clone() {
         inventory.prefetch_words(hold.sku);
     }
@@ -23,5 +26,20 @@ pub fn prefetch<'a>(state: &State, holds: impl Iterator<Item = &'a HoldOne> + Cl
         if hold.node.0 < earmark_protocol::ids::NodeIx::LIMIT && hold.segment.0 < Segment::LIMIT {
             inventory.prefetch_cell(hold.sku, Place::new(hold.node, hold.segment));
         }
+    }
+}
+
+/// Asks for what expiring these slots will touch.
+pub(crate) fn prefetch_due(state: &State, due: &[u32]) {
+    let (inventory, table) = (&state.inventory.inventory, &state.reservations.table);
+    let first_row = |slot: &u32| table.rows(*slot, &table.head(*slot)).first().map(Row::load);
+    for row in due.iter().filter_map(first_row) {
+        inventory.skus.prefetch(row.sku);
+    }
+    for row in due.iter().filter_map(first_row) {
+        inventory.prefetch_words(row.sku);
+    }
+    for row in due.iter().filter_map(first_row) {
+        inventory.prefetch_cell(row.sku, row.place);
     }
 }

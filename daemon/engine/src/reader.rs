@@ -14,6 +14,7 @@ use earmark_protocol::reply::{AtpCell, AtpReply, AtpSku, CellView, NodeView, Res
 
 use crate::catalogue::{NodeTable, SkuFacts};
 use crate::inventory::{CellStock, Place};
+use crate::reservations::Brief;
 use crate::routing::LaneBook;
 use crate::rules::Rules;
 use crate::state::Shared;
@@ -52,6 +53,12 @@ impl Reader {
     #[must_use]
     pub fn lsn(&self) -> Lsn {
         self.shared.lsn()
+    }
+
+    /// Nothing seen by reads before this is of a later record: [`Reader::lsn`], or the one that is being applied.
+    #[must_use]
+    pub fn lsn_begun(&self) -> Lsn {
+        self.shared.lsn_begun()
     }
 
     /// The version of [`Reader::nodes`].
@@ -219,6 +226,18 @@ impl Reader {
         }
         order.shipments_max = 0;
         (!order.lines.is_empty()).then_some(order)
+    }
+
+    /// Calls `see` with every reservation of a tenant that is not ended; facts are left out.
+    pub(crate) fn each_live_reservation(&self, tenant: Tenant, mut see: impl FnMut(&ReservationView)) {
+        let reservations = &self.shared.reservations;
+        for slot in 0..reservations.len() {
+            match reservations.brief(slot) {
+                Brief::Unused => return,
+                Brief::Live(owner, view) if owner == tenant => see(&view),
+                Brief::Live(..) | Brief::Other => {}
+            }
+        }
     }
 
     pub(crate) fn own_sku(&self, tenant: Tenant, sku: SkuIx) -> Option<SkuFacts> {

@@ -28,6 +28,7 @@ pub(crate) struct Shared {
     nodes_version: AtomicU64,
     plan_epoch: AtomicU64,
     lsn: AtomicU64,
+    begun: AtomicU64,
 }
 
 impl Shared {
@@ -53,6 +54,12 @@ impl Shared {
     pub(crate) fn lsn(&self) -> Lsn {
         // Acquire: pairs with the Release store of `set_lsn`; all that was applied up to it is seen.
         Lsn(self.lsn.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn lsn_begun(&self) -> Lsn {
+        // Relaxed: one who has seen a change has synchronised with the store that published it, and `begin_lsn` was
+        // before that.
+        Lsn(self.begun.load(Ordering::Relaxed))
     }
 }
 
@@ -131,6 +138,7 @@ impl State {
             nodes_version: AtomicU64::new(0),
             plan_epoch: AtomicU64::new(1),
             lsn: AtomicU64::new(0),
+            begun: AtomicU64::new(0),
         });
         Ok(Self {
             shared,
@@ -217,6 +225,12 @@ impl State {
         let epoch = self.shared.plan_epoch.load(Ordering::Relaxed);
         // Release: pairs with the Acquire load of `plan_epoch`.
         self.shared.plan_epoch.store(epoch + 1, Ordering::Release);
+    }
+
+    /// A record is about to be applied.
+    pub(crate) fn begin_lsn(&mut self, lsn: Lsn) {
+        // Relaxed: it is published with whatever the record changes.
+        self.shared.begun.store(lsn.0, Ordering::Relaxed);
     }
 
     pub(crate) fn set_lsn(&mut self, lsn: Lsn) {

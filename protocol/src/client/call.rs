@@ -33,6 +33,24 @@ impl PipeCalls {
         Ok(Call { pipe: Arc::clone(self), correlation, over: false })
     }
 
+    /// Queues many, side by side.
+    pub(super) fn submit_all(
+        self: &Arc<Self>,
+        requests: impl Iterator<Item = Request>,
+    ) -> Vec<Result<Call, ClientError>> {
+        let mut waiting = None;
+        let mut calls = self.lock();
+        let submitted = requests.map(|request| {
+            let (correlation, driver) = calls.submit(request)?;
+            waiting = waiting.take().or(driver);
+            Ok(Call { pipe: Arc::clone(self), correlation, over: false })
+        });
+        let submitted = submitted.collect();
+        drop(calls);
+        waiting.into_iter().for_each(Waker::wake);
+        submitted
+    }
+
     /// Does this with the calls and then wakes whom it concerns, outside the lock.
     pub(super) fn wake_after<T>(&self, change: impl FnOnce(&mut Calls, &mut Vec<Waker>) -> T) -> T {
         let mut wakers = Vec::new();

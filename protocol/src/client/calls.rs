@@ -417,3 +417,6 @@ impl Loss {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,6 +39,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 pub use self::config::{ClientConfig, Trust};
 pub use self::dial::{Connection, Dialer};
@@ -146,15 +147,15 @@ impl Client {
     /// Holds one quantity of one cell.
     pub async fn hold_one(&self, hold: HoldOne) -> Result<HoldOneReply, ClientError> {
         let body = Body::HoldOne(hold.to_bytes());
-        hold_one_reply(self.submit(self.pipe(), body, Some(hold.id))?).await
+        hold_one_reply(self.submit(body, Some(hold.id))?).await
     }
 
     /// Holds many, each for itself. They leave in one frame where it can take them all, and cost one wake-up per
     /// frame of answers.
     pub async fn hold_many(&self, holds: &[HoldOne]) -> Vec<Result<HoldOneReply, ClientError>> {
-        let pipe = self.pipe();
-        let submit = |hold: &HoldOne| self.submit(pipe, Body::HoldOne(hold.to_bytes()), Some(hold.id));
-        let calls: Vec<_> = holds.iter().map(submit).collect();
+        let made = clock::now();
+        let request = |hold: &HoldOne| self.request(Body::HoldOne(hold.to_bytes()), Some(hold.id), made);
+        let calls = self.pipe().submit_all(holds.iter().map(request));
         let mut replies = Vec::with_capacity(calls.len());
         for call in calls {
             replies.push(match call {
@@ -175,7 +176,7 @@ impl Client {
     }
 
     async fn reply(&self, body: Body, id: Option<CommandId>) -> Result<Reply, ClientError> {
-        match self.submit(self.pipe(), body, id)?.await? {
+        match self.submit(body, id)?.await? {
             Answer::Reply(reply) => Ok(reply),
             Answer::HoldOne(_) => unreachable!("a pipe takes only answers of the kind that was asked for"),
         }
@@ -187,10 +188,12 @@ impl Client {
         &self.shared.pipes[turn % self.shared.pipes.len()]
     }
 
-    fn submit(&self, pipe: &Arc<PipeCalls>, body: Body, id: Option<CommandId>) -> Result<Call, ClientError> {
-        let made = clock::now();
-        let epoch = self.shared.known.epoch();
-        pipe.submit(Request { body, id, made, deadline: made + self.deadline, epoch })
+    fn submit(&self, body: Body, id: Option<CommandId>) -> Result<Call, ClientError> {
+        self.pipe().submit(self.request(body, id, clock::now()))
+    }
+
+    fn request(&self, body: Body, id: Option<CommandId>, made: Instant) -> Request {
+        Request { body, id, made, deadline: made + self.deadline, epoch: self.shared.known.epoch() }
     }
 }
 

@@ -46,7 +46,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Pipe<R, W> {
         let mut sender = PipeSender { write };
         let mut receiver = PipeReceiver { read, buffer: ReceiveBuffer::new(HELLO_FRAME_BYTES_MAX) };
         let mut writer = FrameWriter::new(HELLO_FRAME_BYTES_MAX);
-        writer.push(Kind::Hello, 0, &Hello::new(token))?;
+        writer.push(Kind::Hello, 1, &Hello::new(token))?;
         // A daemon that refuses may stop reading before all is sent; its word on the way in says more.
         let sent = sender.send(&mut writer).await;
         let hello = match receiver.receive().await {

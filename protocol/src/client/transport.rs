@@ -8,8 +8,11 @@ use socket2::{Domain, Socket, Type};
 
 /// The datagram size the open internet carries.
 const MTU_INTERNET: u16 = 1_452;
-/// Loopback carries 65,536 bytes; larger datagrams than this brought no more throughput.
-const MTU_LOOPBACK: u16 = 9_000;
+/// Loopback carries more, but see [`MTU_OFFLOAD_MAX`].
+const MTU_LOOPBACK: u16 = 6_500;
+/// With segmentation offload quinn hands the kernel up to ten datagrams at once, and the kernel takes at most 65,507
+/// bytes: sends above that vanish silently, the path looks broken and falls back to datagrams of 1,200 bytes.
+const MTU_OFFLOAD_MAX: u16 = 65_507 / 10;
 /// Bytes asked of the kernel for each direction of a socket: bursts of a whole send window fit.
 const SOCKET_BUFFER_BYTES: usize = 8 << 20;
 
@@ -17,7 +20,7 @@ const SOCKET_BUFFER_BYTES: usize = 8 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TransportSettings {
     /// The largest datagram tried by MTU discovery, in bytes. Handshakes always begin at 1,200: an initial size
-    /// above the initial congestion window would never be sent.
+    /// above the initial congestion window would never be sent. At most 6,550 with segmentation offload.
     pub mtu_max: u16,
     /// Let the kernel cut large sends into datagrams (GSO).
     pub segmentation_offload: bool,
@@ -51,7 +54,7 @@ impl TransportSettings {
     pub fn transport(&self) -> Arc<quinn::TransportConfig> {
         let mut transport = quinn::TransportConfig::default();
         let mut discovery = quinn::MtuDiscoveryConfig::default();
-        discovery.upper_bound(self.mtu_max);
+        discovery.upper_bound(self.datagram_max());
         let idle_ms = u32::try_from(self.idle_timeout.as_millis()).unwrap_or(u32::MAX);
         transport
             .mtu_discovery_config(Some(discovery))
@@ -68,9 +71,13 @@ impl TransportSettings {
     #[must_use]
     pub fn endpoint(&self) -> quinn::EndpointConfig {
         let mut endpoint = quinn::EndpointConfig::default();
-        let bytes = self.mtu_max.clamp(MTU_INTERNET, 65_527);
-        endpoint.max_udp_payload_size(bytes).expect("sizes from 1,200 to 65,527 are legal");
+        let bytes = self.datagram_max().max(MTU_INTERNET);
+        endpoint.max_udp_payload_size(bytes).expect("sizes from 1,200 to 65,527 bytes are legal");
         endpoint
+    }
+
+    fn datagram_max(&self) -> u16 {
+        self.mtu_max.min(if self.segmentation_offload { MTU_OFFLOAD_MAX } else { 65_507 })
     }
 }
 
@@ -83,4 +90,20 @@ pub fn bind(address: SocketAddr) -> std::io::Result<UdpSocket> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sent_at_once_is_never_more_than_the_kernel_takes() {
+        let loopback = TransportSettings::to(([127, 0, 0, 1], 1).into());
+        let large = TransportSettings { mtu_max: 9_000, ..loopback };
+        for settings in [loopback, large] {
+            assert!(u32::from(settings.datagram_max()) * 10 <= 65_507);
+        }
+        let single = TransportSettings { segmentation_offload: false, ..large };
+        assert_eq!(single.datagram_max(), 9_000);
+    }
 }

@@ -26,8 +26,9 @@ pub(crate) fn decide(
     check::list_len(state.rules(), amend.lines.len(), Field::Line)?;
     let mut draft = Draft::of(state, tenant, &amend.reservation, effects)?;
     check_lines(&draft, amend)?;
+    let mut first = First::default();
     if draft.expired(now) {
-        return Err(Refusal::of(RefusalCode::Expired, Field::Reservation));
+        first.consider(Refusal::of(RefusalCode::Expired, Field::Reservation));
     }
     let mut ended = Status::Released;
     for (index, line) in amend.lines.iter().enumerate() {
@@ -44,17 +45,22 @@ pub(crate) fn decide(
             let stage = match (held, confirmed) {
                 (1.., _) => Stage::Held,
                 (0, 1..) => Stage::Confirmed,
-                (0, 0) => return Err(draft.wrong_status().at(index)),
+                (0, 0) => {
+                    first.consider(draft.wrong_status_of(index));
+                    continue;
+                }
             };
             let more = wanted - now_there;
             let raised =
-                raise(state, tenant, &mut draft, &rows, stage, more).map_err(|refusal| refusal.at(index))?;
+                raise(state, tenant, &mut draft, &rows, stage, more).map_err(|refusal| refusal.at(index));
+            let Some(raised) = first.take(raised) else { continue };
             if raised < more && !amend.best_effort {
                 let refusal = Refusal::of(RefusalCode::OutOfStock, Field::Line).at(index);
-                return Err(refusal.detail(raised.cast_signed()));
+                first.consider(refusal.detail(raised.cast_signed()));
             }
         }
     }
+    first.done()?;
     let reply = if draft.moved == 0 {
         let (status, deadline) = (draft.head.status, draft.head.deadline);
         draft.settle_with(status, deadline)

@@ -1,6 +1,6 @@
 //! Checks of fields, each ending in the refusal that stands first.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use earmark_protocol::command::{Delivery, Order};
 use earmark_protocol::ids::{HoldClass, NodeIx, QUANTITY_MAX, Segment, SkuIx, Tenant, TimestampMs};
@@ -12,13 +12,14 @@ use crate::rules::Rules;
 /// Longest postal code, in bytes.
 const POSTAL_LEN_MAX: usize = 16;
 
-/// Collects refusals and keeps the one that stands first: the lowest number, then the earliest.
+/// Collects refusals and keeps the one that stands first: the lowest number, then the earliest place in the list.
 #[derive(Default)]
 pub(crate) struct First(Option<Refusal>);
 
 impl First {
     pub(crate) fn consider(&mut self, refusal: Refusal) {
-        if self.0.is_none_or(|first| refusal.code < first.code) {
+        let stand = |refusal: Refusal| (refusal.code, refusal.index, refusal.field);
+        if self.0.is_none_or(|first| stand(refusal) < stand(first)) {
             self.0 = Some(refusal);
         }
     }
@@ -131,12 +132,19 @@ pub fn check_order(reader: &Reader, tenant: Tenant, order: &Order) -> Result<(),
             first.consider(Refusal::of(RefusalCode::UnknownNode, Field::Nodes).at(index));
         }
     }
-    let mut seen = HashSet::with_capacity(order.lines.len().min(rules.lines_max as usize));
+    let lines_max = order.lines.len().min(rules.lines_max as usize);
+    let mut seen = HashSet::with_capacity(lines_max);
+    let mut sums: HashMap<SkuIx, u64> = HashMap::with_capacity(lines_max);
     for (index, line) in order.lines.iter().enumerate().take(rules.lines_max as usize) {
         if !seen.insert(line.line) {
             first.consider(Refusal::of(RefusalCode::LineTwice, Field::Line).at(index));
         }
         first.take(quantity(line.quantity).map_err(|refusal| refusal.at(index)));
+        let sum = sums.entry(line.sku).or_default();
+        *sum += u64::from(line.quantity);
+        if *sum > u64::from(QUANTITY_MAX) {
+            first.consider(too_large().at(index));
+        }
         first.take(sku(reader, tenant, line.sku).map_err(|refusal| refusal.at(index)));
     }
     first.done()

@@ -53,6 +53,11 @@ impl<'a> Draft<'a> {
         Refusal::of(RefusalCode::WrongStatus, Field::Reservation).detail(self.head.status as i64)
     }
 
+    /// The same for one line of the command's list.
+    pub(crate) fn wrong_status_of(&self, index: usize) -> Refusal {
+        Refusal { field: Field::Line, ..self.wrong_status() }.at(index)
+    }
+
     /// The cell of a row.
     pub(crate) fn cell(&self, row: usize) -> u32 {
         let row = &self.rows[row];

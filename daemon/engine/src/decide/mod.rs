@@ -1,6 +1,6 @@
 //! Every rule: what a command does to this state, or why it may not.
 //!
-//! A decision changes nothing. It fills a [`Record`] for [`crate::apply`] and says what to answer. Where several
+//! A decision changes nothing. It fills a [`Record`] for [`crate::apply()`] and says what to answer. Where several
 //! refusals apply, the one with the lowest number is given, and among equals the one that stands first in the command's
 //! list.
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use earmark_protocol::command::{Correction, Reject};
+use earmark_protocol::command::{Correction, Reject, StepLine};
 use earmark_protocol::ids::{LineId, QUANTITY_MAX, SkuIx, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{Plan, Status, Unfilled};
@@ -12,10 +12,10 @@ use super::draft::Draft;
 use super::hold::Claim;
 use super::reserve::{claims, picks_within};
 use super::{Decision, Submission, Verdict, step};
-use crate::facts::Facts;
 use crate::inventory::Place;
 use crate::record::{Effect, Stage};
 use crate::reservations::slot::RowValue;
+use crate::routing::Planner;
 use crate::state::State;
 
 /// Longest reason, in bytes.
@@ -37,36 +37,42 @@ pub(crate) fn decide(
     reject: &Reject,
     decision: &mut Decision,
 ) -> Result<Verdict, Refusal> {
-    let tenant = submission.tenant;
-    check_fields(state, submission, reject)?;
-    let replanned = if reject.reroute {
-        match replan(state, submission, reject, decision) {
-            Ok(replanned) => replanned,
-            Err(Again) => return Ok(Verdict::Conflict),
-        }
-    } else {
-        Replanned::default()
+    let mut effects = std::mem::take(&mut decision.record.effects);
+    let verdict = verdict(state, now, submission, reject, &mut decision.planner, &mut effects);
+    decision.record.effects = effects;
+    verdict
+}
+
+fn verdict(
+    state: &State,
+    now: TimestampMs,
+    submission: &Submission<'_>,
+    reject: &Reject,
+    planner: &mut Planner,
+    effects: &mut Vec<Effect>,
+) -> Result<Verdict, Refusal> {
+    let mut first = check_fields(state, submission, reject);
+    let draft = first.take(Draft::of(state, submission.tenant, &reject.reservation, effects));
+    let Some(mut draft) = draft else {
+        return Err(first.done().expect_err("the reservation is unknown"));
     };
-    let mut draft = Draft::of(state, tenant, &reject.reservation, &mut decision.record.effects)?;
-    step::check_lines(&draft, &reject.lines)?;
+    check_lines(&draft, reject, &mut first);
     if draft.expired(now) && draft.units(Stage::Held) > 0 {
-        return Err(Refusal::of(RefusalCode::Expired, Field::Reservation));
+        first.consider(Refusal::of(RefusalCode::Expired, Field::Reservation));
     }
-    let (given_up, cells) = give_up(&mut draft, reject)?;
+    let (given_up, cells) = give_up(&mut draft, reject, &mut first);
+    correct(state, &mut draft, reject.correction, &cells, &mut first);
+    first.done()?;
     if given_up.is_empty() {
         return Err(draft.wrong_status());
     }
     let rejected = draft.moved;
-    correct(state, &mut draft, reject.correction, &cells)?;
     let confirmed: u64 = given_up.values().map(|units| units.confirmed).sum();
     let plan = if reject.reroute {
-        let wanted: HashMap<LineId, (SkuIx, u64)> =
-            given_up.iter().map(|(line, units)| (*line, (units.sku, units.held + units.confirmed))).collect();
-        if !picks_within(&replanned.picks, &wanted) {
-            decision.record.effects.clear();
+        let Ok(replanned) = replan(state, submission, reject, &given_up, planner) else {
             return Ok(Verdict::Conflict);
-        }
-        let plan = with_unfilled(replanned.plan, &given_up, &replanned.claims);
+        };
+        let plan = with_unfilled(&replanned, &given_up);
         place_again(state, &mut draft, given_up, &replanned.claims)?;
         keep_plan(state, submission, &mut draft, reject, &plan)?;
         Some(plan)
@@ -78,7 +84,7 @@ pub(crate) fn decide(
     Ok(Verdict::Done { reply: draft.settle(ended), plan })
 }
 
-fn check_fields(state: &State, submission: &Submission<'_>, reject: &Reject) -> Result<(), Refusal> {
+fn check_fields(state: &State, submission: &Submission<'_>, reject: &Reject) -> First {
     let mut first = First::default();
     first.take(check::list_limit(state.rules(), reject.lines.len(), Field::Line));
     if state.node(submission.tenant, reject.node).is_none() {
@@ -88,20 +94,33 @@ fn check_fields(state: &State, submission: &Submission<'_>, reject: &Reject) -> 
         let refusal = Refusal::of(RefusalCode::TextTooLong, Field::Reason);
         first.consider(refusal.detail(REASON_LEN_MAX as i64));
     }
+    first
+}
+
+/// Lines of a rejection are at the rejecting node, whether they say so or not.
+fn check_lines(draft: &Draft<'_>, reject: &Reject, first: &mut First) {
     for (index, line) in reject.lines.iter().enumerate() {
         if line.node.is_some_and(|node| node != reject.node) {
             first.consider(Refusal::of(RefusalCode::UnknownLine, Field::Node).at(index));
         }
     }
-    first.done()
+    let lines: Vec<StepLine> =
+        reject.lines.iter().map(|line| StepLine { node: Some(reject.node), ..*line }).collect();
+    first.take(step::check_lines(draft, &lines));
 }
 
 /// Where rejected lines could go.
-#[derive(Default)]
 struct Replanned {
     plan: Plan,
-    picks: Vec<crate::routing::Pick>,
     claims: Vec<Claim>,
+    /// Why a line found no place, where the plan does not say.
+    why: RefusalCode,
+}
+
+impl Replanned {
+    fn nowhere(why: RefusalCode) -> Self {
+        Self { plan: Plan::default(), claims: Vec::new(), why }
+    }
 }
 
 /// The plan does not hold any more; plan again.
@@ -111,22 +130,29 @@ fn replan(
     state: &State,
     submission: &Submission<'_>,
     reject: &Reject,
-    decision: &mut Decision,
+    given_up: &BTreeMap<LineId, GivenUp>,
+    planner: &mut Planner,
 ) -> Result<Replanned, Again> {
     let tenant = submission.tenant;
     let reader = state.reader();
     let Some(order) = reader.order_to_reroute(tenant, reject) else {
         // A plain hold has no destination, and what has nothing at the node has nothing to place.
-        return Ok(Replanned::default());
+        return Ok(Replanned::nowhere(RefusalCode::NoNode));
     };
+    let wanted: HashMap<LineId, (SkuIx, u64)> =
+        given_up.iter().map(|(line, units)| (*line, (units.sku, units.held + units.confirmed))).collect();
     let of = |proposal: &crate::routing::Proposal| {
         let claims = claims(state, tenant, proposal)?;
         let elsewhere = proposal.picks.iter().all(|pick| pick.node != reject.node);
-        elsewhere.then(|| Replanned { plan: proposal.plan.clone(), picks: proposal.picks.clone(), claims })
+        (elsewhere && picks_within(&proposal.picks, &wanted)).then(|| Replanned {
+            plan: proposal.plan.clone(),
+            claims,
+            why: RefusalCode::NoNode,
+        })
     };
     match submission.planned {
         // No other node can serve any of it.
-        Some(Err(_)) => return Ok(Replanned::default()),
+        Some(Err(refusal)) => return Ok(Replanned::nowhere(refusal.code)),
         Some(Ok(proposal)) if proposal.epoch == state.shared.plan_epoch() => {
             if let Some(replanned) = of(proposal) {
                 return Ok(replanned);
@@ -138,9 +164,9 @@ fn replan(
         return Err(Again);
     }
     // The last attempt is made whatever the size: a rejection corrects stock, and must not be lost.
-    match decision.planner.plan(&reader, reader.lanes(), tenant, &order, true, &[reject.node]) {
-        Ok(proposal) => Ok(of(&proposal).unwrap_or_default()),
-        Err(_) => Ok(Replanned::default()),
+    match planner.plan(&reader, reader.lanes(), tenant, &order, true, &[reject.node]) {
+        Ok(proposal) => Ok(of(&proposal).unwrap_or_else(|| Replanned::nowhere(RefusalCode::Contended))),
+        Err(refusal) => Ok(Replanned::nowhere(refusal.code)),
     }
 }
 
@@ -148,7 +174,7 @@ fn replan(
 type GaveUp = (BTreeMap<LineId, GivenUp>, BTreeMap<u32, (SkuIx, Place, u64)>);
 
 /// Takes the rejected units off their rows.
-fn give_up(draft: &mut Draft<'_>, reject: &Reject) -> Result<GaveUp, Refusal> {
+fn give_up(draft: &mut Draft<'_>, reject: &Reject, first: &mut First) -> GaveUp {
     const STAGES: [Stage; 4] = [Stage::Held, Stage::Confirmed, Stage::Dispatched, Stage::Ready];
     let (mut lines, mut cells): GaveUp = Default::default();
     for row in 0..draft.rows.len() {
@@ -187,14 +213,13 @@ fn give_up(draft: &mut Draft<'_>, reject: &Reject) -> Result<GaveUp, Refusal> {
     for (index, asked) in reject.lines.iter().enumerate() {
         let got = lines.get(&asked.line).map_or(0, |units| units.held + units.confirmed);
         if got == 0 {
-            return Err(draft.wrong_status().at(index));
-        }
-        if got < u64::from(asked.quantity) {
+            first.consider(draft.wrong_status_of(index));
+        } else if got < u64::from(asked.quantity) {
             let refusal = Refusal::of(RefusalCode::NotEnough, Field::Quantity).at(index);
-            return Err(refusal.detail(got.cast_signed()));
+            first.consider(refusal.detail(got.cast_signed()));
         }
     }
-    Ok((lines, cells))
+    (lines, cells)
 }
 
 /// Corrects the stock of the rejecting cells.
@@ -203,7 +228,8 @@ fn correct(
     draft: &mut Draft<'_>,
     correction: Correction,
     cells: &BTreeMap<u32, (SkuIx, Place, u64)>,
-) -> Result<(), Refusal> {
+    first: &mut First,
+) {
     for (cell, (sku, place, units)) in cells {
         let before = state.inventory.inventory.quantities(*cell);
         let units = units.cast_signed();
@@ -216,7 +242,8 @@ fn correct(
         let on_hand = i64::from(before.on_hand) - less_on_hand;
         let unsellable = i64::from(before.unsellable) + more_unsellable;
         if on_hand < -i64::from(QUANTITY_MAX) || unsellable > i64::from(QUANTITY_MAX) {
-            return Err(check::too_large());
+            first.consider(check::too_large());
+            continue;
         }
         let effect = Effect::Stock {
             sku: *sku,
@@ -229,7 +256,6 @@ fn correct(
         };
         draft.also(effect, Some((*cell, -(less_on_hand + more_unsellable))));
     }
-    Ok(())
 }
 
 /// Rejected lines as rows at their new nodes: confirmed units first, then held ones.
@@ -269,7 +295,9 @@ fn place_again(
 }
 
 /// The plan, with whatever found no place said to be unfilled.
-fn with_unfilled(mut plan: Plan, given_up: &BTreeMap<LineId, GivenUp>, claims: &[Claim]) -> Plan {
+fn with_unfilled(replanned: &Replanned, given_up: &BTreeMap<LineId, GivenUp>) -> Plan {
+    let Replanned { plan, claims, why } = replanned;
+    let mut plan = plan.clone();
     let reasons: HashMap<LineId, RefusalCode> =
         plan.unfilled.iter().map(|line| (line.line, line.reason)).collect();
     plan.unfilled.clear();
@@ -278,14 +306,14 @@ fn with_unfilled(mut plan: Plan, given_up: &BTreeMap<LineId, GivenUp>, claims: &
             claims.iter().filter(|claim| claim.line == *line).map(|claim| u64::from(claim.quantity)).sum();
         let left = units.held + units.confirmed - placed;
         if left > 0 {
-            let reason = reasons.get(line).copied().unwrap_or(RefusalCode::NoNode);
+            let reason = reasons.get(line).copied().unwrap_or(*why);
             plan.unfilled.push(Unfilled { line: *line, quantity: left as u32, reason });
         }
     }
     plan
 }
 
-/// Keeps the new plan beside the first one.
+/// Keeps the new plan beside the first one; a plain hold has none, and nothing of it was routed.
 fn keep_plan(
     state: &State,
     submission: &Submission<'_>,
@@ -294,12 +322,16 @@ fn keep_plan(
     plan: &Plan,
 ) -> Result<(), Refusal> {
     let slot = super::known::reservation(state, submission.tenant, &reject.reservation)?;
-    let Some(mut facts) = state.reservations.table.facts(slot) else { return Ok(()) };
-    facts.plans.push(plan.clone());
-    let text = Facts::to_bytes(&facts);
+    let routed = state.reservations.table.facts(slot).filter(|facts| facts.order.is_some());
+    let text = routed.map_or_else(Vec::new, |mut facts| {
+        facts.plans.push(plan.clone());
+        facts.to_bytes()
+    });
     if !state.texts.fits(&[text.len(), super::known::plan_text(plan).len()]) {
         return Err(Refusal::of(RefusalCode::CapacityReached, Field::CapacityFacts));
     }
-    draft.also(Effect::Facts { text }, None);
+    if !text.is_empty() {
+        draft.also(Effect::Facts { text }, None);
+    }
     Ok(())
 }

@@ -77,8 +77,10 @@ pub(crate) fn decide(
 ) -> Result<Verdict, Refusal> {
     check::list_limit(state.rules(), step.lines.len(), Field::Line)?;
     let mut draft = Draft::of(state, tenant, &step.reservation, effects)?;
+    let mut first = check::First::default();
+    first.take(check_lines(&draft, &step.lines));
     if kind.needs_a_live_hold() && draft.expired(now) {
-        return Err(Refusal::of(RefusalCode::Expired, Field::Reservation));
+        first.consider(Refusal::of(RefusalCode::Expired, Field::Reservation));
     }
     if step.lines.is_empty() {
         for row in 0..draft.rows.len() {
@@ -88,16 +90,17 @@ pub(crate) fn decide(
             }
         }
     } else {
-        step_lines(&mut draft, step, kind)?;
+        step_lines(&mut draft, step, kind, &mut first);
     }
+    first.done()?;
     if draft.moved == 0 {
         return Err(draft.wrong_status());
     }
     Ok(Verdict::Done { reply: draft.settle(kind.ends_as()), plan: None })
 }
 
-fn step_lines(draft: &mut Draft<'_>, step: &Step, kind: Kind) -> Result<(), Refusal> {
-    check_lines(draft, &step.lines)?;
+/// Moves what each line says, and as much as there is where that is too much: the lines after it are judged as well.
+fn step_lines(draft: &mut Draft<'_>, step: &Step, kind: Kind, first: &mut check::First) {
     for (index, line) in step.lines.iter().enumerate() {
         let there: u64 = rows_of(draft, line)
             .flat_map(|row| kind.from().iter().map(move |from| (row, *from)))
@@ -105,11 +108,10 @@ fn step_lines(draft: &mut Draft<'_>, step: &Step, kind: Kind) -> Result<(), Refu
             .sum();
         let wanted = if line.quantity == 0 { there } else { u64::from(line.quantity) };
         if !step.best_effort && there == 0 {
-            return Err(draft.wrong_status().at(index));
-        }
-        if !step.best_effort && wanted > there {
+            first.consider(draft.wrong_status_of(index));
+        } else if !step.best_effort && wanted > there {
             let refusal = Refusal::of(RefusalCode::NotEnough, Field::Quantity).at(index);
-            return Err(refusal.detail(there.cast_signed()));
+            first.consider(refusal.detail(there.cast_signed()));
         }
         let mut left = wanted.min(there);
         for from in kind.from() {
@@ -121,7 +123,6 @@ fn step_lines(draft: &mut Draft<'_>, step: &Step, kind: Kind) -> Result<(), Refu
             }
         }
     }
-    Ok(())
 }
 
 /// The rows a step line is about, in their order.

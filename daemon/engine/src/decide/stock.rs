@@ -190,12 +190,12 @@ pub(crate) fn transfer(
     first.done()?;
     let (from, to) = (from.expect("refused above"), to.expect("refused above"));
     let (mut left, mut arrived) = (quantities(state, sku, from), quantities(state, sku, to));
+    arrived.on_hand = on_hand(i64::from(arrived.on_hand) + i64::from(quantity))?;
     let available = left.available();
     if available < i64::from(quantity) {
         return Err(Refusal::of(RefusalCode::OutOfStock, Field::Quantity).detail(available.max(0)));
     }
     left.on_hand = on_hand(i64::from(left.on_hand) - i64::from(quantity))?;
-    arrived.on_hand = on_hand(i64::from(arrived.on_hand) + i64::from(quantity))?;
     let units = quantity.cast_signed();
     let changes = [
         Change { sku, place: from, after: left, moved: -units, counted: None },

@@ -20,8 +20,8 @@ use ids::{Ids, Remembered};
 use slot::{Head, INLINE_ROWS, Row, RowValue, Slot};
 use wheel::Wheel;
 
-/// Times a reader tries again before it asks the committer instead.
-const READ_ATTEMPTS: usize = 16;
+/// Times a reader tries before it asks the committer instead; loom tries every interleaving, so fewer tell as much.
+const READ_ATTEMPTS: usize = if cfg!(loom) { 2 } else { 16 };
 
 /// The arenas that everyone reads and the writer alone changes.
 pub(crate) struct Reservations {
@@ -64,30 +64,70 @@ impl Reservations {
         (at.0 != 0).then(|| Facts::from_bytes(&self.texts.read(at)))
     }
 
+    /// Slots, used or not.
+    pub(crate) fn len(&self) -> u32 {
+        self.slots.len() as u32
+    }
+
+    /// What is in a slot now, without its facts. For readers that pass over all of them.
+    pub(crate) fn brief(&self, slot: u32) -> Brief {
+        if !self.head(slot).used {
+            return Brief::Unused;
+        }
+        let read = self.read_slot(slot, || {
+            let head = self.head(slot);
+            let rows: Vec<RowValue> = self.rows(slot, &head).iter().map(Row::load).collect();
+            (head, rows)
+        });
+        match read {
+            Some((head, rows)) if !head.status.is_final() => {
+                Brief::Live(head.tenant, view_of(&head, &rows, &[]))
+            }
+            _ => Brief::Other,
+        }
+    }
+
+    /// Reads a slot until nothing was written meanwhile; `None` when it changed again and again.
+    fn read_slot<R>(&self, slot: u32, mut read: impl FnMut() -> R) -> Option<R> {
+        let sequence = &self.slot(slot).sequence;
+        for _ in 0..READ_ATTEMPTS {
+            // Acquire: pairs with the Release store that ends a change of the slot.
+            let before = sequence.load(Ordering::Acquire);
+            if before & 1 == 0 {
+                let result = read();
+                // Acquire fence: pairs with the Release fence that begins a change.
+                fence(Ordering::Acquire);
+                if sequence.load(Ordering::Relaxed) == before {
+                    return Some(result);
+                }
+            }
+        }
+        None
+    }
+
     /// A reservation as it is; `None` where there is none, or where it changed again and again: ask the committer.
     pub(crate) fn view(&self, tenant: Tenant, id: &CommandId) -> Option<ReservationView> {
         let is_there = |found| matches!(found, Remembered::Slot(slot) if self.is(slot, tenant, id));
         let Remembered::Slot(slot) = self.ids.find(id, is_there)? else { return None };
-        for _ in 0..READ_ATTEMPTS {
-            // Acquire: pairs with the Release store that ends a change of the slot.
-            let before = self.slot(slot).sequence.load(Ordering::Acquire);
-            if before & 1 == 0 {
-                let head = self.head(slot);
-                let rows: Vec<RowValue> = self.rows(slot, &head).iter().map(Row::load).collect();
-                let at = TextAt(self.facts_at[slot as usize].load(Ordering::Relaxed));
-                let text = self.texts.read(at);
-                // Acquire fence: pairs with the Release fence that begins a change.
-                fence(Ordering::Acquire);
-                if self.slot(slot).sequence.load(Ordering::Relaxed) == before {
-                    let is_it = head.used && head.id == *id && head.tenant == tenant;
-                    return is_it.then(|| view_of(&head, &rows, &text));
-                }
-            }
-            #[cfg(loom)]
-            loom::thread::yield_now();
-        }
-        None
+        let (head, rows, text) = self.read_slot(slot, || {
+            let head = self.head(slot);
+            let rows: Vec<RowValue> = self.rows(slot, &head).iter().map(Row::load).collect();
+            let at = TextAt(self.facts_at[slot as usize].load(Ordering::Relaxed));
+            (head, rows, self.texts.read(at))
+        })?;
+        let is_it = head.used && head.id == *id && head.tenant == tenant;
+        is_it.then(|| view_of(&head, &rows, &text))
     }
+}
+
+/// A slot, as one who passes over all of them sees it.
+pub(crate) enum Brief {
+    /// Neither this slot nor any after it was ever used.
+    Unused,
+    /// A reservation that is not ended, and its tenant.
+    Live(Tenant, ReservationView),
+    /// Another one, or one that changes again and again.
+    Other,
 }
 
 fn view_of(head: &Head, rows: &[RowValue], text: &[u8]) -> ReservationView {
@@ -183,11 +223,20 @@ impl ReservationsWriter {
         (self.ended_first != NONE).then_some(self.ended_first)
     }
 
-    /// Asks for the cache lines of the slot that the reservation after so many others will get.
-    pub(crate) fn prefetch_next(&self, ahead: usize) {
-        if let Some(slot) = self.table.slots.get(self.fresh as usize + ahead) {
+    /// Asks for the cache lines of the slots that so many new reservations will get, and for where the ids are that
+    /// will be forgotten for them.
+    pub(crate) fn prefetch_next(&self, count: usize) {
+        let fresh = (self.table.slots.len() - self.fresh as usize).min(count);
+        for slot in &self.table.slots[self.fresh as usize..self.fresh as usize + fresh] {
             crate::arena::prefetch(slot);
             crate::arena::prefetch(&slot.inline);
+        }
+        let mut slot = self.ended_first;
+        for _ in fresh..count {
+            let Some(ended) = self.table.slots.get(slot as usize) else { return };
+            self.table.ids.prefetch(&ended.id());
+            crate::arena::prefetch(&ended.inline);
+            slot = ended.next.load(Ordering::Relaxed);
         }
     }
 

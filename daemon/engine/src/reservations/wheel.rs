@@ -18,6 +18,8 @@ pub(crate) struct Wheel {
     heads: Arena<u32>,
     /// Every tick before this one is empty of holds that are due. A hint: it is no part of the state.
     hand: u64,
+    /// No hold is due before this tick. A hint too: it may be earlier than the earliest, never later.
+    soonest: u64,
     held: u64,
 }
 
@@ -28,7 +30,7 @@ fn tick_of(deadline: TimestampMs) -> u64 {
 
 impl Wheel {
     pub(crate) fn new() -> std::io::Result<Self> {
-        Ok(Self { heads: Arena::new(TICKS as usize)?, hand: 0, held: 0 })
+        Ok(Self { heads: Arena::new(TICKS as usize)?, hand: 0, soonest: u64::MAX, held: 0 })
     }
 
     fn head_of(deadline: TimestampMs) -> usize {
@@ -45,6 +47,7 @@ impl Wheel {
         }
         *head = slot + 1;
         self.hand = self.hand.min(tick_of(deadline));
+        self.soonest = self.soonest.min(tick_of(deadline));
         self.held += 1;
     }
 
@@ -66,7 +69,10 @@ impl Wheel {
         due.clear();
         let last = now.0 / TICK_MS;
         if self.held == 0 {
-            self.hand = last + 1;
+            (self.hand, self.soonest) = (last + 1, u64::MAX);
+            return;
+        }
+        if self.soonest > last {
             return;
         }
         // After a long pause one round sees every chain.
@@ -89,13 +95,12 @@ impl Wheel {
                 return;
             }
         }
+        // All that was due is gone: the next chain is the soonest, though its holds may belong to a later round.
+        let next = (self.hand..self.hand + TICKS).find(|tick| self.heads[(tick % TICKS) as usize] != 0);
+        self.soonest = next.unwrap_or(u64::MAX);
     }
 
     pub(crate) fn next_due(&self) -> Option<TimestampMs> {
-        if self.held == 0 {
-            return None;
-        }
-        let ticks = (self.hand..self.hand + TICKS).find(|tick| self.heads[(tick % TICKS) as usize] != 0);
-        ticks.map(|tick| TimestampMs(tick * TICK_MS))
+        (self.held > 0).then(|| TimestampMs(self.soonest.saturating_mul(TICK_MS)))
     }
 }

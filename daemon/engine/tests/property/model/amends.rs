@@ -1,0 +1,141 @@
+//! Reservations amended in place: a line keeps its nodes, more is taken where it stands, less is given back.
+
+use std::collections::BTreeSet;
+
+use earmark_protocol::command::Amend;
+use earmark_protocol::ids::{LineId, QUANTITY_MAX, Tenant, TimestampMs};
+use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
+use earmark_protocol::reply::{Reply, Status};
+
+use super::reservations::{Stage, key_of_row};
+use super::stock::{CellKey, too_large_at};
+use super::{Decided, Model, Noes, Reservation};
+
+impl Model {
+    pub(super) fn amend(&mut self, now: TimestampMs, tenant: Tenant, amend: &Amend, seen: &Reply) -> Decided {
+        let mut noes = Noes::default();
+        noes.list(Field::Line, amend.lines.len(), false, self.rules.lines_max);
+        let Some(mut reservation) = self.find(tenant, amend.reservation, seen)? else {
+            noes.no(RefusalCode::UnknownReservation, Field::Reservation);
+            return Ok(Err(noes.first().expect("it is unknown")));
+        };
+        let status = reservation.status();
+        if reservation.is_expired(now) {
+            noes.no(RefusalCode::Expired, Field::Reservation);
+        }
+        let mut lines = BTreeSet::new();
+        for (index, line) in amend.lines.iter().enumerate() {
+            if !reservation.rows.iter().any(|row| row.line == line.line) {
+                noes.at(RefusalCode::UnknownLine, Field::Line, index);
+            }
+            if !lines.insert(line.line) {
+                noes.at(RefusalCode::LineTwice, Field::Line, index);
+            }
+            if line.quantity > QUANTITY_MAX {
+                noes.push(too_large_at(index));
+            }
+        }
+        if noes.first().is_some_and(|no| no.code == RefusalCode::UnknownLine) {
+            return Ok(Err(noes.first().expect("a line is unknown")));
+        }
+        let before = self.stock.clone();
+        let (mut moved, mut touched, mut confirmed_went) = (0_u64, BTreeSet::new(), false);
+        for (index, line) in amend.lines.iter().enumerate() {
+            let units = |stage: Stage| -> i64 {
+                let rows = reservation.rows.iter().filter(|row| row.line == line.line);
+                rows.map(|row| i64::from(stage.units(row))).sum()
+            };
+            let (held, confirmed) = (units(Stage::Held), units(Stage::Confirmed));
+            let change = i64::from(line.quantity) - held - confirmed;
+            if change > 0 && held + confirmed == 0 {
+                noes.push(Refusal::of(RefusalCode::WrongStatus, Field::Line).at(index).detail(status as i64));
+            } else if change > 0 {
+                let stage = if held > 0 { Stage::Held } else { Stage::Confirmed };
+                let row = reservation.rows.iter().find(|row| row.line == line.line).expect("it has units");
+                self.judge_sellable(&mut noes, tenant, row.sku, index);
+                let could = self.raise(tenant, &mut reservation, line.line, stage, change, &mut touched);
+                moved += could as u64;
+                if could == 0 {
+                    for row in reservation.rows.iter().filter(|row| row.line == line.line) {
+                        self.judge_active(&mut noes, tenant, row.node, index);
+                    }
+                }
+                if could < change && !amend.best_effort {
+                    noes.push(Refusal::of(RefusalCode::OutOfStock, Field::Line).at(index).detail(could));
+                }
+            } else if change < 0 {
+                confirmed_went |= self.lower(now, &mut reservation, line.line, -change, &mut touched);
+                moved += change.unsigned_abs();
+            }
+        }
+        if let Some(refusal) = noes.first() {
+            self.stock = before;
+            return Ok(Err(refusal));
+        }
+        if moved > 0 {
+            reservation.ended = if confirmed_went { Status::Cancelled } else { Status::Released };
+        }
+        Ok(Ok(self.put_back(tenant, amend.reservation, reservation, moved, &touched)))
+    }
+
+    /// Adds to a line's rows in their order, where their nodes are active, as availability allows. Returns what could
+    /// be added.
+    fn raise(
+        &mut self,
+        tenant: Tenant,
+        reservation: &mut Reservation,
+        line: LineId,
+        stage: Stage,
+        by: i64,
+        touched: &mut BTreeSet<CellKey>,
+    ) -> i64 {
+        let mut left = by;
+        for row in reservation.rows.iter_mut().filter(|row| row.line == line) {
+            let key = key_of_row(row);
+            if !self.catalogue.is_active(tenant, row.node) {
+                continue;
+            }
+            let room = i64::from(QUANTITY_MAX) - i64::from(stage.units(row));
+            let units = self.stock.available(&key).max(0).min(left).min(room);
+            if units > 0 {
+                touched.insert(key);
+            }
+            *stage.of(row) += units as u32;
+            let cell = self.stock.cell(&key);
+            match stage {
+                Stage::Held => cell.held += units,
+                _ => cell.allocated += units,
+            }
+            left -= units;
+        }
+        by - left
+    }
+
+    /// Takes from a line's rows, the last first, of each what is held before what is confirmed. Returns whether
+    /// confirmed units went.
+    fn lower(
+        &mut self,
+        now: TimestampMs,
+        reservation: &mut Reservation,
+        line: LineId,
+        by: i64,
+        touched: &mut BTreeSet<CellKey>,
+    ) -> bool {
+        let (mut left, mut confirmed_went) = (by as u32, false);
+        for row in reservation.rows.iter_mut().rev().filter(|row| row.line == line) {
+            for stage in [Stage::Held, Stage::Confirmed] {
+                let units = stage.units(row).min(left);
+                if units == 0 {
+                    continue;
+                }
+                *stage.of(row) -= units;
+                left -= units;
+                let key = key_of_row(row);
+                touched.insert(key);
+                self.give_back(now, key, stage, units);
+                confirmed_went |= stage == Stage::Confirmed;
+            }
+        }
+        confirmed_went
+    }
+}

@@ -1,0 +1,185 @@
+//! Skus and nodes by handle. Handles are given in the order in which codes are first put.
+
+use std::collections::BTreeSet;
+
+use earmark_protocol::catalogue::{CODE_LEN_MAX, NodeSpec, NodeState, SkuSpec, capabilities, sku_flags};
+use earmark_protocol::command::SetNodeState;
+use earmark_protocol::ids::{NodeIx, SkuIx, Tenant};
+use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
+
+use super::{Model, Noes, Yes};
+
+/// The largest cost of a node, in micros.
+const COST_MAX: i64 = 1_000_000_000_000;
+
+/// A sku.
+#[derive(Clone, Debug)]
+pub(crate) struct Sku {
+    pub(crate) tenant: Tenant,
+    pub(crate) spec: SkuSpec,
+    pub(crate) retired: bool,
+}
+
+/// A node.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) tenant: Tenant,
+    pub(crate) spec: NodeSpec,
+    pub(crate) state: NodeState,
+}
+
+/// All skus and nodes of all tenants; their place is their handle.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Catalogue {
+    pub(crate) skus: Vec<Sku>,
+    pub(crate) nodes: Vec<Node>,
+}
+
+impl Catalogue {
+    /// The tenant's sku of this handle.
+    pub(crate) fn sku(&self, tenant: Tenant, sku: SkuIx) -> Option<&Sku> {
+        self.skus.get(sku.0 as usize).filter(|sku| sku.tenant == tenant)
+    }
+
+    /// The tenant's node of this handle.
+    pub(crate) fn node(&self, tenant: Tenant, node: NodeIx) -> Option<&Node> {
+        self.nodes.get(node.0 as usize).filter(|node| node.tenant == tenant)
+    }
+
+    /// Whether the tenant's node takes new holds.
+    pub(crate) fn is_active(&self, tenant: Tenant, node: NodeIx) -> bool {
+        self.node(tenant, node).is_some_and(|node| node.state == NodeState::Active)
+    }
+
+    fn sku_place(&self, tenant: Tenant, code: &str) -> Option<usize> {
+        self.skus.iter().position(|sku| sku.tenant == tenant && sku.spec.code == code)
+    }
+
+    fn node_place(&self, tenant: Tenant, code: &str) -> Option<usize> {
+        self.nodes.iter().position(|node| node.tenant == tenant && node.spec.code == code)
+    }
+}
+
+impl Model {
+    pub(super) fn put_skus(&mut self, tenant: Tenant, specs: &[SkuSpec]) -> Result<Yes, Refusal> {
+        let mut noes = Noes::default();
+        noes.list(Field::Line, specs.len(), false, self.rules.lines_max);
+        let mut codes = BTreeSet::new();
+        for (index, spec) in specs.iter().enumerate() {
+            judge_text(&mut noes, Field::Code, index, &spec.code, false, CODE_LEN_MAX);
+            judge_text(&mut noes, Field::Group, index, &spec.group, true, CODE_LEN_MAX);
+            if spec.flags & !sku_flags::ALL != 0 {
+                noes.push(
+                    Refusal::of(RefusalCode::UnknownFlag, Field::Flags)
+                        .at(index)
+                        .detail(i64::from(sku_flags::ALL)),
+                );
+            }
+            if !codes.insert(&spec.code) {
+                noes.at(RefusalCode::LineTwice, Field::Code, index);
+            }
+        }
+        if let Some(refusal) = noes.first() {
+            return Err(refusal);
+        }
+        for spec in specs {
+            match self.catalogue.sku_place(tenant, &spec.code) {
+                Some(place) => self.catalogue.skus[place].spec = spec.clone(),
+                None => self.catalogue.skus.push(Sku { tenant, spec: spec.clone(), retired: false }),
+            }
+        }
+        Ok(listed(specs.len()))
+    }
+
+    pub(super) fn retire_skus(&mut self, tenant: Tenant, skus: &[SkuIx]) -> Result<Yes, Refusal> {
+        let mut noes = Noes::default();
+        noes.list(Field::Line, skus.len(), false, self.rules.lines_max);
+        for (index, &sku) in skus.iter().enumerate() {
+            if self.catalogue.sku(tenant, sku).is_none() {
+                noes.at(RefusalCode::UnknownSku, Field::Sku, index);
+            }
+        }
+        if let Some(refusal) = noes.first() {
+            return Err(refusal);
+        }
+        for sku in skus {
+            self.catalogue.skus[sku.0 as usize].retired = true;
+        }
+        Ok(listed(skus.len()))
+    }
+
+    pub(super) fn put_nodes(&mut self, tenant: Tenant, specs: &[NodeSpec]) -> Result<Yes, Refusal> {
+        let mut noes = Noes::default();
+        noes.list(Field::Line, specs.len(), false, self.rules.lines_max);
+        let mut codes = BTreeSet::new();
+        for (index, spec) in specs.iter().enumerate() {
+            judge_text(&mut noes, Field::Code, index, &spec.code, false, CODE_LEN_MAX);
+            judge_text(&mut noes, Field::Group, index, &spec.group, true, CODE_LEN_MAX);
+            judge_text(&mut noes, Field::TimeZone, index, &spec.time_zone, false, CODE_LEN_MAX);
+            if spec.capabilities & !capabilities::ALL != 0 {
+                noes.push(
+                    Refusal::of(RefusalCode::UnknownFlag, Field::Flags)
+                        .at(index)
+                        .detail(i64::from(capabilities::ALL)),
+                );
+            }
+            let costs = [spec.cost_per_order, spec.cost_per_line, spec.cost_per_unit];
+            if costs.iter().any(|cost| !(0..=COST_MAX).contains(&cost.0)) {
+                noes.push(Refusal::of(RefusalCode::QuantityTooLarge, Field::Cost).at(index).detail(COST_MAX));
+            }
+            if !spec.position.is_valid() {
+                noes.at(RefusalCode::PositionInvalid, Field::Position, index);
+            }
+            if !codes.insert(&spec.code) {
+                noes.at(RefusalCode::LineTwice, Field::Code, index);
+            }
+        }
+        if let Some(refusal) = noes.first() {
+            return Err(refusal);
+        }
+        for spec in specs {
+            match self.catalogue.node_place(tenant, &spec.code) {
+                Some(place) => self.catalogue.nodes[place].spec = spec.clone(),
+                None => {
+                    self.catalogue.nodes.push(Node { tenant, spec: spec.clone(), state: NodeState::Active });
+                }
+            }
+        }
+        Ok(listed(specs.len()))
+    }
+
+    pub(super) fn set_node_state(&mut self, tenant: Tenant, set: &SetNodeState) -> Result<Yes, Refusal> {
+        let Some(node) = self.catalogue.node(tenant, set.node) else {
+            return Err(Refusal::of(RefusalCode::UnknownNode, Field::Node));
+        };
+        if node.state == NodeState::Retired && set.state != NodeState::Retired {
+            return Err(Refusal::of(RefusalCode::NodeRetired, Field::Node));
+        }
+        self.catalogue.nodes[set.node.0 as usize].state = set.state;
+        Ok(listed(1))
+    }
+}
+
+/// What is answered to a list of this many entries.
+fn listed(entries: usize) -> Yes {
+    Yes { moved: entries as u64, ..Yes::default() }
+}
+
+/// Judges a text: empty where it must not be, too long, or with control characters in it.
+pub(super) fn judge_text(
+    noes: &mut Noes,
+    field: Field,
+    index: usize,
+    text: &str,
+    may_be_empty: bool,
+    limit: usize,
+) {
+    if text_is_bad(text, may_be_empty, limit) {
+        noes.push(Refusal::of(RefusalCode::TextTooLong, field).at(index).detail(limit as i64));
+    }
+}
+
+/// Whether a text is empty where it must not be, too long, or has control characters in it.
+pub(super) fn text_is_bad(text: &str, may_be_empty: bool, limit: usize) -> bool {
+    (text.is_empty() && !may_be_empty) || text.len() > limit || text.chars().any(char::is_control)
+}

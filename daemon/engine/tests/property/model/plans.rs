@@ -1,0 +1,221 @@
+//! Judges plans: whether one is legal, priced right and, where it claims so, the cheapest. It never makes one.
+//!
+//! A plan that is submitted was made a little earlier. What it takes must be there when it is decided; what it left out
+//! or preferred is judged by what was there when it was made.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use earmark_protocol::ids::{LineId, NodeIx, Segment, SkuIx};
+use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
+use earmark_protocol::reply::{Plan, Refused, Reply};
+
+use super::stock::CellKey;
+use super::{Model, Noes, Wish, plan_of, refused_with};
+
+/// How a command was planned before it was submitted, where that was not right before.
+#[derive(Clone, Debug)]
+pub(crate) struct Stale {
+    /// The model as it was then.
+    pub(crate) then: Box<Model>,
+    /// Whether it was the last attempt, so that contention may be the answer.
+    pub(crate) is_last: bool,
+}
+
+/// What a plan takes.
+#[derive(Default)]
+struct Taken {
+    cells: BTreeMap<CellKey, i64>,
+    lines: BTreeMap<LineId, i64>,
+    nodes: BTreeMap<SkuIx, BTreeSet<NodeIx>>,
+    skus: BTreeMap<SkuIx, i64>,
+}
+
+impl Model {
+    /// The plan that was given, where it may be given; or why none can be.
+    ///
+    /// # Errors
+    /// What is wrong with the plan, or that there is one where none was given.
+    pub(super) fn plan_or_refusal(
+        &self,
+        wish: &Wish<'_>,
+        seen: &Reply,
+    ) -> Result<Result<Plan, Refusal>, String> {
+        if let (Some(stale), Reply::Refused(Refused { refusal, .. })) = (&self.stale, seen) {
+            let contended = stale.is_last && refused_with(seen, RefusalCode::Contended);
+            if contended || stale.then.refusal_then(wish) == Some(*refusal) {
+                return Ok(Err(*refusal));
+            }
+        }
+        match (plan_of(seen), self.refusal_of(wish)) {
+            (None, None) if refused_with(seen, RefusalCode::CapacityReached) => {
+                self.full_for_a_plan(seen).map(Err)
+            }
+            (_, Some(refusal)) => Ok(Err(refusal)),
+            (Some(plan), None) => self.judge_plan(wish, plan).map(|()| Ok(plan.clone())),
+            (None, None) => Err(format!("there is a plan for {wish:?}, and none was given")),
+        }
+    }
+
+    /// Why this could not be planned, from the order's fields on.
+    fn refusal_then(&self, wish: &Wish<'_>) -> Option<Refusal> {
+        let mut noes = Noes::default();
+        self.judge_order(&mut noes, wish.tenant, wish.order);
+        noes.first().or_else(|| self.refusal_of(wish))
+    }
+
+    /// A capacity that a plan would need is used up. What a plan needs is not known without one.
+    pub(super) fn full_for_a_plan(&self, seen: &Reply) -> Result<Refusal, String> {
+        let Reply::Refused(Refused { refusal, .. }) = seen else {
+            return Err("a full capacity is a refusal".into());
+        };
+        let is_fair = match refusal.field {
+            Field::CapacityReservations => self.live() >= self.limits.reservations,
+            Field::CapacityLines | Field::CapacityFacts => self.limits.tight,
+            _ => false,
+        };
+        if is_fair { Ok(*refusal) } else { Err(format!("{} is not used up", refusal.field.meaning())) }
+    }
+
+    /// Whether a plan obeys order and stock, and says the right price.
+    pub(super) fn judge_plan(&self, wish: &Wish<'_>, plan: &Plan) -> Result<(), String> {
+        let taken = self.judge_shape(wish, plan)?;
+        self.judge_price(wish, plan)?;
+        for (key, units) in &taken.cells {
+            let there = self.stock.available(key).max(0);
+            if *units > there {
+                return Err(format!("{key:?}: {units} planned, {there} there"));
+            }
+        }
+        let as_made =
+            |model: &Self| model.judge_spread(wish, &taken).and_then(|()| model.judge_draws(wish, &taken));
+        match &self.stale {
+            Some(stale) => as_made(self).or_else(|_| as_made(&stale.then)),
+            None => {
+                as_made(self)?;
+                self.judge_fill(wish, plan, &taken)?;
+                self.judge_bound(wish, plan, &taken)
+            }
+        }
+    }
+
+    /// A plan is about the order's lines and nodes that may serve them, and leaves out nothing without saying so.
+    fn judge_shape(&self, wish: &Wish<'_>, plan: &Plan) -> Result<Taken, String> {
+        let check = |fair: bool, what: &dyn Fn() -> String| if fair { Ok(()) } else { Err(what()) };
+        check(plan.shipments.len() <= self.shipments_max(wish), &|| "too many shipments".into())?;
+        check(plan.unfilled.is_empty() || wish.best_effort, &|| "a line is left out".into())?;
+        let (mut taken, mut nodes) = (Taken::default(), BTreeSet::new());
+        for shipment in &plan.shipments {
+            let node = shipment.node;
+            check(nodes.insert(node), &|| format!("node {node} has two shipments"))?;
+            check(!shipment.lines.is_empty(), &|| format!("node {node} ships nothing"))?;
+            for part in &shipment.lines {
+                let units = i64::from(part.quantity);
+                let line = wish.lines.iter().find(|line| line.line == part.line);
+                let is_wanted = line.is_some_and(|line| line.sku == part.sku) && units > 0;
+                check(is_wanted, &|| format!("{part:?} of node {node} is not of the order"))?;
+                let is_allowed = self.nodes_for(wish, part.sku).contains(&node);
+                check(is_allowed, &|| format!("{part:?}: node {node} may not serve it"))?;
+                check(!self.is_retired(wish, part.sku), &|| format!("{part:?} is out of sale"))?;
+                *taken.lines.entry(part.line).or_default() += units;
+                *taken.cells.entry((part.sku, node, part.segment)).or_default() += units;
+                *taken.skus.entry(part.sku).or_default() += units;
+                taken.nodes.entry(part.sku).or_default().insert(node);
+            }
+        }
+        for line in &wish.lines {
+            let unfilled = plan.unfilled.iter().filter(|part| part.line == line.line);
+            let left: i64 = unfilled.map(|part| i64::from(part.quantity)).sum();
+            let got = taken.lines.get(&line.line).copied().unwrap_or(0);
+            check(got + left == i64::from(line.quantity), &|| {
+                format!("line {}: wanted {}, got {got}, left {left}", line.line, line.quantity)
+            })?;
+        }
+        let mut lines = BTreeSet::new();
+        for part in &plan.unfilled {
+            let is_known = wish.lines.iter().any(|line| line.line == part.line);
+            let is_told_once = is_known && part.quantity > 0 && lines.insert(part.line);
+            check(is_told_once, &|| format!("{part:?} is told in vain"))?;
+        }
+        Ok(taken)
+    }
+
+    fn judge_price(&self, wish: &Wish<'_>, plan: &Plan) -> Result<(), String> {
+        let mut sum = 0;
+        for shipment in &plan.shipments {
+            let (miles, cost) = (self.miles(wish, shipment.node), self.price(wish, shipment));
+            if (shipment.miles, shipment.cost.0) != (miles, cost) {
+                return Err(format!("{shipment:?} should cost {cost} over {miles} miles"));
+            }
+            sum += cost;
+        }
+        if plan.cost.0 != sum || plan.bound > plan.cost {
+            return Err(format!("the plan should cost {sum}, and be bounded below that: {plan:?}"));
+        }
+        Ok(())
+    }
+
+    /// A node's segments are drawn in the channel's order.
+    fn judge_draws(&self, wish: &Wish<'_>, taken: &Taken) -> Result<(), String> {
+        let segments = &self.rules.channels[usize::from(wish.order.channel.0)];
+        for &(sku, node, segment) in taken.cells.keys() {
+            let Some(place) = segments.iter().position(|drawn| *drawn == segment.0) else {
+                return Err(format!("the channel does not draw from segment {segment}"));
+            };
+            for &earlier in &segments[..place] {
+                let key = (sku, node, Segment(earlier));
+                if taken.cells.get(&key).copied().unwrap_or(0) < self.stock.available(&key) {
+                    return Err(format!("segment {segment} is drawn before {earlier} is empty"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A sku comes from several nodes only where no single allowed node has all that is served of it.
+    fn judge_spread(&self, wish: &Wish<'_>, taken: &Taken) -> Result<(), String> {
+        for (&sku, nodes) in taken.nodes.iter().filter(|(_, nodes)| nodes.len() > 1) {
+            let units = taken.skus[&sku];
+            if !self.rules.split_lines || self.has_single_node(wish, sku, units) {
+                return Err(format!("sku {sku} is split over {nodes:?}, though one node has all {units}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Best effort takes all there is, unless the number of shipments stands in the way; and says why not more.
+    fn judge_fill(&self, wish: &Wish<'_>, plan: &Plan, taken: &Taken) -> Result<(), String> {
+        let there: Vec<(SkuIx, i64)> =
+            wish.demands().into_iter().map(|(sku, demand)| (sku, self.served(wish, sku, demand))).collect();
+        let fits = self.least_cost(wish, &there).is_some();
+        let is_nowhere = plan.shipments.is_empty();
+        let mut noes = Noes::default();
+        self.judge_named_nodes(&mut noes, wish);
+        let of_nodes = noes.first().map(|refusal| refusal.code);
+        let any_reason =
+            |code| of_nodes == Some(code) || there.iter().any(|(sku, _)| self.reason(wish, *sku) == code);
+        for &(sku, there) in &there {
+            let got = taken.skus.get(&sku).copied().unwrap_or(0);
+            if got > there || (fits && got < there) {
+                return Err(format!("sku {sku}: {got} planned, {there} there"));
+            }
+            let reason = if got < there { RefusalCode::TooManyShipments } else { self.reason(wish, sku) };
+            for part in &plan.unfilled {
+                let is_of_sku = wish.lines.iter().any(|line| line.line == part.line && line.sku == sku);
+                let is_told = part.reason == reason || is_nowhere && any_reason(part.reason);
+                if is_of_sku && !is_told {
+                    return Err(format!("{part:?}: the reason is {reason:?}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// No plan of the same quantities costs less than the bound that is claimed.
+    fn judge_bound(&self, wish: &Wish<'_>, plan: &Plan, taken: &Taken) -> Result<(), String> {
+        let demands: Vec<(SkuIx, i64)> = taken.skus.iter().map(|(sku, units)| (*sku, *units)).collect();
+        match self.least_cost(wish, &demands) {
+            Some(least) if plan.bound.0 <= least && least <= plan.cost.0 => Ok(()),
+            least => Err(format!("a bound of {} is claimed, the least is {least:?}", plan.bound)),
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Thousands of random sequences of commands, each answer and each quantity compared.
+//!
+//! A failure prints the seed and the command line that plays it again. `EARMARK_SEED` plays one sequence,
+//! `EARMARK_SEQUENCES` says how many others to play.
+
+use std::sync::Mutex;
+
+use earmark_engine::routing::Pick;
+use earmark_protocol::command::{CellQuantity, Command, CommandBody, Hold};
+use earmark_protocol::hold_one::HoldOne;
+use earmark_protocol::ids::{CommandId, HoldClass, NodeIx, Segment, SkuIx, Tenant, TimestampMs};
+use earmark_protocol::query::{Atp, Scope};
+use earmark_protocol::refusal::{Field, RefusalCode};
+
+use crate::drive::{Author, Dice, Given, Met, Pair, Setting};
+
+/// Sequences in a normal run: as many as two cores play in some 20 seconds of an unoptimised build.
+const SEQUENCES: u64 = 2_000;
+
+/// Steps of a sequence.
+const STEPS: usize = 90;
+
+/// Refusals that are given before a command reaches the engine.
+const ADMISSION: [RefusalCode; 4] =
+    [RefusalCode::Overloaded, RefusalCode::GaveUp, RefusalCode::Draining, RefusalCode::NotAllowed];
+
+#[test]
+fn the_engine_answers_as_the_naive_model_does() {
+    if let Some(seed) = number_from("EARMARK_SEED") {
+        play(seed);
+        return;
+    }
+    let sequences = number_from("EARMARK_SEQUENCES").unwrap_or(SEQUENCES);
+    let threads = std::thread::available_parallelism().map_or(2, |threads| threads.get() as u64);
+    let met = Mutex::new(Met::default());
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            let met = &met;
+            scope.spawn(move || {
+                for seed in (thread..sequences).step_by(threads as usize) {
+                    let one = play(seed);
+                    met.lock().expect("no thread panics while it holds this").and(&one);
+                }
+            });
+        }
+    });
+    if sequences >= SEQUENCES {
+        assert_met_everything(&met.into_inner().expect("no thread panicked"));
+    }
+}
+
+/// Sequences that never come to some answer prove nothing about it.
+fn assert_met_everything(met: &Met) {
+    assert_eq!(met.taken, (0..20).collect(), "every command is taken at some time");
+    let reachable = RefusalCode::ALL.iter().copied().filter(|code| !ADMISSION.contains(code));
+    assert_eq!(met.refusals, reachable.collect(), "every refusal is given at some time");
+    let capacities = Field::ALL.iter().copied().filter(|field| field.meaning().starts_with("capacity."));
+    assert_eq!(met.full, capacities.collect(), "every capacity is used up at some time");
+}
+
+fn number_from(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text:?}: not a number")))
+}
+
+/// One sequence; what it met.
+fn play(seed: u64) -> Met {
+    let mut dice = Dice::new(seed);
+    let setting = Setting::any(&mut dice);
+    let replay = format!("EARMARK_SEED={seed} cargo test -p earmark-engine --test property");
+    let mut game = Game { pair: Pair::new(&setting, replay), dice, past: Vec::new() };
+    game.open_shop();
+    for _ in 0..STEPS {
+        game.step();
+    }
+    game.pair.compare_all();
+    game.pair.assert_replay_is_equal();
+    std::mem::take(&mut game.pair.met)
+}
+
+/// A sequence in play.
+struct Game {
+    pair: Pair,
+    dice: Dice,
+    past: Vec<(Tenant, Given)>,
+}
+
+impl Game {
+    /// A catalogue and stock for two tenants, through the same door as everything else.
+    fn open_shop(&mut self) {
+        for tenant in [Tenant(0), Tenant(1)] {
+            let (nodes, skus) = if tenant.0 == 0 { (5, 6) } else { (2, 2) };
+            for (most, kind) in [(nodes, 0), (skus, 1)] {
+                for place in 0..most {
+                    let body = self.author(tenant).first(kind, place);
+                    self.submit_body(tenant, body);
+                }
+            }
+            for _ in 0..6 {
+                let body = CommandBody::SetStock(self.author(tenant).stock_up());
+                self.submit_body(tenant, body);
+            }
+        }
+    }
+
+    fn author(&mut self, tenant: Tenant) -> Author<'_> {
+        Author { dice: &mut self.dice, model: &self.pair.model, tenant, now: self.pair.now }
+    }
+
+    fn step(&mut self) {
+        let tenant = Tenant(u16::from(self.dice.one_in(8)));
+        match self.dice.below(24) {
+            0..4 => self.pass_time(),
+            4..6 => self.retry(),
+            6 => self.submit_a_stale_plan(tenant),
+            7 => self.ask(tenant),
+            8 if self.dice.one_in(4) => self.pair.compare_all(),
+            _ => {
+                let given = self.fresh(tenant);
+                self.submit(tenant, given);
+            }
+        }
+    }
+
+    fn pass_time(&mut self) {
+        let ms = match self.dice.below(10) {
+            0 => 0,
+            1..6 => self.dice.between(1, 40),
+            6..9 => self.dice.between(100, 3_000),
+            _ => self.dice.between(5_000, 40_000),
+        };
+        self.pair.now = self.pair.now.plus_ms(ms);
+        let most = *self.dice.pick(&[1, 2, 1_000]);
+        match self.dice.below(4) {
+            0 => {}
+            1 => {
+                self.pair.expire(most);
+            }
+            _ => while self.pair.expire(most) {},
+        }
+    }
+
+    /// A new id: mostly of now, sometimes of the past or the future, rarely none at all.
+    fn id(&mut self) -> CommandId {
+        let now = self.pair.now.0;
+        let rules = &self.pair.model.rules;
+        let (window, future) = (rules.retry_window_ms, rules.id_future_ms);
+        let time = match self.dice.below(60) {
+            0 => now - window - self.dice.between(0, 3),
+            1 => now - window + self.dice.between(0, 3),
+            2 => now + future + self.dice.between(0, 2),
+            3..6 => now + self.dice.between(0, future),
+            6..12 => now - self.dice.between(0, window / 2),
+            _ => now,
+        };
+        let mut id = CommandId::new(TimestampMs(time), self.dice.bytes());
+        if self.dice.one_in(150) {
+            id.0[6] = 0x40;
+        }
+        id
+    }
+
+    fn fresh(&mut self, tenant: Tenant) -> Given {
+        let id = self.id();
+        if self.dice.one_in(6) {
+            let mut author = self.author(tenant);
+            let cell = author.cell();
+            let lifetime_ms = author.lifetime_ms();
+            let flags = u8::from(self.dice.one_in(60));
+            let class = HoldClass(self.dice.below(3) as u8);
+            let (sku, node, segment, quantity) = (cell.sku, cell.node, cell.segment, cell.quantity);
+            return Given::One(HoldOne {
+                id,
+                sku,
+                node,
+                quantity,
+                lifetime_ms,
+                give_up_ms: 0,
+                segment,
+                class,
+                flags,
+            });
+        }
+        let body = self.author(tenant).any();
+        Given::Full(Command { id, give_up_ms: 0, body })
+    }
+
+    fn submit_body(&mut self, tenant: Tenant, body: CommandBody) {
+        let id = CommandId::new(self.pair.now, self.dice.bytes());
+        self.submit(tenant, Given::Full(Command { id, give_up_ms: 0, body }));
+        self.pair.now = self.pair.now.plus_ms(1);
+    }
+
+    fn submit(&mut self, tenant: Tenant, given: Given) {
+        self.pair.submit(tenant, &given);
+        self.past.push((tenant, given));
+    }
+
+    /// The same command once more, at any later time; or its id with another content, or by another tenant.
+    fn retry(&mut self) {
+        if self.past.is_empty() {
+            return;
+        }
+        let recent = self.past.len().saturating_sub(12);
+        let place = if self.dice.one_in(2) {
+            self.dice.below(self.past.len())
+        } else {
+            recent + self.dice.below(self.past.len() - recent)
+        };
+        let (mut tenant, mut given) = self.past[place].clone();
+        match self.dice.below(8) {
+            0 => match self.fresh(tenant) {
+                Given::One(mut one) => {
+                    one.id = given.id();
+                    given = Given::One(one);
+                }
+                Given::Full(mut command) => {
+                    command.id = given.id();
+                    given = Given::Full(command);
+                }
+            },
+            1 => tenant = Tenant(1 - tenant.0),
+            2 => match &mut given {
+                Given::One(one) => one.give_up_ms = 77,
+                Given::Full(command) => command.give_up_ms = 77,
+            },
+            _ => {}
+        }
+        let before = self.pair.digest();
+        let lsn = self.pair.model.lsn;
+        self.submit(tenant, given);
+        if self.pair.model.lsn == lsn {
+            assert_eq!(self.pair.digest(), before, "an answer without a new Lsn changes nothing");
+        }
+    }
+
+    /// Plans something, lets other things happen, and submits it then.
+    fn submit_a_stale_plan(&mut self, tenant: Tenant) {
+        let given = loop {
+            let given = self.fresh(tenant);
+            if let Given::Full(Command { body: CommandBody::Reserve(_) | CommandBody::Reject(_), .. }) = given
+            {
+                break given;
+            }
+        };
+        let mut draft = self.pair.plan_for_later(tenant, &given);
+        draft.is_last = self.dice.one_in(3);
+        for _ in 0..self.dice.below(4) {
+            let other = match draft.picks() {
+                picks if !picks.is_empty() && self.dice.one_in(2) => self.snatch(picks),
+                _ => self.fresh(tenant),
+            };
+            self.submit(tenant, other);
+        }
+        if self.dice.one_in(3) {
+            self.pass_time();
+        }
+        self.pair.submit_planned(tenant, &given, draft);
+        self.past.push((tenant, given));
+    }
+
+    /// Holds some of what a plan relies on.
+    fn snatch(&mut self, picks: &[Pick]) -> Given {
+        let Pick { sku, node, segment, .. } = *self.dice.pick(picks);
+        let quantity = 1 + self.dice.below(8) as u32;
+        let cell = CellQuantity { sku, node, segment, quantity };
+        let hold = Hold { cells: vec![cell], class: HoldClass(2), lifetime_ms: 0, best_effort: true };
+        Given::Full(Command { id: self.id(), give_up_ms: 0, body: CommandBody::Hold(hold) })
+    }
+
+    fn ask(&mut self, tenant: Tenant) {
+        let skus: Vec<_> = (0..3).map(|_| self.author(tenant).cell().sku).collect();
+        let known = |sku: &SkuIx| self.pair.model.catalogue.sku(tenant, *sku).is_some();
+        let skus: Vec<_> = skus.into_iter().filter(known).collect();
+        let own = |node: &NodeIx| self.pair.model.catalogue.node(tenant, *node).is_some();
+        let scope = match self.dice.below(3) {
+            0 => Scope::All,
+            1 => Scope::Group("west".into()),
+            _ => Scope::Nodes((0..8).map(NodeIx).filter(own).collect()),
+        };
+        let segment = self.dice.one_in(2).then(|| Segment(self.dice.below(3) as u16));
+        self.pair.compare_atp(tenant, &Atp { skus, scope, segment, per_node: self.dice.one_in(2) });
+    }
+}

@@ -1,0 +1,169 @@
+//! Questions about what is: `atp`, `show`, `explain`, `stats`.
+
+use clap::Args;
+use earmark_protocol::client::Client;
+use earmark_protocol::ids::{CommandId, Segment};
+use earmark_protocol::query::{Atp, Query, Scope};
+use earmark_protocol::reply::{Reply, ReservationView};
+use serde_json::{Map, Value, json};
+
+use super::codes::{Names, Unnamed, handles, query};
+use super::connect::{Connection, Session};
+use super::outcome::{Answer, Failure, Outcome};
+use super::table::Table;
+use super::words::{explanation, reservation_json, reservation_text};
+use crate::data::field;
+
+/// `earmark atp`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct AtpArgs {
+    /// Codes of skus
+    #[arg(required = true, value_name = "SKU")]
+    skus: Vec<String>,
+    /// At this node, whatever its state; may be given often. Without it, at all active nodes
+    #[arg(long = "node", value_name = "NODE", conflicts_with = "group")]
+    nodes: Vec<String>,
+    /// At the active nodes of this group
+    #[arg(long)]
+    group: Option<String>,
+    /// In this segment alone; without it, in all together
+    #[arg(long, value_parser = field::segment, value_name = "NUMBER")]
+    segment: Option<Segment>,
+    /// Show every node, not the sum alone
+    #[arg(long)]
+    per_node: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// `earmark show` and `earmark explain`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct ReservationArgs {
+    /// The reservation's id, as `reserve` printed it
+    #[arg(value_name = "RESERVATION")]
+    reservation: CommandId,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// `earmark stats`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct StatsArgs {
+    /// Add the sums and the digest over all cells, all at one moment
+    #[arg(long)]
+    digest: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// What can be promised.
+pub(super) async fn atp(args: &AtpArgs, session: &Session) -> Outcome {
+    let attempted = "asking what can be promised";
+    let client = session.connect(&args.connection).await?;
+    let skus: Vec<_> = args.skus.iter().map(String::as_str).collect();
+    let nodes: Vec<_> = args.nodes.iter().map(String::as_str).collect();
+    let (skus, nodes) = handles(&client, &skus, &nodes).await?;
+    let scope = match &args.group {
+        Some(group) => Scope::Group(group.clone()),
+        None if nodes.is_empty() => Scope::All,
+        None => Scope::Nodes(nodes),
+    };
+    let question = Atp { skus, scope, segment: args.segment, per_node: args.per_node };
+    let Reply::Atp(reply) = query(&client, Query::Atp(question), attempted).await? else {
+        return Err(Failure::unexpected(attempted));
+    };
+    let mut unnamed = Unnamed::default();
+    reply.skus.iter().flat_map(|sku| &sku.cells).for_each(|cell| unnamed.node(cell.node));
+    let names = Names::of(&client, unnamed).await?;
+
+    let columns: &[&str] = if args.per_node {
+        &["sku", ">available", ">short", "node", ">segment"]
+    } else {
+        &["sku", ">available", ">short"]
+    };
+    let (mut table, mut rows) = (Table::new(columns), Vec::new());
+    for (code, sku) in args.skus.iter().zip(&reply.skus) {
+        let cells: Vec<_> = sku.cells.iter().map(|cell| {
+            json!({ "node": names.node(cell.node), "segment": cell.segment, "available": cell.available })
+        }).collect();
+        let mut row = json!({ "sku": code, "available": sku.available, "short": sku.short });
+        let mut fields = vec![code.clone(), sku.available.to_string(), sku.short.to_string()];
+        if args.per_node {
+            row["cells"] = json!(cells);
+            fields.extend(["all".to_owned(), String::new()]);
+        }
+        table.row(fields);
+        rows.push(row);
+        for cell in &sku.cells {
+            let (available, short) = (cell.available.max(0), (-cell.available).max(0));
+            let node = names.node(cell.node);
+            table.row([
+                String::new(),
+                available.to_string(),
+                short.to_string(),
+                node,
+                cell.segment.to_string(),
+            ]);
+        }
+    }
+    Ok(Answer { text: table.text(""), json: json!({ "lsn": reply.lsn, "skus": rows }) })
+}
+
+/// A reservation as it is.
+pub(super) async fn show(args: &ReservationArgs, session: &Session) -> Outcome {
+    let client = session.connect(&args.connection).await?;
+    let (view, names) = shown(&client, args.reservation, "showing the reservation").await?;
+    Ok(Answer { text: reservation_text(&view, &names), json: reservation_json(&view, &names) })
+}
+
+/// Why it lies where it lies.
+pub(super) async fn explain(args: &ReservationArgs, session: &Session) -> Outcome {
+    let client = session.connect(&args.connection).await?;
+    let (view, names) = shown(&client, args.reservation, "explaining the reservation").await?;
+    let text = explanation(&view, &names);
+    let mut json = reservation_json(&view, &names);
+    json["explanation"] = json!(text);
+    Ok(Answer { text, json })
+}
+
+async fn shown(
+    client: &Client,
+    reservation: CommandId,
+    attempted: &str,
+) -> Result<(Box<ReservationView>, Names), Failure> {
+    let Reply::Shown(view) = query(client, Query::Show(reservation), attempted).await? else {
+        return Err(Failure::unexpected(attempted));
+    };
+    let mut unnamed = Unnamed::default();
+    unnamed.reservation(&view);
+    let names = Names::of(client, unnamed).await?;
+    Ok((view, names))
+}
+
+/// Counters and levels.
+pub(super) async fn stats(args: &StatsArgs, session: &Session) -> Outcome {
+    let attempted = "asking for counters";
+    let client = session.connect(&args.connection).await?;
+    let Reply::Stats(stats) = query(&client, Query::Stats, attempted).await? else {
+        return Err(Failure::unexpected(attempted));
+    };
+    let mut table = Table::new(&["name", ">value"]);
+    let mut counters = Map::new();
+    for (name, value) in stats {
+        table.row([name.clone(), value.to_string()]);
+        counters.insert(name, Value::from(value));
+    }
+    let mut json = json!({ "stats": counters });
+    if args.digest {
+        let Reply::Digest(digest) = query(&client, Query::Digest, attempted).await? else {
+            return Err(Failure::unexpected(attempted));
+        };
+        json["digest"] = json!(digest);
+        if let Value::Object(sums) = &json["digest"] {
+            for (name, value) in sums {
+                table.row([format!("digest.{name}"), value.to_string()]);
+            }
+        }
+    }
+    Ok(Answer { text: table.text(""), json })
+}

@@ -1,0 +1,126 @@
+//! How the command line reaches a daemon: address, certificate and token, by default those that a daemon's first
+//! start left in its data directory.
+
+use std::cell::OnceCell;
+use std::net::ToSocketAddrs as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use earmark_protocol::client::{Client, ClientConfig, Trust};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+use super::outcome::Failure;
+use crate::security::{ADMIN_TOKEN_FILE, CERTIFICATE_FILE};
+
+/// Where `serve` keeps its data and the other commands look for it, if nobody says otherwise.
+pub(super) const DATA_DIR: &str = "earmark-data";
+/// The variable that holds a token.
+const TOKEN_VARIABLE: &str = "EARMARK_TOKEN";
+
+/// Where the daemon is and who asks.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub(super) struct Connection {
+    /// The daemon's address
+    #[arg(long, env = "EARMARK_ADDRESS", default_value = "127.0.0.1:7447", value_name = "HOST:PORT")]
+    address: String,
+    /// The daemon's data directory: its certificate and admin token are taken from there
+    #[arg(long, env = "EARMARK_DATA_DIR", default_value = DATA_DIR, value_name = "DIR")]
+    data_dir: PathBuf,
+    /// A file that holds the token; without it, the variable EARMARK_TOKEN, then the data directory's
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// The daemon's own certificate in PEM, instead of the data directory's
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
+    /// Roots in PEM that vouch for the daemon's certificate, instead of one certificate
+    #[arg(long, value_name = "FILE", conflicts_with = "certificate", requires = "server_name")]
+    roots: Option<PathBuf>,
+    /// The name that the daemon's certificate is for
+    #[arg(long, value_name = "NAME", requires = "roots")]
+    server_name: Option<String>,
+    /// How long to wait for an answer
+    #[arg(long, default_value_t = 10_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    deadline_ms: u64,
+}
+
+/// The connection of this process, if it made one.
+#[derive(Debug, Default)]
+pub(super) struct Session {
+    client: OnceCell<Client>,
+}
+
+impl Session {
+    /// Connects.
+    pub(super) async fn connect(&self, connection: &Connection) -> Result<Client, Failure> {
+        let client = connection.client().await?;
+        Ok(self.client.get_or_init(|| client).clone())
+    }
+
+    /// Takes leave, so that the daemon need not wait for one who is gone.
+    pub(super) async fn close(&self) {
+        if let Some(client) = self.client.get() {
+            client.close().await;
+        }
+    }
+}
+
+impl Connection {
+    async fn client(&self) -> Result<Client, Failure> {
+        let attempted = format!("connecting to {}", self.address);
+        let mut addresses = self
+            .address
+            .to_socket_addrs()
+            .map_err(|error| Failure::usage(format!("{attempted}: {error}; give --address as HOST:PORT")))?;
+        let address = addresses.next().ok_or_else(|| {
+            Failure::unreachable(format!("{attempted}: the name has no address; give another --address"))
+        })?;
+        let deadline = Duration::from_millis(self.deadline_ms);
+        let config = ClientConfig {
+            pipes: 1,
+            deadline,
+            connect_deadline: deadline,
+            server_name: self.server_name.clone().unwrap_or_else(|| "localhost".to_owned()),
+            ..ClientConfig::new(address, self.trust()?, self.token()?)
+        };
+        Client::connect(config).await.map_err(|error| Failure::client("asking the daemon", &error))
+    }
+
+    fn trust(&self) -> Result<Trust, Failure> {
+        if let Some(roots) = &self.roots {
+            return Ok(Trust::Roots(read("the roots", roots)?));
+        }
+        let file = self.certificate.clone().unwrap_or_else(|| self.data_dir.join(CERTIFICATE_FILE));
+        let pem = read("the daemon's certificate", &file)?;
+        let certificate = CertificateDer::from_pem_slice(&pem).map_err(|error| {
+            let file = file.display();
+            Failure::usage(format!("reading the daemon's certificate {file}: {error}; it must be PEM"))
+        })?;
+        Ok(Trust::Certificate(certificate.to_vec()))
+    }
+
+    fn token(&self) -> Result<String, Failure> {
+        if let (None, Ok(token)) = (&self.token_file, std::env::var(TOKEN_VARIABLE)) {
+            return Ok(token);
+        }
+        let file = self.token_file.clone().unwrap_or_else(|| self.data_dir.join(ADMIN_TOKEN_FILE));
+        let token = String::from_utf8(read("the token", &file)?).map_err(|_| {
+            Failure::usage(format!(
+                "reading the token {}: it is not UTF-8; name another file",
+                file.display()
+            ))
+        })?;
+        Ok(token.trim().to_owned())
+    }
+}
+
+fn read(what: &str, file: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(file).map_err(|error| {
+        Failure::usage(format!(
+            "reading {what} {}: {error}; start `earmark serve` first, or name its data directory with --data-dir",
+            file.display()
+        ))
+    })
+}

@@ -1,0 +1,113 @@
+//! `check` and `import`: a directory of data files.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use super::connect::{Connection, Session};
+use super::outcome::{Answer, Failure, Outcome};
+use crate::data::load::load;
+use crate::data::trouble::{BAD_ROWS_MAX, BadRows};
+use crate::data::{DataSet, read_dir};
+
+/// A directory.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Directory {
+    /// A directory with any of nodes, skus, stock, orders as .csv or .jsonl, perhaps .gz (see docs/data-files.md)
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// Most bad rows to report
+    #[arg(long, default_value_t = BAD_ROWS_MAX, value_name = "N")]
+    bad_rows_max: usize,
+}
+
+/// `earmark check`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    directory: Directory,
+}
+
+/// `earmark import`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct ImportArgs {
+    #[command(flatten)]
+    directory: Directory,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Checks a directory without a daemon.
+pub(super) fn check(args: &CheckArgs) -> Outcome {
+    let data = read(&args.directory, "checking")?;
+    let (mut text, mut json) = (String::new(), json!({ "ok": true }));
+    let files = [
+        ("nodes", "nodes", data.nodes.as_ref().map(|file| (&file.name, file.rows.len()))),
+        ("skus", "skus", data.skus.as_ref().map(|file| (&file.name, file.rows.len()))),
+        ("stock", "cells", data.stock.as_ref().map(|file| (&file.name, file.rows.len()))),
+        ("orders", "orders", data.orders.as_ref().map(|file| (&file.name, file.rows.len()))),
+    ];
+    for (key, what, file) in files {
+        if let Some((name, rows)) = file {
+            let _ = writeln!(text, "{name}: {rows} {what}, all good");
+            json[key] = json!(rows);
+        }
+    }
+    text += &notes(&data);
+    json["ignored"] = json!(data.ignored);
+    Ok(Answer { text, json })
+}
+
+/// Checks a directory and sends it to a daemon.
+pub(super) async fn import(args: &ImportArgs, session: &Session, quiet: bool) -> Outcome {
+    let data = read(&args.directory, "importing")?;
+    let client = session.connect(&args.connection).await?;
+    let rows = data.nodes.as_ref().map_or(0, |file| file.rows.len())
+        + data.skus.as_ref().map_or(0, |file| file.rows.len())
+        + data.stock.as_ref().map_or(0, |file| file.rows.len());
+    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(rows as u64) };
+    let style = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} rows, {per_sec}, {eta} left");
+    bar.set_style(style.expect("the template is one"));
+    let loaded = load(&client, &data, |rows| bar.inc(rows)).await;
+    bar.finish_and_clear();
+    let loaded = loaded?;
+    let mut text = format!(
+        "imported {} nodes, {} skus, {} cells with {} units\n",
+        loaded.nodes, loaded.skus, loaded.cells, loaded.units
+    );
+    if let Some(orders) = &data.orders {
+        let _ = writeln!(
+            text,
+            "{}: {} orders checked, none sent; reserve one with `earmark reserve --from FILE --order CODE`",
+            orders.name,
+            orders.rows.len()
+        );
+    }
+    text += &notes(&data);
+    Ok(Answer { text, json: json!({ "imported": loaded, "ignored": data.ignored }) })
+}
+
+fn read(directory: &Directory, verb: &str) -> Result<DataSet, Failure> {
+    let path: &Path = &directory.directory;
+    if !path.is_dir() {
+        return Err(Failure::usage(format!("{verb} {}: it is no directory; name one", path.display())));
+    }
+    let mut bad = BadRows::new(directory.bad_rows_max);
+    let data = read_dir(path, &mut bad);
+    if bad.is_empty() {
+        Ok(data)
+    } else {
+        Err(Failure::bad_rows(&format!("{verb} {}", path.display()), &bad))
+    }
+}
+
+fn notes(data: &DataSet) -> String {
+    let mut text = String::new();
+    for name in &data.ignored {
+        let _ = writeln!(text, "{name}: ignored, it is none of nodes, skus, stock, orders");
+    }
+    text
+}

@@ -1,0 +1,220 @@
+//! The command line. Codes go in and come out, never handles; every command can answer with one JSON object; exit
+//! codes are 0 done, 1 refused, 2 wrong usage, 3 unreachable. No rule lives here: the daemon decides.
+
+mod ask;
+mod change;
+mod codes;
+mod connect;
+mod files;
+mod node;
+mod order;
+mod outcome;
+mod serve;
+mod step;
+mod stock;
+mod table;
+mod text;
+mod words;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use earmark_protocol::command::CommandBody;
+
+use crate::demo::{self, DemoArgs, DemoError};
+use connect::Session;
+use outcome::{Answer, Failure, Outcome, tell};
+
+/// Reserves stock and routes orders, in memory and in microseconds.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "earmark", version, about, max_term_width = 110, after_help = EXIT_CODES)]
+struct Cli {
+    /// Answer with one JSON object on standard output
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 refused, 2 wrong usage, 3 unreachable.";
+
+#[derive(Clone, Debug, Subcommand)]
+enum Command {
+    /// Run a daemon in this process, send it orders, and report
+    Demo(DemoArgs),
+    /// Run the daemon until it is told to stop
+    Serve(serve::ServeArgs),
+    /// Check a directory of data files, without a daemon
+    Check(files::CheckArgs),
+    /// Check a directory of data files and send it to the daemon
+    Import(files::ImportArgs),
+    /// Ask what can be promised
+    Atp(ask::AtpArgs),
+    /// Ask for a plan, holding nothing
+    Quote(order::QuoteArgs),
+    /// Route an order and hold it; or hold named cells, where each line is SKU@NODE[/SEGMENT][:QUANTITY]
+    Reserve(order::ReserveArgs),
+    /// Confirm what is held
+    Confirm(step::StepArgs),
+    /// Give back what is held
+    Release(step::StepArgs),
+    /// Give what is held a new lifetime
+    Extend(step::ExtendArgs),
+    /// Raise or lower lines in place
+    Amend(step::AmendArgs),
+    /// Give back what is held, confirmed or being worked on
+    Cancel(step::StepArgs),
+    /// Hand confirmed goods to the node to work on
+    Dispatch(step::StepArgs),
+    /// Dispatched goods wait for the customer at the node
+    Ready(step::StepArgs),
+    /// Dispatched goods have left the building
+    Ship(step::StepArgs),
+    /// The customer took what was ready
+    Collect(step::StepArgs),
+    /// A node says it cannot: correct its stock and route the lines again
+    Reject(step::RejectArgs),
+    /// Show a reservation as it is
+    Show(ask::ReservationArgs),
+    /// Say why a reservation lies where it lies
+    Explain(ask::ReservationArgs),
+    /// Count, correct, take back and move stock
+    #[command(subcommand)]
+    Stock(stock::StockCommand),
+    /// Pause, resume, retire and list nodes
+    #[command(subcommand)]
+    Node(node::NodeCommand),
+    /// Show the daemon's counters and levels
+    Stats(ask::StatsArgs),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn run() -> ExitCode {
+    let matches = command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    if let Command::Completions { shell } = cli.command {
+        clap_complete::generate(shell, &mut command(), "earmark", &mut std::io::stdout());
+        return ExitCode::SUCCESS;
+    }
+    let outcome = match &cli.command {
+        Command::Demo(args) => demonstrate(args, cli.json),
+        Command::Serve(args) => serve::serve(args, matches.subcommand_matches("serve")),
+        Command::Check(args) => files::check(args),
+        asking => block_on(asking, cli.json),
+    };
+    tell(outcome, cli.json)
+}
+
+/// The command line, with a flag for every setting under `serve`.
+fn command() -> clap::Command {
+    Cli::command().mut_subcommand("serve", crate::config::flags)
+}
+
+async fn ask_daemon(command: &Command, session: &Session, as_json: bool) -> Outcome {
+    match command {
+        Command::Import(args) => files::import(args, session, as_json).await,
+        Command::Atp(args) => ask::atp(args, session).await,
+        Command::Quote(args) => order::quote(args, session).await,
+        Command::Reserve(args) => order::reserve(args, session).await,
+        Command::Confirm(args) => step::step(args, session, "confirming", CommandBody::Confirm).await,
+        Command::Release(args) => step::step(args, session, "releasing", CommandBody::Release).await,
+        Command::Extend(args) => step::extend(args, session).await,
+        Command::Amend(args) => step::amend(args, session).await,
+        Command::Cancel(args) => step::step(args, session, "cancelling", CommandBody::Cancel).await,
+        Command::Dispatch(args) => step::step(args, session, "dispatching", CommandBody::Dispatch).await,
+        Command::Ready(args) => step::step(args, session, "making ready", CommandBody::Ready).await,
+        Command::Ship(args) => step::step(args, session, "shipping", CommandBody::Ship).await,
+        Command::Collect(args) => step::step(args, session, "handing over", CommandBody::Collect).await,
+        Command::Reject(args) => step::reject(args, session).await,
+        Command::Show(args) => ask::show(args, session).await,
+        Command::Explain(args) => ask::explain(args, session).await,
+        Command::Stock(command) => stock::run(command, session).await,
+        Command::Node(command) => node::run(command, session).await,
+        Command::Stats(args) => ask::stats(args, session).await,
+        Command::Demo(_) | Command::Serve(_) | Command::Check(_) | Command::Completions { .. } => {
+            unreachable!("these ask no daemon and were run before")
+        }
+    }
+}
+
+fn demonstrate(args: &DemoArgs, as_json: bool) -> Outcome {
+    match demo::run(args, as_json) {
+        Ok(report) => {
+            let mut json = serde_json::to_value(&report).expect("a report is plain data");
+            let text = format!("earmark demo\n{report}");
+            if report.holds() {
+                return Ok(Answer { text, json });
+            }
+            let broken = "the demo broke a promise: see oversold, accounts, surprises";
+            json["error"] = broken.into();
+            Err(Failure { exit: outcome::Exit::Refused, text: format!("{broken}\n{text}"), json })
+        }
+        Err(DemoError::Files(bad)) => Err(Failure::bad_rows("reading the demo's files", &bad)),
+        Err(DemoError::Load(error)) => Err(error.into()),
+        Err(DemoError::Client(error)) => Err(Failure::client("running the demo", &error)),
+        Err(error @ DemoError::Start(_)) => Err(Failure::unreachable(error.to_string())),
+    }
+}
+
+/// Runs a question to the end on a small runtime of its own, and takes leave of the daemon.
+fn block_on(command: &Command, as_json: bool) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| {
+        Failure::unreachable(format!("starting a runtime: {error}; free some descriptors"))
+    })?;
+    runtime.block_on(async {
+        let session = Session::default();
+        let outcome = ask_daemon(command, &session, as_json).await;
+        session.close().await;
+        outcome
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_of_the_design_is_there() {
+        let command = command();
+        let names: Vec<_> = command.get_subcommands().map(clap::Command::get_name).collect();
+        for name in [
+            "demo",
+            "serve",
+            "check",
+            "import",
+            "atp",
+            "quote",
+            "reserve",
+            "confirm",
+            "release",
+            "extend",
+            "amend",
+            "cancel",
+            "dispatch",
+            "ready",
+            "ship",
+            "collect",
+            "reject",
+            "show",
+            "explain",
+            "stock",
+            "node",
+            "stats",
+            "completions",
+        ] {
+            assert!(names.contains(&name), "{name} is missing");
+        }
+    }
+}

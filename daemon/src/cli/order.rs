@@ -1,0 +1,250 @@
+//! `quote` and `reserve`: an order from the command line or from a file of orders; or a plain hold, where every line
+//! names its cell.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use earmark_protocol::client::Client;
+use earmark_protocol::command::{CellQuantity, CommandBody, Delivery, Hold, Order, OrderLine, Reserve};
+use earmark_protocol::geo::Position;
+use earmark_protocol::ids::{Channel, HoldClass, LineId};
+use earmark_protocol::query::{Query, Quote};
+use earmark_protocol::refusal::Refusal;
+use earmark_protocol::reply::Reply;
+
+use super::change::{Id, send};
+use super::codes::{Names, Unnamed, handles};
+use super::connect::{Connection, Session};
+use super::outcome::{Answer, Failure, Outcome};
+use super::text::{LineText, class, duration_ms, position};
+use super::words::{plan_json, plan_text};
+use crate::data::orders::{Destination, OrderData};
+use crate::data::read_orders;
+use crate::data::trouble::{BAD_ROWS_MAX, BadRows};
+
+/// An order.
+#[derive(Clone, Debug, Args)]
+pub(super) struct OrderArgs {
+    /// Lines: SKU or SKU:QUANTITY; they are numbered from 0
+    #[arg(value_name = "SKU[:QUANTITY]")]
+    lines: Vec<LineText>,
+    /// Ship to this position
+    #[arg(long, value_name = "LAT,LON", value_parser = position, conflicts_with = "pickup", allow_hyphen_values = true)]
+    to: Option<Position>,
+    /// Its postal code, kept with the order
+    #[arg(long, value_name = "CODE", requires = "to", default_value = "")]
+    postal: String,
+    /// Pick up at this node
+    #[arg(long, value_name = "NODE")]
+    pickup: Option<String>,
+    /// Let this node serve it, and no others but those named; may be given often
+    #[arg(long = "only", value_name = "NODE")]
+    only: Vec<String>,
+    /// Sales channel
+    #[arg(long, default_value_t = 0, value_name = "NUMBER")]
+    channel: u16,
+    /// Most shipments; 0 for the daemon's own limit
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    shipments_max: u16,
+    /// Take what there is, line by line, where all cannot be had
+    #[arg(long)]
+    best_effort: bool,
+    /// Take the order from this file of orders (see docs/data-files.md)
+    #[arg(long, value_name = "FILE", requires = "order", conflicts_with_all = ["lines", "to", "pickup"])]
+    from: Option<PathBuf>,
+    /// Which order of the file
+    #[arg(long, value_name = "CODE", requires = "from")]
+    order: Option<String>,
+}
+
+/// `earmark quote`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct QuoteArgs {
+    #[command(flatten)]
+    order: OrderArgs,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// `earmark reserve`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct ReserveArgs {
+    #[command(flatten)]
+    order: OrderArgs,
+    /// Hold class: cart, payment, bank_transfer, or its number in the daemon's configuration
+    #[arg(long, default_value = "cart", value_parser = class)]
+    class: HoldClass,
+    /// How long to hold it, like 90s, 15m or 2h; without it, as long as the class says
+    #[arg(long, value_name = "DURATION", value_parser = duration_ms)]
+    lifetime: Option<u32>,
+    #[command(flatten)]
+    id: Id,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Asks for a plan.
+pub(super) async fn quote(args: &QuoteArgs, session: &Session) -> Outcome {
+    let wanted = args.order.read()?;
+    if wanted.lines.iter().any(|line| line.at.is_some()) {
+        return Err(Failure::usage(
+            "quoting: a line names its cell, so there is nothing to plan; leave @NODE away",
+        ));
+    }
+    let client = session.connect(&args.connection).await?;
+    let order = wanted.resolve(&client).await?;
+    let attempted = wanted.attempted("quoting");
+    let question = Quote { order, best_effort: args.order.best_effort };
+    let reply = client.query(Query::Quote(question)).await;
+    match reply.map_err(|error| Failure::client(&attempted, &error))? {
+        Reply::Quoted(plan) => {
+            let mut unnamed = Unnamed::default();
+            unnamed.plan(&plan);
+            let names = Names::of(&client, unnamed).await?;
+            let text =
+                format!("{attempted}: this could be had now; nothing is held\n{}", plan_text(&plan, &names));
+            Ok(Answer { text, json: serde_json::json!({ "plan": plan_json(&plan, &names) }) })
+        }
+        Reply::Refused(refused) => {
+            Err(Failure::refusal(&attempted, &refused.refusal, wanted.named(&refused.refusal).as_deref()))
+        }
+        _ => Err(Failure::unexpected(&attempted)),
+    }
+}
+
+/// Reserves an order, or holds cells.
+pub(super) async fn reserve(args: &ReserveArgs, session: &Session) -> Outcome {
+    let wanted = args.order.read()?;
+    let named = wanted.lines.iter().filter(|line| line.at.is_some()).count();
+    let client = session.connect(&args.connection).await?;
+    let (class, lifetime_ms, best_effort) =
+        (args.class, args.lifetime.unwrap_or_default(), args.order.best_effort);
+    let (attempted, body) = if named == 0 {
+        let order = wanted.resolve(&client).await?;
+        let body = CommandBody::Reserve(Reserve { order, class, lifetime_ms, best_effort });
+        (wanted.attempted("reserving"), body)
+    } else {
+        let cells = wanted.cells(&client).await?;
+        let body = CommandBody::Hold(Hold { cells, class, lifetime_ms, best_effort });
+        (wanted.attempted("holding"), body)
+    };
+    send(&client, args.id, body, &attempted, |refusal| wanted.named(refusal)).await
+}
+
+/// What was asked for, by codes.
+struct Wanted {
+    lines: Vec<LineText>,
+    /// The lines' numbers.
+    numbers: Vec<LineId>,
+    destination: Option<Destination>,
+    only: Vec<String>,
+    channel: Channel,
+    shipments_max: u16,
+}
+
+impl OrderArgs {
+    fn read(&self) -> Result<Wanted, Failure> {
+        if let (Some(file), Some(code)) = (&self.from, &self.order) {
+            let mut bad = BadRows::new(BAD_ROWS_MAX);
+            let orders = read_orders(file, &mut bad);
+            if !bad.is_empty() {
+                return Err(Failure::bad_rows("reading the order", &bad));
+            }
+            let found = orders.rows.into_iter().map(|row| row.value).find(|order| order.code == *code);
+            return found.map(|order| self.of_file(order)).ok_or_else(|| {
+                Failure::usage(format!("reading the order: {} holds no order {code:?}", file.display()))
+            });
+        }
+        let wanted = Wanted {
+            numbers: (0..self.lines.len() as u32).map(LineId).collect(),
+            lines: self.lines.clone(),
+            destination: match (&self.pickup, self.to) {
+                (Some(node), _) => Some(Destination::Pickup(node.clone())),
+                (None, Some(position)) => Some(Destination::Ship { position, postal: self.postal.clone() }),
+                (None, None) => None,
+            },
+            only: self.only.clone(),
+            channel: Channel(self.channel),
+            shipments_max: self.shipments_max,
+        };
+        wanted.check()?;
+        Ok(wanted)
+    }
+
+    fn of_file(&self, order: OrderData) -> Wanted {
+        let line = |sku, quantity| LineText { sku, at: None, quantity };
+        Wanted {
+            numbers: order.lines.iter().map(|line| line.line).collect(),
+            lines: order.lines.into_iter().map(|from| line(from.sku, from.quantity)).collect(),
+            destination: Some(order.destination),
+            only: self.only.clone(),
+            channel: order.channel,
+            shipments_max: order.shipments_max,
+        }
+    }
+}
+
+impl Wanted {
+    fn check(&self) -> Result<(), Failure> {
+        let named = self.lines.iter().filter(|line| line.at.is_some()).count();
+        let wrong = if self.lines.is_empty() {
+            "there are no lines; give at least one as SKU:QUANTITY, or an order of a file with --from and --order"
+        } else if named > 0 && named < self.lines.len() {
+            "some lines name their cell and some do not; give all of them @NODE, or none"
+        } else if named > 0 && (self.destination.is_some() || !self.only.is_empty()) {
+            "lines that name their cell are held there; leave --to, --pickup and --only away"
+        } else if named == 0 && self.destination.is_none() {
+            "the order goes nowhere; give --to LAT,LON or --pickup NODE, or name the cell of each line with @NODE"
+        } else {
+            return Ok(());
+        };
+        Err(Failure::usage(format!("reading the order: {wrong}")))
+    }
+
+    fn attempted(&self, verb: &str) -> String {
+        let lines = self.lines.len();
+        format!("{verb} {lines} {}", if lines == 1 { "line" } else { "lines" })
+    }
+
+    /// What the user called the line that a refusal speaks of.
+    fn named(&self, refusal: &Refusal) -> Option<String> {
+        self.lines.get(refusal.index? as usize).map(|line| line.sku.clone())
+    }
+
+    async fn resolve(&self, client: &Client) -> Result<Order, Failure> {
+        let skus: Vec<_> = self.lines.iter().map(|line| line.sku.as_str()).collect();
+        let mut nodes: Vec<_> = self.only.iter().map(String::as_str).collect();
+        if let Some(Destination::Pickup(node)) = &self.destination {
+            nodes.push(node);
+        }
+        let (skus, mut nodes) = handles(client, &skus, &nodes).await?;
+        let delivery = match &self.destination {
+            Some(Destination::Ship { position, postal }) => {
+                Delivery::Ship { position: *position, postal: postal.clone() }
+            }
+            _ => Delivery::Pickup {
+                node: nodes.pop().ok_or_else(|| Failure::unexpected("looking up a node"))?,
+            },
+        };
+        let lines = skus.into_iter().zip(&self.numbers).zip(&self.lines);
+        let lines =
+            lines.map(|((sku, &line), text)| OrderLine { line, sku, quantity: text.quantity }).collect();
+        Ok(Order { channel: self.channel, delivery, nodes, shipments_max: self.shipments_max, lines })
+    }
+
+    async fn cells(&self, client: &Client) -> Result<Vec<CellQuantity>, Failure> {
+        let skus: Vec<_> = self.lines.iter().map(|line| line.sku.as_str()).collect();
+        let places: Vec<_> = self.lines.iter().filter_map(|line| line.at.as_ref()).collect();
+        let nodes: Vec<_> = places.iter().map(|place| place.node.as_str()).collect();
+        let (skus, nodes) = handles(client, &skus, &nodes).await?;
+        let cells = skus.into_iter().zip(nodes).zip(places).zip(&self.lines);
+        Ok(cells
+            .map(|(((sku, node), place), line)| CellQuantity {
+                sku,
+                node,
+                segment: place.segment,
+                quantity: line.quantity,
+            })
+            .collect())
+    }
+}

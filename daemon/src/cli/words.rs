@@ -1,0 +1,268 @@
+//! Plans and reservations in words and as JSON, codes instead of handles. The daemon's types are the source of
+//! both; nothing is computed here but sums.
+
+use earmark_protocol::command::{Delivery, Order};
+use earmark_protocol::ids::{Money, TimestampMs};
+use earmark_protocol::reply::{Plan, ReservationView, RowView, Status};
+use serde_json::{Value, json};
+
+use super::codes::Names;
+use super::table::Table;
+use super::text::{class_text, moment_text};
+
+/// An amount in the currency's major unit, to the micro but without needless zeros.
+#[must_use]
+pub(super) fn money(amount: Money) -> String {
+    let sign = if amount.0 < 0 { "-" } else { "" };
+    let micros = amount.0.unsigned_abs();
+    let decimals = format!("{:06}", micros % 1_000_000);
+    let kept = decimals.trim_end_matches('0').len().max(2);
+    format!("{sign}{}.{}", micros / 1_000_000, &decimals[..kept])
+}
+
+/// An amount for people, rounded to cents.
+#[must_use]
+pub(super) fn cents(amount: Money) -> String {
+    format!("{:.2}", amount.0 as f64 / 1e6)
+}
+
+/// A status in a word.
+#[must_use]
+pub(super) fn status(status: Status) -> &'static str {
+    match status {
+        Status::Held => "held",
+        Status::Confirmed => "confirmed",
+        Status::Dispatched => "dispatched",
+        Status::Ready => "ready",
+        Status::Shipped => "shipped",
+        Status::Collected => "collected",
+        Status::Released => "released",
+        Status::Expired => "expired",
+        Status::Cancelled => "cancelled",
+    }
+}
+
+/// A deadline as JSON: `null` where nothing is held.
+#[must_use]
+pub(super) fn deadline_json(deadline: TimestampMs) -> Value {
+    if deadline.0 == 0 { Value::Null } else { json!(moment_text(deadline)) }
+}
+
+/// A plan as JSON. Costs are texts, exact to the micro.
+#[must_use]
+pub(super) fn plan_json(plan: &Plan, names: &Names) -> Value {
+    let shipments = plan.shipments.iter().map(|shipment| {
+        let lines = shipment.lines.iter().map(|line| {
+            json!({ "line": line.line, "sku": names.sku(line.sku), "segment": line.segment, "quantity": line.quantity })
+        });
+        json!({
+            "node": names.node(shipment.node),
+            "miles": shipment.miles,
+            "cost": money(shipment.cost),
+            "lines": lines.collect::<Vec<_>>(),
+        })
+    });
+    let unfilled = plan.unfilled.iter().map(|unfilled| {
+        json!({ "line": unfilled.line, "quantity": unfilled.quantity, "reason": unfilled.reason.name() })
+    });
+    json!({
+        "cost": money(plan.cost),
+        "bound": money(plan.bound),
+        "proven_cheapest": plan.is_optimal(),
+        "shipments": shipments.collect::<Vec<_>>(),
+        "unfilled": unfilled.collect::<Vec<_>>(),
+    })
+}
+
+/// A plan as a table, with a line that says whether it is proven cheapest.
+#[must_use]
+pub(super) fn plan_text(plan: &Plan, names: &Names) -> String {
+    let mut table = Table::new(&["node", ">miles", ">cost", ">line", "sku", ">quantity"]);
+    for shipment in &plan.shipments {
+        for (place, line) in shipment.lines.iter().enumerate() {
+            let first = |text: String| if place == 0 { text } else { String::new() };
+            table.row([
+                first(names.node(shipment.node)),
+                first(shipment.miles.to_string()),
+                first(cents(shipment.cost)),
+                line.line.to_string(),
+                names.sku(line.sku),
+                line.quantity.to_string(),
+            ]);
+        }
+    }
+    let mut text = table.text("  ");
+    for unfilled in &plan.unfilled {
+        let (line, quantity, reason) = (unfilled.line, unfilled.quantity, unfilled.reason);
+        text += &format!("  line {line}: {quantity} not filled, {}: {}\n", reason.name(), reason.meaning());
+    }
+    text + &format!("  {}\n", cost_text(plan))
+}
+
+/// What a plan costs and whether that is proven cheapest.
+#[must_use]
+pub(super) fn cost_text(plan: &Plan) -> String {
+    let cost = cents(plan.cost);
+    let shipments = plural(plan.shipments.len(), "shipment");
+    if plan.is_optimal() {
+        return format!("{shipments}, {cost} in all; proven cheapest");
+    }
+    let gap = Money(plan.cost.0 - plan.bound.0);
+    format!("{shipments}, {cost} in all; at most {} above the cheapest there can be", cents(gap))
+}
+
+/// A reservation as JSON.
+#[must_use]
+pub(super) fn reservation_json(view: &ReservationView, names: &Names) -> Value {
+    let rows = view.rows.iter().map(|row| {
+        json!({
+            "line": row.line,
+            "sku": names.sku(row.sku),
+            "node": names.node(row.node),
+            "segment": row.segment,
+            "held": row.held,
+            "confirmed": row.confirmed,
+            "dispatched": row.dispatched,
+            "ready": row.ready,
+            "shipped": row.shipped,
+        })
+    });
+    json!({
+        "id": view.id,
+        "lsn": view.lsn,
+        "status": status(view.status),
+        "class": class_text(view.class),
+        "deadline": deadline_json(view.deadline),
+        "rows": rows.collect::<Vec<_>>(),
+        "order": view.order.as_ref().map(|order| order_json(order, names)),
+        "plans": view.plans.iter().map(|plan| plan_json(plan, names)).collect::<Vec<_>>(),
+    })
+}
+
+fn order_json(order: &Order, names: &Names) -> Value {
+    let delivery = match &order.delivery {
+        Delivery::Ship { position, postal } => json!({
+            "ship": {
+                "lat": f64::from(position.lat_udeg) / 1e6,
+                "lon": f64::from(position.lon_udeg) / 1e6,
+                "postal": postal,
+            }
+        }),
+        Delivery::Pickup { node } => json!({ "pickup": names.node(*node) }),
+    };
+    let lines = order
+        .lines
+        .iter()
+        .map(|line| json!({ "line": line.line, "sku": names.sku(line.sku), "quantity": line.quantity }));
+    json!({
+        "channel": order.channel,
+        "delivery": delivery,
+        "nodes": order.nodes.iter().map(|&node| names.node(node)).collect::<Vec<_>>(),
+        "shipments_max": order.shipments_max,
+        "lines": lines.collect::<Vec<_>>(),
+    })
+}
+
+/// A reservation as a table.
+#[must_use]
+pub(super) fn reservation_text(view: &ReservationView, names: &Names) -> String {
+    let mut text =
+        format!("reservation {}: {}, class {}", view.id, status(view.status), class_text(view.class));
+    if view.deadline.0 > 0 {
+        text += &format!(", held until {}", moment_text(view.deadline));
+    }
+    text += &format!(", made at lsn {}\n", view.lsn);
+    let columns = ["line", "sku", "node", "segment", "held", "confirmed", "dispatched", "ready", "shipped"];
+    let columns: Vec<_> = columns
+        .map(|name| match name {
+            "sku" | "node" => name.to_owned(),
+            _ => format!(">{name}"),
+        })
+        .to_vec();
+    let mut table = Table::new(&columns.iter().map(String::as_str).collect::<Vec<_>>());
+    for row in &view.rows {
+        let RowView { line, sku, node, segment, held, confirmed, dispatched, ready, shipped } = *row;
+        let mut fields = vec![line.to_string(), names.sku(sku), names.node(node), segment.to_string()];
+        fields.extend([held, confirmed, dispatched, ready, shipped].map(|units| units.to_string()));
+        table.row(fields);
+    }
+    text + &table.text("  ")
+}
+
+/// Why a reservation lies where it lies.
+#[must_use]
+pub(super) fn explanation(view: &ReservationView, names: &Names) -> String {
+    let Some(order) = &view.order else {
+        return format!("reservation {} is a plain hold of named cells: nothing was routed.\n", view.id);
+    };
+    let units: u64 = order.lines.iter().map(|line| u64::from(line.quantity)).sum();
+    let wanted = format!("{} of {}", plural(units as usize, "unit"), plural(order.lines.len(), "line"));
+    let mut text = match &order.delivery {
+        Delivery::Ship { position, postal } => {
+            let (lat, lon) = (f64::from(position.lat_udeg) / 1e6, f64::from(position.lon_udeg) / 1e6);
+            let postal = if postal.is_empty() { String::new() } else { format!(" ({postal})") };
+            format!("reservation {}: {wanted}, to be shipped to {lat}, {lon}{postal}.\n", view.id)
+        }
+        Delivery::Pickup { node } => {
+            format!("reservation {}: {wanted}, to be picked up at {}.\n", view.id, names.node(*node))
+        }
+    };
+    if !order.nodes.is_empty() {
+        let only: Vec<_> = order.nodes.iter().map(|&node| names.node(node)).collect();
+        text += &format!("Only these nodes were allowed: {}.\n", only.join(", "));
+    }
+    if order.shipments_max > 0 {
+        text += &format!("At most {} were allowed.\n", plural(order.shipments_max.into(), "shipment"));
+    }
+    for (place, plan) in view.plans.iter().enumerate() {
+        text += &if place == 0 {
+            "\nThe plan it was reserved with:\n".to_owned()
+        } else {
+            format!("\nRouted again ({place}) after a node rejected it:\n")
+        };
+        for shipment in &plan.shipments {
+            let lines: Vec<_> = shipment
+                .lines
+                .iter()
+                .map(|line| format!("{} × {}", line.quantity, names.sku(line.sku)))
+                .collect();
+            let (node, miles, cost) = (names.node(shipment.node), shipment.miles, cents(shipment.cost));
+            text += &format!("  {node} sends {} over {miles} miles for {cost}.\n", lines.join(", "));
+        }
+        for unfilled in &plan.unfilled {
+            let (line, quantity, reason) = (unfilled.line, unfilled.quantity, unfilled.reason);
+            text += &format!("  Line {line}: {quantity} found no place. {}\n", reason.meaning());
+        }
+        text += &format!("  {}.\n", cost_text(plan));
+    }
+    text
+}
+
+fn plural(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_shows_cents_and_no_needless_zeros() {
+        for (micros, text) in
+            [(8_759_000, "8.759"), (1_000_000, "1.00"), (541, "0.000541"), (-500_000, "-0.50"), (0, "0.00")]
+        {
+            assert_eq!(money(Money(micros)), text);
+        }
+    }
+
+    #[test]
+    fn a_plan_says_whether_it_is_proven_cheapest() {
+        let plan = Plan { cost: Money(2_000_000), bound: Money(2_000_000), ..Plan::default() };
+        assert_eq!(cost_text(&plan), "0 shipments, 2.00 in all; proven cheapest");
+        let plan = Plan { bound: Money(1_750_000), ..plan };
+        assert_eq!(
+            cost_text(&plan),
+            "0 shipments, 2.00 in all; at most 0.25 above the cheapest there can be"
+        );
+    }
+}

@@ -1,0 +1,305 @@
+//! One batch: the time is stamped once, due holds expire, each command is decided, encoded into the log and
+//! applied, and the log is sealed. The rules are the engine's; this room only keeps the order.
+
+use std::sync::Arc;
+
+use crossbeam::channel::Sender;
+use crossbeam::queue::ArrayQueue;
+use earmark_engine::{
+    CommandRef, Decision, Outcome, Planned, Reader, State, Submission, apply, decide, expire, prefetch,
+    quantities,
+};
+use earmark_protocol::command::CommandBody;
+use earmark_protocol::frame::FrameWriter;
+use earmark_protocol::hold_one::HoldOneReply;
+use earmark_protocol::ids::{NodeIx, Segment, SkuIx, Tenant, TimestampMs};
+use earmark_protocol::query::Query;
+use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
+use earmark_protocol::reply::{Refused, Reply};
+use earmark_snapshot::{Batch, Log};
+
+use super::work::push_one;
+use super::{Counters, Full, Item, Levels, One, Short, Tally, Work, push_reply, refuse, refuse_one};
+use crate::clock::{Clock, Moment};
+
+/// Holds whose memory is asked for before the first of them is decided: enough to hide memory behind deciding, few
+/// enough to stay in the nearest cache.
+const PREFETCH: usize = 32;
+
+/// How often a busy committer tells its levels.
+const LEVELS_EVERY_US: u64 = 100_000;
+
+/// How much goes into one batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Commands.
+    pub commands_max: usize,
+    /// Holds expired.
+    pub expiries_max: usize,
+}
+
+/// The state, and all that the one who plays the committer works with.
+pub(super) struct Writer {
+    state: State,
+    reader: Reader,
+    log: Log,
+    pace: Pace,
+    clock: Arc<Clock>,
+    counters: Arc<Counters>,
+    decision: Decision,
+    tally: Tally,
+    taken: Vec<Work>,
+    decided: Vec<Work>,
+    now: TimestampMs,
+    shorts: Sender<Option<Short>>,
+    levels: Levels,
+    levels_told: Moment,
+}
+
+impl Writer {
+    pub(super) fn new(
+        state: State,
+        log: Log,
+        pace: Pace,
+        clock: Arc<Clock>,
+        counters: Arc<Counters>,
+        told: (Sender<Option<Short>>, Levels),
+    ) -> Self {
+        let (shorts, levels) = told;
+        Self {
+            levels_told: clock.moment(),
+            reader: state.reader(),
+            now: state.now(),
+            state,
+            log,
+            pace,
+            clock,
+            counters,
+            decision: Decision::default(),
+            tally: Tally::default(),
+            taken: Vec::new(),
+            decided: Vec::new(),
+            shorts,
+            levels,
+        }
+    }
+
+    /// Decides what is queued, up to a batch. Whether there was anything to do: call it again then.
+    pub(super) fn batch(&mut self, queue: &ArrayQueue<Work>) -> bool {
+        self.now = self.now.max(self.clock.now());
+        let moment = self.clock.moment();
+        let first = self.state.lsn().0 + 1;
+        let expired = expire(&mut self.state, self.now, self.pace.expiries_max, &mut self.decision);
+        if expired {
+            self.tally.expiry_records += 1;
+            self.take_record();
+        }
+        let mut commands = 0;
+        while commands < self.pace.commands_max && self.take(queue) {
+            let mut taken = std::mem::take(&mut self.taken);
+            let ahead = taken.iter().flat_map(|work| work.items.iter().take(PREFETCH));
+            prefetch(&self.state, ahead.filter_map(Item::hold));
+            for mut work in taken.drain(..) {
+                commands += work.items.len();
+                work.decided = moment;
+                self.decide(&mut work, moment);
+                self.decided.push(work);
+            }
+            self.taken = taken;
+        }
+        if !expired && self.decided.is_empty() {
+            return false;
+        }
+        let last = self.state.lsn();
+        if last.0 >= first {
+            self.log.seal(Batch { first, last: last.0, time_ms: self.now.0 });
+        }
+        self.tally.batches += 1;
+        self.counters.add(&mut self.tally);
+        if moment.us_since(self.levels_told) >= LEVELS_EVERY_US {
+            self.levels_told = moment;
+            let levels = self.levels();
+            *self.levels.lock() = levels;
+        }
+        for mut work in self.decided.drain(..) {
+            // All of a batch becomes durable together, so all of it waits for its last record.
+            work.lsn = last;
+            Arc::clone(&work.desk).decided(work);
+        }
+        true
+    }
+
+    pub(super) fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.log.epoch()
+    }
+
+    /// When the next hold may be due.
+    pub(super) fn next_due(&self) -> Option<TimestampMs> {
+        self.state.next_due()
+    }
+
+    pub(super) fn levels(&self) -> Vec<(&'static str, u64)> {
+        let mut levels = self.state.levels();
+        levels.push(("log_bytes", self.log.bytes()));
+        levels.push(("log_batches", self.log.batches()));
+        levels
+    }
+
+    /// Takes work off the queue until it is enough to ask for memory ahead: many pipes with one message each count
+    /// as one with many. Whether there was any.
+    fn take(&mut self, queue: &ArrayQueue<Work>) -> bool {
+        let mut items = 0;
+        while items < PREFETCH
+            && let Some(work) = queue.pop()
+        {
+            items += work.items.len();
+            self.taken.push(work);
+        }
+        !self.taken.is_empty()
+    }
+
+    /// Decides a piece of work whose first holds were asked for ahead.
+    fn decide(&mut self, work: &mut Work, moment: Moment) {
+        let waited_ms = moment.us_since(work.arrived) / 1_000;
+        let gave_up = |give_up_ms: u32| give_up_ms != 0 && waited_ms > u64::from(give_up_ms);
+        let mut items = std::mem::take(&mut work.items);
+        // Right for the fixed message, and a start for all others.
+        work.replies.reserve((items.len() + 1) * FrameWriter::message_bytes(HoldOneReply::BYTES));
+        let mut left = items.drain(..);
+        loop {
+            for item in left.by_ref().take(PREFETCH) {
+                match item {
+                    Item::One(one) => self.decide_one(work, &one, gave_up(one.hold.give_up_ms)),
+                    Item::Full(full) => {
+                        let gave_up = gave_up(full.command.give_up_ms);
+                        self.decide_full(work, full, gave_up);
+                    }
+                    Item::Ask(ask) => {
+                        work.answered += 1;
+                        push_reply(&mut work.replies, ask.correlation, &self.answer(work.tenant, &ask.query));
+                    }
+                }
+            }
+            let ahead = left.as_slice();
+            if ahead.is_empty() {
+                return;
+            }
+            prefetch(&self.state, ahead.iter().take(PREFETCH).filter_map(Item::hold));
+        }
+    }
+
+    fn decide_one(&mut self, work: &mut Work, one: &One, gave_up: bool) {
+        self.tally.commands += 1;
+        self.tally.holds_one += 1;
+        work.answered += 1;
+        if gave_up {
+            self.tally.refuse_code(RefusalCode::GaveUp);
+            refuse_one(&mut work.replies, one.correlation, RefusalCode::GaveUp);
+            return;
+        }
+        self.decide_command(work.tenant, one.content, CommandRef::One(&one.hold), None, true);
+        let Outcome::HoldOne(reply) = &self.decision.outcome else {
+            unreachable!("a fixed message is answered by a fixed reply");
+        };
+        if let HoldOneReply::Refused(refused) = reply {
+            self.tally.refuse(&refused.refusal);
+        }
+        push_one(&mut work.replies, one.correlation, reply);
+    }
+
+    /// Decides a command and answers it; one whose plan no longer fits goes back to be planned again.
+    fn decide_full(&mut self, work: &mut Work, full: Box<Full>, gave_up: bool) {
+        if gave_up {
+            self.tally.commands += 1;
+            self.tally.refuse_code(RefusalCode::GaveUp);
+            work.answered += 1;
+            refuse(&mut work.replies, full.correlation, RefusalCode::GaveUp);
+            return;
+        }
+        let command = CommandRef::Full(&full.command);
+        self.decide_command(work.tenant, full.content, command, full.planned.as_ref(), full.last);
+        match &self.decision.outcome {
+            Outcome::Conflict => {
+                self.tally.conflicts += 1;
+                work.again.push(*full);
+                return;
+            }
+            Outcome::Reply(reply) => {
+                if let Reply::Refused(refused) = reply {
+                    self.tally.refuse(&refused.refusal);
+                }
+                if let Reply::Done(done) = reply
+                    && done.short > 0
+                    && let Some(cells) = counted_cells(&full.command.body)
+                {
+                    // Where no more counts can wait, the cell stays short until it is counted again.
+                    let _ = self.shorts.try_send(Some(Short { tenant: work.tenant, cells }));
+                }
+                push_reply(&mut work.replies, full.correlation, reply);
+            }
+            Outcome::HoldOne(_) | Outcome::Nothing => unreachable!("a command is answered by a reply"),
+        }
+        self.tally.commands += 1;
+        work.answered += 1;
+    }
+
+    /// Decides, logs and applies.
+    fn decide_command(
+        &mut self,
+        tenant: Tenant,
+        content: u64,
+        command: CommandRef<'_>,
+        planned: Option<&Planned>,
+        last: bool,
+    ) {
+        let submission = Submission { tenant, content, command, planned, last };
+        decide(&self.state, self.now, &submission, &mut self.decision);
+        self.take_record();
+    }
+
+    /// Logs and applies what was decided, where it changes anything.
+    fn take_record(&mut self) {
+        if self.decision.record.is_empty() {
+            self.tally.nothing_new += 1;
+            return;
+        }
+        self.decision.record.encode(self.log.records());
+        apply(&mut self.state, &self.decision.record);
+    }
+
+    fn answer(&self, tenant: Tenant, query: &Query) -> Reply {
+        let refused = |code, field| {
+            Reply::Refused(Refused { lsn: self.state.lsn(), refusal: Refusal::of(code, field) })
+        };
+        match query {
+            Query::Digest => Reply::Digest(quantities(&self.state, tenant)),
+            // Nothing changes while the role is played, so what cannot be read now is not there.
+            Query::Show(id) => self.reader.show(tenant, id).map_or_else(
+                || refused(RefusalCode::UnknownReservation, Field::Reservation),
+                |view| Reply::Shown(Box::new(view)),
+            ),
+            Query::Cells(sku) => self
+                .reader
+                .cells(tenant, *sku)
+                .map_or_else(|| refused(RefusalCode::UnknownSku, Field::Sku), Reply::Cells),
+            _ => unreachable!("other questions are answered beside the committer"),
+        }
+    }
+}
+
+/// The cells of a count or correction; `None` for all other commands.
+fn counted_cells(body: &CommandBody) -> Option<Vec<(SkuIx, NodeIx, Segment)>> {
+    match body {
+        CommandBody::SetStock(set) => {
+            Some(set.counts.iter().map(|count| (count.sku, count.node, count.segment)).collect())
+        }
+        CommandBody::AdjustStock(adjust) => {
+            Some(adjust.changes.iter().map(|change| (change.sku, change.node, change.segment)).collect())
+        }
+        _ => None,
+    }
+}

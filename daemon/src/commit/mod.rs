@@ -1,0 +1,251 @@
+//! The one writer. Work comes in through a bounded queue; whoever plays the committer takes it out in batches,
+//! decides, appends to the log, applies, and hands the replies back with the place they must wait for. It never
+//! touches a socket and never waits for one.
+//!
+//! The committer is a role. In [`Mode::Inline`] the I/O core that finds it free plays it to completion: each pushes
+//! its work, and one drains for all. In [`Mode::Thread`] a thread of its own plays it.
+
+mod batch;
+mod counters;
+mod work;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::{Arc, OnceLock};
+use std::thread::Thread;
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, Sender, bounded};
+use crossbeam::queue::ArrayQueue;
+use earmark_engine::{Reader, State};
+use earmark_protocol::ids::{NodeIx, Segment, SkuIx, Tenant};
+use earmark_snapshot::{Gate, Log};
+use parking_lot::Mutex;
+
+use crate::clock::Clock;
+
+pub use batch::Pace;
+use batch::Writer;
+pub use counters::{Counters, Tally};
+pub use work::{Ask, Desk, Full, Item, One, Work, push_reply, refuse, refuse_one};
+
+/// Who plays the committer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Whichever I/O core finds the role free.
+    Inline,
+    /// A thread of its own, see [`Committer::run`].
+    Thread,
+}
+
+/// How long the committer's own thread sleeps at most, so that holds expire within a tick of 10 ms.
+pub const TICK: Duration = Duration::from_millis(5);
+/// `next_due` where nothing is held.
+const NEVER: u64 = u64::MAX;
+
+/// Counts that may wait for relief; beyond them a cell stays short until it is counted again.
+const SHORTS_MAX: usize = 1024;
+
+/// Cells that a count left short.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Short {
+    /// Whose they are.
+    pub tenant: Tenant,
+    /// Which.
+    pub cells: Vec<(SkuIx, NodeIx, Segment)>,
+}
+
+/// What became short, on its way to whoever has claims give way; `None` for the end.
+pub type Shorts = (Sender<Option<Short>>, Receiver<Option<Short>>);
+
+/// Levels of the state and the log as a busy committer told them last.
+type Levels = Arc<Mutex<Vec<(&'static str, u64)>>>;
+
+/// The committer: the queue before it, and the state behind it.
+pub struct Committer {
+    mode: Mode,
+    queue: ArrayQueue<Work>,
+    writer: Mutex<Writer>,
+    next_due_ms: AtomicU64,
+    clock: Arc<Clock>,
+    gate: Arc<Gate>,
+    reader: Reader,
+    counters: Arc<Counters>,
+    epoch: u64,
+    shorts: Shorts,
+    levels: Levels,
+    /// The thread that plays the role in [`Mode::Thread`], and whether it sleeps.
+    thread: OnceLock<Thread>,
+    asleep: AtomicBool,
+}
+
+impl Committer {
+    /// A committer of this state. `queue` is how many pieces of work may wait.
+    #[must_use]
+    pub fn new(
+        mode: Mode,
+        queue: usize,
+        pace: Pace,
+        state: State,
+        log: (Log, Arc<Gate>),
+        clock: Arc<Clock>,
+    ) -> Self {
+        let (log, gate) = log;
+        let counters = Arc::new(Counters::default());
+        let shorts = bounded(SHORTS_MAX);
+        let levels = Levels::default();
+        let told = (shorts.0.clone(), Arc::clone(&levels));
+        let writer = Writer::new(state, log, pace, Arc::clone(&clock), Arc::clone(&counters), told);
+        Self {
+            mode,
+            queue: ArrayQueue::new(queue),
+            next_due_ms: AtomicU64::new(writer.next_due().map_or(NEVER, |due| due.0)),
+            reader: writer.reader().clone(),
+            epoch: writer.epoch(),
+            writer: Mutex::new(writer),
+            levels,
+            shorts,
+            clock,
+            gate,
+            counters,
+            thread: OnceLock::new(),
+            asleep: AtomicBool::new(false),
+        }
+    }
+
+    /// Queue work; it comes back where the queue is full. Call [`Committer::turn`] once all that is ready is queued.
+    pub fn submit(&self, work: Work) -> Result<(), Box<Work>> {
+        self.queue.push(work).map_err(Box::new)
+    }
+
+    /// The end of an I/O core's turn: what is queued is decided now, by this core where the role is free, else by
+    /// the one who plays it.
+    pub fn turn(&self) {
+        if self.queue.is_empty() {
+            return;
+        }
+        match self.mode {
+            Mode::Inline => self.combine(),
+            Mode::Thread => self.wake(),
+        }
+    }
+
+    /// Expire holds that are due. Called every few milliseconds in [`Mode::Inline`]; the thread does it by itself.
+    pub fn tick(&self) {
+        if self.mode == Mode::Inline && self.is_due() {
+            self.combine();
+        }
+    }
+
+    /// Play the committer on this thread until `stop` is set and nothing is queued.
+    pub fn run(&self, stop: &AtomicBool) {
+        let _ = self.thread.set(std::thread::current());
+        loop {
+            self.combine();
+            if stop.load(Ordering::Acquire) && self.queue.is_empty() {
+                return;
+            }
+            self.asleep.store(true, Ordering::Relaxed);
+            // Pairs with the fence in `wake`: either this sees what was queued, or that sees the sleeper.
+            fence(Ordering::SeqCst);
+            if self.queue.is_empty() {
+                std::thread::park_timeout(TICK);
+            }
+            self.asleep.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Wake the thread that plays the role, where it sleeps.
+    pub fn wake(&self) {
+        // Pairs with the fence in `run`.
+        fence(Ordering::SeqCst);
+        if self.asleep.swap(false, Ordering::Relaxed)
+            && let Some(thread) = self.thread.get()
+        {
+            thread.unpark();
+        }
+    }
+
+    /// What counts left short, and the way to say that no more is wanted.
+    #[must_use]
+    pub fn shorts(&self) -> Shorts {
+        self.shorts.clone()
+    }
+
+    /// Who plays the role.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// A reader of the state.
+    #[must_use]
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// The gate that replies wait at.
+    #[must_use]
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Which life of the log this is.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    /// Pieces of work that wait.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Levels of the state and the log, by name: as of now, or of a moment ago where the committer is busy.
+    #[must_use]
+    pub fn levels(&self) -> Vec<(&'static str, u64)> {
+        match self.writer.try_lock() {
+            Some(writer) => writer.levels(),
+            None => self.levels.lock().clone(),
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        let due = self.next_due_ms.load(Ordering::Relaxed);
+        due != NEVER && due <= self.clock.now().0
+    }
+
+    /// Play the role to completion, where it is free. Where it is not, the one who plays it sees what was queued
+    /// before it leaves.
+    fn combine(&self) {
+        loop {
+            // Pairs with the fence below: the player lets go and then looks at the queue, this has queued and then
+            // tries the role. One of the two sees the other.
+            fence(Ordering::SeqCst);
+            let Some(mut writer) = self.writer.try_lock() else { return };
+            while writer.batch(&self.queue) {}
+            let due = writer.next_due().map_or(NEVER, |due| due.0);
+            self.next_due_ms.store(due, Ordering::Relaxed);
+            drop(writer);
+            fence(Ordering::SeqCst);
+            if self.queue.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Keep the role from being played, as a test of a full queue needs.
+    #[cfg(test)]
+    pub(crate) fn hold_up(&self) -> parking_lot::MutexGuard<'_, impl Sized> {
+        self.writer.lock()
+    }
+}
+
+#[cfg(test)]
+mod tests;

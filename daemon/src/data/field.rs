@@ -1,0 +1,177 @@
+//! How the text of one field becomes a value, for files and the command line alike. A reason says what was given
+//! and what would do.
+
+use std::str::FromStr;
+
+use earmark_protocol::catalogue::{CODE_LEN_MAX, NodeKind, capabilities, sku_flags};
+use earmark_protocol::geo::Position;
+use earmark_protocol::ids::{Money, QUANTITY_MAX, Segment};
+
+/// Names of the flags of a sku, and the low capabilities of a node.
+pub const SKU_FLAG_NAMES: [(&str, u16); 3] =
+    [("hazmat", sku_flags::HAZMAT), ("oversize", sku_flags::OVERSIZE), ("cold", sku_flags::COLD)];
+
+/// Names of the other capabilities of a node.
+pub const HANDOVER_NAMES: [(&str, u16); 2] = [("ship", capabilities::SHIP), ("pickup", capabilities::PICKUP)];
+
+/// Names of the kinds of nodes.
+pub const KIND_NAMES: [(&str, NodeKind); 5] = [
+    ("dc", NodeKind::Dc),
+    ("store", NodeKind::Store),
+    ("3pl", NodeKind::ThirdParty),
+    ("vendor", NodeKind::Vendor),
+    ("supplier", NodeKind::Supplier),
+];
+
+/// A code of a sku, node or group, or an order's: 1 to [`CODE_LEN_MAX`] bytes without control characters.
+pub fn code(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.len() > CODE_LEN_MAX {
+        return Err(format!("{text:?} has {} bytes; a code has 1 to {CODE_LEN_MAX}", text.len()));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(format!("{text:?} holds a control character"));
+    }
+    Ok(text.to_owned())
+}
+
+/// A whole number of any type.
+pub fn number<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| {
+        let bits = 8 * size_of::<T>();
+        format!("{text:?} is no whole number that fits into {bits} bits")
+    })
+}
+
+/// Units of a line: 1 to [`QUANTITY_MAX`].
+pub fn quantity(text: &str) -> Result<u32, String> {
+    match count(text)? {
+        0 => Err("the quantity is 0; give at least 1".to_owned()),
+        quantity => Ok(quantity),
+    }
+}
+
+/// Units of a cell: 0 to [`QUANTITY_MAX`].
+pub fn count(text: &str) -> Result<u32, String> {
+    text.parse()
+        .ok()
+        .filter(|&units: &u32| units <= QUANTITY_MAX)
+        .ok_or_else(|| format!("{text:?} is no whole number of 0 to {QUANTITY_MAX}"))
+}
+
+/// A segment, below [`Segment::LIMIT`].
+pub fn segment(text: &str) -> Result<Segment, String> {
+    text.parse()
+        .ok()
+        .filter(|&segment: &u16| segment < Segment::LIMIT)
+        .map(Segment)
+        .ok_or_else(|| format!("{text:?} is no segment; segments are 0 to {}", Segment::LIMIT - 1))
+}
+
+/// An amount of money of at most six decimals, not negative.
+pub fn money(text: &str) -> Result<Money, String> {
+    let wrong = || format!("{text:?} is no amount; write it like 8.759, with at most six decimals");
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !digits(whole) || !digits(decimals) || decimals.len() > 6 {
+        return Err(wrong());
+    }
+    let micros: i64 = format!("{decimals:0<6}").parse().map_err(|_| wrong())?;
+    let whole: i64 = whole.parse().map_err(|_| wrong())?;
+    whole.checked_mul(1_000_000).and_then(|whole| whole.checked_add(micros)).map(Money).ok_or_else(wrong)
+}
+
+/// Decimal degrees.
+pub fn degrees(text: &str) -> Result<f64, String> {
+    let degrees = text.parse().ok().filter(|degrees: &f64| degrees.is_finite());
+    degrees.ok_or_else(|| format!("{text:?} is no number of degrees; write it like 41.8781"))
+}
+
+/// A position of two numbers of degrees.
+pub fn position(lat: f64, lon: f64) -> Result<Position, String> {
+    Position::from_degrees(lat, lon)
+        .ok_or_else(|| format!("{lat}, {lon} is off the globe; latitude is -90 to 90, longitude -180 to 180"))
+}
+
+/// The kind of a node.
+pub fn kind(text: &str) -> Result<NodeKind, String> {
+    let found = KIND_NAMES.iter().find(|(name, _)| *name == text);
+    found.map(|&(_, kind)| kind).ok_or_else(|| {
+        format!("{text:?} is no kind of node; kinds are {}", KIND_NAMES.map(|(name, _)| name).join(", "))
+    })
+}
+
+/// The name of a node's kind.
+#[must_use]
+pub fn kind_name(kind: NodeKind) -> &'static str {
+    KIND_NAMES.iter().find(|(_, of)| *of == kind).map_or("", |(name, _)| name)
+}
+
+/// Flags of a sku: names separated by blanks.
+pub fn flags(text: &str) -> Result<u16, String> {
+    words(text, &SKU_FLAG_NAMES)
+}
+
+/// Capabilities of a node: names separated by blanks.
+pub fn node_capabilities(text: &str) -> Result<u16, String> {
+    words(text, &[HANDOVER_NAMES.as_slice(), SKU_FLAG_NAMES.as_slice()].concat())
+}
+
+/// The names of the bits that are set, separated by blanks; `none` where none is.
+#[must_use]
+pub fn bit_names(bits: u16) -> String {
+    let all = HANDOVER_NAMES.iter().chain(&SKU_FLAG_NAMES);
+    let set: Vec<_> = all.filter(|(_, bit)| bits & bit != 0).map(|(name, _)| *name).collect();
+    if set.is_empty() { "none".to_owned() } else { set.join(" ") }
+}
+
+/// A name of the time-zone database.
+pub fn time_zone(text: &str) -> Result<String, String> {
+    match jiff::tz::TimeZone::get(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err(format!("{text:?} is no time zone; write an IANA name like America/Chicago")),
+    }
+}
+
+fn words(text: &str, known: &[(&str, u16)]) -> Result<u16, String> {
+    if text == "none" {
+        return Ok(0);
+    }
+    text.split_whitespace().try_fold(0, |bits, word| {
+        let found = known.iter().find(|(name, _)| *name == word);
+        found.map(|(_, bit)| bits | bit).ok_or_else(|| {
+            let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
+            format!("{word:?} is not known; known are {}, or none", names.join(", "))
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_is_read_to_the_micro_and_nothing_else_is_taken_for_it() {
+        assert_eq!(money("8.759"), Ok(Money(8_759_000)));
+        assert_eq!(money("12"), Ok(Money(12_000_000)));
+        assert_eq!(money("0.000541"), Ok(Money(541)));
+        for text in ["", "-1", "1e3", ".5", "1.2345678", "99999999999999999", "1,5", "$4"] {
+            assert!(money(text).is_err(), "{text:?} was taken for money");
+        }
+    }
+
+    #[test]
+    fn words_of_bits_read_back_as_they_were_written() {
+        for bits in 0..=capabilities::ALL {
+            if bits & !capabilities::ALL == 0 {
+                assert_eq!(node_capabilities(&bit_names(bits)), Ok(bits));
+            }
+        }
+        assert!(flags("cold wet").is_err());
+    }
+
+    #[test]
+    fn time_zones_are_those_of_the_database() {
+        assert!(time_zone("America/Chicago").is_ok());
+        assert!(time_zone("America/Gotham").is_err());
+    }
+}

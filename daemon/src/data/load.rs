@@ -1,0 +1,278 @@
+//! Sends catalogue and stock to a daemon, in batches it takes. What is sent was read and checked before; a refusal
+//! stops the rest and says what had been sent by then.
+
+use std::collections::{HashMap, HashSet};
+
+use earmark_protocol::catalogue::{NodeSpec, SkuSpec};
+use earmark_protocol::client::{Client, ClientError};
+use earmark_protocol::command::{CommandBody, SetStock, StockCount};
+use earmark_protocol::ids::{NodeIx, SkuIx};
+use earmark_protocol::query::{Query, Resolve};
+use earmark_protocol::refusal::Refusal;
+use earmark_protocol::reply::Reply;
+
+use super::DataSet;
+use super::stock::Count;
+use super::trouble::BadRows;
+
+/// Nodes, skus or codes in one message: with codes and groups of 64 bytes they stay well below a frame.
+const SPECS_PER_BATCH: usize = 2_000;
+/// Counts in one message, if the daemon takes lists that long.
+const COUNTS_PER_BATCH: usize = 4_000;
+
+/// Why not all was sent.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The daemon could not be asked.
+    #[error("sending {what}: {cause}")]
+    Client {
+        /// What was being sent.
+        what: &'static str,
+        /// What stood in the way.
+        cause: ClientError,
+    },
+    /// The daemon said no.
+    #[error(
+        "sending {what}: refused {refusal}; {sent} had been taken before, correct the cause and import again"
+    )]
+    Refused {
+        /// What was being sent.
+        what: &'static str,
+        /// Why.
+        refusal: Refusal,
+        /// How many of them were taken before.
+        sent: usize,
+    },
+    /// Codes that neither the files nor the daemon know.
+    #[error("looking up codes: the daemon knows some of them not; nothing of the stock was sent\n{0}")]
+    UnknownCodes(BadRows),
+    /// The daemon answered with something that is no answer to this.
+    #[error("sending {what}: the daemon's answer is of another kind; use client and daemon of one version")]
+    Unexpected {
+        /// What was being sent.
+        what: &'static str,
+    },
+}
+
+/// How much was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Loaded {
+    /// Nodes.
+    pub nodes: usize,
+    /// Skus.
+    pub skus: usize,
+    /// Counts of cells.
+    pub cells: usize,
+    /// Units they add up to.
+    pub units: u64,
+}
+
+/// Sends all that a directory says. `progress` is told how many rows were sent.
+pub async fn load(client: &Client, data: &DataSet, progress: impl Fn(u64)) -> Result<Loaded, LoadError> {
+    let mut loaded = Loaded::default();
+    let stock = data.stock.as_ref();
+    // Stock alone may name what the directory does not define: that is looked up before anything is sent.
+    if let Some(file) = stock
+        && (data.nodes.is_none() || data.skus.is_none())
+    {
+        let mut bad = BadRows::new(super::trouble::BAD_ROWS_MAX);
+        let rows = || file.rows.iter().map(|row| &row.value);
+        let skus = if data.skus.is_none() { codes(rows().map(|count| &*count.sku)) } else { Vec::new() };
+        let nodes = if data.nodes.is_none() { codes(rows().map(|count| &*count.node)) } else { Vec::new() };
+        let (known_skus, known_nodes) = resolve(client, &skus, &nodes).await?;
+        let unknown_skus = unknown(&skus, &known_skus);
+        let unknown_nodes = unknown(&nodes, &known_nodes);
+        for row in &file.rows {
+            for (column, code, unknown) in
+                [("sku", &row.value.sku, &unknown_skus), ("node", &row.value.node, &unknown_nodes)]
+            {
+                if unknown.contains(&**code) {
+                    bad.push(&file.name, row.line, column, format!("the daemon knows no {column} {code:?}"));
+                }
+            }
+        }
+        if !bad.is_empty() {
+            return Err(LoadError::UnknownCodes(bad));
+        }
+    }
+    if let Some(file) = &data.nodes {
+        let specs: Vec<_> = file.rows.iter().map(|row| row.value.clone()).collect();
+        put_nodes(client, &specs).await?;
+        loaded.nodes = specs.len();
+        progress(specs.len() as u64);
+    }
+    if let Some(file) = &data.skus {
+        let specs: Vec<_> = file.rows.iter().map(|row| row.value.clone()).collect();
+        put_skus(client, &specs, &progress).await?;
+        loaded.skus = specs.len();
+    }
+    if let Some(file) = stock {
+        let rows: Vec<_> = file.rows.iter().map(|row| &row.value).collect();
+        let counts = counts(client, &rows).await?;
+        set_stock(client, &counts, &progress).await?;
+        loaded.cells = counts.len();
+        loaded.units = counts.iter().map(|count| u64::from(count.on_hand)).sum();
+    }
+    Ok(loaded)
+}
+
+/// Puts nodes into the catalogue.
+pub async fn put_nodes(client: &Client, nodes: &[NodeSpec]) -> Result<(), LoadError> {
+    for (batch, sent) in batches(nodes, batch_len(client, SPECS_PER_BATCH)) {
+        command(client, CommandBody::PutNodes(batch.to_vec()), "nodes", sent).await?;
+    }
+    Ok(())
+}
+
+/// Puts skus into the catalogue.
+pub async fn put_skus(client: &Client, skus: &[SkuSpec], progress: impl Fn(u64)) -> Result<(), LoadError> {
+    for (batch, sent) in batches(skus, batch_len(client, SPECS_PER_BATCH)) {
+        command(client, CommandBody::PutSkus(batch.to_vec()), "skus", sent).await?;
+        progress(batch.len() as u64);
+    }
+    Ok(())
+}
+
+/// Sets counts, taken now. They should be sorted by sku: the cells of one then reach the daemon together.
+pub async fn set_stock(
+    client: &Client,
+    counts: &[StockCount],
+    progress: impl Fn(u64),
+) -> Result<(), LoadError> {
+    let len = batch_len(client, COUNTS_PER_BATCH);
+    let mut sent = 0;
+    while sent < counts.len() {
+        let batch = &counts[sent..sent + whole_skus(&counts[sent..], len)];
+        let body = SetStock { source: 0, as_of: None, counts: batch.to_vec() };
+        command(client, CommandBody::SetStock(body), "stock", sent).await?;
+        sent += batch.len();
+        progress(batch.len() as u64);
+    }
+    Ok(())
+}
+
+/// Asks for the handles of codes.
+pub async fn resolve(
+    client: &Client,
+    skus: &[&str],
+    nodes: &[&str],
+) -> Result<(Vec<Option<SkuIx>>, Vec<Option<NodeIx>>), LoadError> {
+    let (mut sku_handles, mut node_handles) = (Vec::new(), Vec::new());
+    let what = "codes";
+    let owned = |codes: &[&str]| codes.iter().map(|&code| code.to_owned()).collect();
+    let len = batch_len(client, SPECS_PER_BATCH);
+    let questions = batches(skus, len)
+        .map(|(batch, _)| Resolve { skus: owned(batch), nodes: Vec::new() })
+        .chain(batches(nodes, len).map(|(batch, _)| Resolve { skus: Vec::new(), nodes: owned(batch) }));
+    for question in questions {
+        let asked = (question.skus.len(), question.nodes.len());
+        let reply = client.query(Query::Resolve(question)).await;
+        match reply.map_err(|cause| LoadError::Client { what, cause })? {
+            Reply::Resolved(found) if (found.skus.len(), found.nodes.len()) == asked => {
+                sku_handles.extend(found.skus);
+                node_handles.extend(found.nodes);
+            }
+            Reply::Refused(refused) => {
+                return Err(LoadError::Refused { what, refusal: refused.refusal, sent: 0 });
+            }
+            _ => return Err(LoadError::Unexpected { what }),
+        }
+    }
+    Ok((sku_handles, node_handles))
+}
+
+async fn command(
+    client: &Client,
+    body: CommandBody,
+    what: &'static str,
+    sent: usize,
+) -> Result<(), LoadError> {
+    match client.command(body).await.map_err(|cause| LoadError::Client { what, cause })? {
+        Reply::Done(_) => Ok(()),
+        Reply::Refused(refused) => Err(LoadError::Refused { what, refusal: refused.refusal, sent }),
+        _ => Err(LoadError::Unexpected { what }),
+    }
+}
+
+/// The counts by handles, still in the order of the rows.
+async fn counts(client: &Client, rows: &[&Count]) -> Result<Vec<StockCount>, LoadError> {
+    let (skus, nodes) = (codes(rows.iter().map(|row| &*row.sku)), codes(rows.iter().map(|row| &*row.node)));
+    let (sku_handles, node_handles) = resolve(client, &skus, &nodes).await?;
+    let skus: HashMap<_, _> = skus.into_iter().zip(sku_handles).collect();
+    let nodes: HashMap<_, _> = nodes.into_iter().zip(node_handles).collect();
+    let count = |row: &&Count| {
+        Some(StockCount {
+            sku: skus.get(&*row.sku).copied().flatten()?,
+            node: nodes.get(&*row.node).copied().flatten()?,
+            segment: row.segment,
+            on_hand: row.on_hand,
+            safety: row.safety,
+        })
+    };
+    // All codes were put or looked up just before; one that is gone again is the daemon's inconsistency.
+    rows.iter().map(count).collect::<Option<Vec<_>>>().ok_or(LoadError::Unexpected { what: "stock" })
+}
+
+/// Each code once, in order.
+fn codes<'a>(all: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut codes: Vec<_> = all.collect();
+    codes.sort_unstable();
+    codes.dedup();
+    codes
+}
+
+fn unknown<'a, T>(codes: &[&'a str], handles: &[Option<T>]) -> HashSet<&'a str> {
+    codes.iter().zip(handles).filter(|(_, handle)| handle.is_none()).map(|(&code, _)| code).collect()
+}
+
+/// How many of a list one command of this daemon takes.
+fn batch_len(client: &Client, wanted: usize) -> usize {
+    wanted.min(client.hello().limits.lines_max as usize).max(1)
+}
+
+/// Slices of at most `len`, each with how many stand before it.
+fn batches<T>(all: &[T], len: usize) -> impl Iterator<Item = (&[T], usize)> {
+    all.chunks(len).scan(0, |before, batch| {
+        let at = *before;
+        *before += batch.len();
+        Some((batch, at))
+    })
+}
+
+/// How many of these counts go into the next batch: at most `len`, ending where a sku ends if one does.
+fn whole_skus(counts: &[StockCount], len: usize) -> usize {
+    if counts.len() <= len {
+        return counts.len();
+    }
+    let cut = counts[len].sku;
+    let start_of_cut = counts[..len].iter().rposition(|count| count.sku != cut);
+    start_of_cut.map_or(len, |place| place + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use earmark_protocol::ids::Segment;
+
+    use super::*;
+
+    #[test]
+    fn batches_end_where_a_sku_ends_unless_one_sku_fills_them() {
+        let counts: Vec<_> = [0, 0, 1, 1, 1, 2, 2, 2, 2, 2, 3]
+            .map(|sku| StockCount {
+                sku: SkuIx(sku),
+                node: NodeIx(0),
+                segment: Segment(0),
+                on_hand: 1,
+                safety: None,
+            })
+            .into();
+        let mut lengths = Vec::new();
+        let mut sent = 0;
+        while sent < counts.len() {
+            let len = whole_skus(&counts[sent..], 4);
+            lengths.push(len);
+            sent += len;
+        }
+        assert_eq!(lengths, [2, 3, 4, 2]);
+    }
+}

@@ -1,0 +1,129 @@
+//! Data files: a directory of nodes, skus, stock and orders as CSV or JSON lines, read and checked as a whole
+//! before anything is sent anywhere. The columns are described in `docs/data-files.md`.
+
+pub mod field;
+pub mod load;
+pub mod nodes;
+pub mod orders;
+pub mod references;
+pub mod skus;
+pub mod stock;
+pub mod table;
+pub mod trouble;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use earmark_protocol::catalogue::{NodeSpec, SkuSpec};
+
+use orders::OrderData;
+use stock::{Codes, Count};
+use table::{Column, ENDINGS, Located, Row};
+use trouble::BadRows;
+
+/// The files a directory may hold, without their endings, in the order they are read.
+pub const FILES: [(&str, &[Column]); 4] = [
+    ("nodes", nodes::COLUMNS),
+    ("skus", skus::COLUMNS),
+    ("stock", stock::COLUMNS),
+    ("orders", orders::COLUMNS),
+];
+
+/// What one file says.
+#[derive(Clone, Debug)]
+pub struct DataFile<T> {
+    /// Its name inside the directory.
+    pub name: String,
+    /// Its rows.
+    pub rows: Vec<Located<T>>,
+}
+
+/// What a directory says.
+#[derive(Clone, Debug, Default)]
+pub struct DataSet {
+    /// Nodes.
+    pub nodes: Option<DataFile<NodeSpec>>,
+    /// Skus.
+    pub skus: Option<DataFile<SkuSpec>>,
+    /// Counts, sorted by sku, node and segment.
+    pub stock: Option<DataFile<Count>>,
+    /// Orders, a row each.
+    pub orders: Option<DataFile<OrderData>>,
+    /// Files that look like data but carry none of the four names.
+    pub ignored: Vec<String>,
+}
+
+/// Reads and checks a directory. All that is wrong goes into `bad`; the data is whole only where that stays empty.
+#[must_use]
+pub fn read_dir(dir: &Path, bad: &mut BadRows) -> DataSet {
+    let mut data = DataSet::default();
+    let names = match list(dir) {
+        Ok(names) => names,
+        Err(error) => {
+            bad.push(&dir.to_string_lossy(), 0, "", format!("cannot be listed: {error}; give a directory"));
+            return data;
+        }
+    };
+    let find = |stem: &str, bad: &mut BadRows| -> Option<PathBuf> {
+        let mut found = names.iter().filter(|name| stem_of(name) == Some(stem));
+        let first = found.next()?;
+        if let Some(second) = found.next() {
+            bad.push(second, 0, "", format!("there is {first} too; keep one of them"));
+        }
+        Some(dir.join(first))
+    };
+    data.nodes = find("nodes", bad).map(|path| file(&path, nodes::COLUMNS, bad, nodes::parse));
+    data.skus = find("skus", bad).map(|path| file(&path, skus::COLUMNS, bad, skus::parse));
+    data.stock = find("stock", bad).map(|path| read_stock(&path, bad));
+    data.orders = find("orders", bad).map(|path| read_orders(&path, bad));
+    let known = |stem| FILES.iter().any(|(name, _)| *name == stem);
+    data.ignored =
+        names.iter().filter(|name| stem_of(name).is_some_and(|stem| !known(stem))).cloned().collect();
+    if data.nodes.is_none() && data.skus.is_none() && data.stock.is_none() && data.orders.is_none() {
+        let reason = "it holds none of nodes, skus, stock, orders as .csv or .jsonl (or these with .gz)";
+        bad.push(&dir.to_string_lossy(), 0, "", reason);
+    }
+    references::check(&data, bad);
+    data
+}
+
+/// Reads one file of orders.
+#[must_use]
+pub fn read_orders(path: &Path, bad: &mut BadRows) -> DataFile<OrderData> {
+    let DataFile { name, rows } = file(path, orders::COLUMNS, bad, orders::parse);
+    let rows = orders::group(&name, rows, bad);
+    let rows = rows.into_iter().map(|order| Located { line: order.at_line, value: order }).collect();
+    DataFile { name, rows }
+}
+
+fn read_stock(path: &Path, bad: &mut BadRows) -> DataFile<Count> {
+    let mut codes = Codes::default();
+    let mut counts = file(path, stock::COLUMNS, bad, |row| stock::parse(row, &mut codes));
+    counts.rows.sort_by(|a, b| {
+        let cell = |row: &Located<Count>| (row.value.segment, row.line);
+        let codes = a.value.sku.cmp(&b.value.sku).then_with(|| a.value.node.cmp(&b.value.node));
+        codes.then_with(|| cell(a).cmp(&cell(b)))
+    });
+    counts
+}
+
+fn file<T>(
+    path: &Path,
+    columns: &'static [Column],
+    bad: &mut BadRows,
+    parse: impl FnMut(&mut Row<'_>) -> Option<T>,
+) -> DataFile<T> {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    DataFile { name, rows: table::read(path, columns, bad, parse) }
+}
+
+/// The names of the directory's files, sorted.
+fn list(dir: &Path) -> std::io::Result<BTreeSet<String>> {
+    std::fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+}
+
+/// The name of a data file without its ending; `None` for other files.
+fn stem_of(name: &str) -> Option<&str> {
+    let plain = name.strip_suffix(".gz").unwrap_or(name);
+    ENDINGS.iter().find_map(|ending| plain.strip_suffix(ending)?.strip_suffix('.'))
+}

@@ -1,0 +1,206 @@
+//! The file `orders`: a row per line of an order. What is said of the order as a whole stands in its first row;
+//! later rows leave it empty or say the same.
+
+use std::collections::HashMap;
+
+use earmark_protocol::geo::Position;
+use earmark_protocol::ids::{Channel, LineId};
+
+use super::field;
+use super::table::{Column, Located, Row, optional, required};
+use super::trouble::BadRows;
+
+/// Its columns.
+pub const COLUMNS: &[Column] = &[
+    required("order"),
+    optional("line"),
+    required("sku"),
+    required("quantity"),
+    optional("lat"),
+    optional("lon"),
+    optional("postal"),
+    optional("pickup"),
+    optional("channel"),
+    optional("shipments_max"),
+];
+
+/// Longest postal code, in bytes.
+const POSTAL_LEN_MAX: usize = 16;
+
+/// One row.
+#[derive(Clone, Debug)]
+pub struct OrderRow {
+    order: String,
+    line: Option<u32>,
+    sku: String,
+    quantity: u32,
+    whole: Whole,
+}
+
+/// What is said of an order as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Whole {
+    position: Option<Position>,
+    postal: Option<String>,
+    pickup: Option<String>,
+    channel: Option<u16>,
+    shipments_max: Option<u16>,
+}
+
+/// An order by its codes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderData {
+    /// The order's own code.
+    pub code: String,
+    /// Line of the file it starts in.
+    pub at_line: u64,
+    /// Sales channel.
+    pub channel: Channel,
+    /// Where it goes.
+    pub destination: Destination,
+    /// Most shipments; 0 for the policy's own limit.
+    pub shipments_max: u16,
+    /// Its lines.
+    pub lines: Vec<OrderDataLine>,
+}
+
+/// Where an order goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// To an address.
+    Ship {
+        /// Where it is.
+        position: Position,
+        /// Its postal code; may be empty.
+        postal: String,
+    },
+    /// To be picked up at the node of this code.
+    Pickup(String),
+}
+
+/// A line of an order by its codes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderDataLine {
+    /// Line of the file.
+    pub at_line: u64,
+    /// The line's number in the order.
+    pub line: LineId,
+    /// Code of the sku.
+    pub sku: String,
+    /// Units.
+    pub quantity: u32,
+}
+
+/// Reads one row.
+pub fn parse(row: &mut Row<'_>) -> Option<OrderRow> {
+    let order = row.required("order", field::code);
+    let line = row.optional("line", field::number);
+    let sku = row.required("sku", field::code);
+    let quantity = row.required("quantity", field::quantity);
+    let lat = row.optional("lat", field::degrees);
+    let lon = row.optional("lon", field::degrees);
+    let position = match (lat, lon) {
+        (Some(lat), Some(lon)) => field::position(lat, lon).map_err(|reason| row.wrong("lat", reason)).ok(),
+        (Some(_), None) => {
+            row.wrong("lon", "there is a latitude without a longitude");
+            None
+        }
+        (None, Some(_)) => {
+            row.wrong("lat", "there is a longitude without a latitude");
+            None
+        }
+        (None, None) => None,
+    };
+    let postal = row.optional("postal", postal);
+    let pickup = row.optional("pickup", field::code);
+    let channel = row.optional("channel", field::number);
+    let shipments_max = row.optional("shipments_max", field::number);
+    let whole = Whole { position, postal, pickup, channel, shipments_max };
+    Some(OrderRow { order: order?, line, sku: sku?, quantity: quantity?, whole })
+}
+
+/// Puts the rows of each order together, in the order in which orders first appear.
+#[must_use]
+pub fn group(file: &str, rows: Vec<Located<OrderRow>>, bad: &mut BadRows) -> Vec<OrderData> {
+    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut orders: Vec<(Whole, Vec<OrderDataLine>, String, u64)> = Vec::new();
+    for Located { line: at_line, value } in rows {
+        let OrderRow { order, line, sku, quantity, whole } = value;
+        let place = *places.entry(order).or_insert_with_key(|order| {
+            orders.push((whole.clone(), Vec::new(), order.clone(), at_line));
+            orders.len() - 1
+        });
+        let (first, lines, ..) = &mut orders[place];
+        for column in differences(first, &whole) {
+            bad.push(
+                file,
+                at_line,
+                column,
+                "it differs from the order's first row; leave it empty or say the same",
+            );
+        }
+        let line = LineId(line.unwrap_or(lines.len() as u32));
+        lines.push(OrderDataLine { at_line, line, sku, quantity });
+    }
+    orders
+        .into_iter()
+        .filter_map(|(whole, lines, code, at_line)| one(file, code, at_line, whole, lines, bad))
+        .collect()
+}
+
+fn one(
+    file: &str,
+    code: String,
+    at_line: u64,
+    whole: Whole,
+    lines: Vec<OrderDataLine>,
+    bad: &mut BadRows,
+) -> Option<OrderData> {
+    let mut seen: HashMap<LineId, u64> = HashMap::new();
+    for line in &lines {
+        if let Some(before) = seen.insert(line.line, line.at_line) {
+            let reason = format!("line {} of order {code:?} stands in line {before} already", line.line);
+            bad.push(file, line.at_line, "line", reason);
+        }
+    }
+    let destination = match (whole.pickup, whole.position) {
+        (Some(_), Some(_)) => {
+            bad.push(file, at_line, "pickup", "the order has a position too; give one of them");
+            return None;
+        }
+        (Some(node), None) => Destination::Pickup(node),
+        (None, Some(position)) => Destination::Ship { position, postal: whole.postal.unwrap_or_default() },
+        (None, None) => {
+            let reason = "the order's first row has no position; give lat and lon, or a pickup node";
+            bad.push(file, at_line, "lat", reason);
+            return None;
+        }
+    };
+    let channel = Channel(whole.channel.unwrap_or_default());
+    let shipments_max = whole.shipments_max.unwrap_or_default();
+    Some(OrderData { code, at_line, channel, destination, shipments_max, lines })
+}
+
+/// Columns that say something else than the first row did.
+fn differences(first: &Whole, later: &Whole) -> Vec<&'static str> {
+    fn differs<T: PartialEq>(first: &Option<T>, later: &Option<T>) -> bool {
+        later.is_some() && first != later
+    }
+    [
+        (differs(&first.position, &later.position), "lat"),
+        (differs(&first.postal, &later.postal), "postal"),
+        (differs(&first.pickup, &later.pickup), "pickup"),
+        (differs(&first.channel, &later.channel), "channel"),
+        (differs(&first.shipments_max, &later.shipments_max), "shipments_max"),
+    ]
+    .into_iter()
+    .filter_map(|(differs, column)| differs.then_some(column))
+    .collect()
+}
+
+fn postal(text: &str) -> Result<String, String> {
+    if text.len() > POSTAL_LEN_MAX {
+        return Err(format!("{text:?} has {} bytes; a postal code has at most {POSTAL_LEN_MAX}", text.len()));
+    }
+    field::code(text)
+}

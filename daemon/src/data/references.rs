@@ -1,0 +1,108 @@
+//! What can only be seen across rows and files: codes that stand twice, codes that nothing defines, goods at nodes
+//! that cannot handle them.
+
+use std::collections::HashMap;
+
+use earmark_protocol::catalogue::{NodeSpec, SkuSpec, capabilities};
+
+use super::field::bit_names;
+use super::orders::Destination;
+use super::trouble::BadRows;
+use super::{DataFile, DataSet};
+
+/// Checks a directory's files against each other. Codes are looked up in the files of the directory; where it has
+/// no `nodes` or no `skus`, those codes are left to the daemon.
+pub fn check(data: &DataSet, bad: &mut BadRows) {
+    let nodes = data.nodes.as_ref().map(|file| by_code(file, |node: &NodeSpec| &node.code, bad));
+    let skus = data.skus.as_ref().map(|file| by_code(file, |sku: &SkuSpec| &sku.code, bad));
+    stock(data, nodes.as_ref(), skus.as_ref(), bad);
+    orders(data, nodes.as_ref(), skus.as_ref(), bad);
+}
+
+type ByCode<'a, T> = HashMap<&'a str, &'a T>;
+
+fn by_code<'a, T>(
+    file: &'a DataFile<T>,
+    code: impl Fn(&T) -> &String,
+    bad: &mut BadRows,
+) -> HashMap<&'a str, &'a T> {
+    let mut lines = HashMap::with_capacity(file.rows.len());
+    let mut found = HashMap::with_capacity(file.rows.len());
+    for row in &file.rows {
+        let code = code(&row.value).as_str();
+        if let Some(before) = lines.insert(code, row.line) {
+            bad.push(&file.name, row.line, "code", format!("{code:?} stands in line {before} already"));
+        }
+        found.insert(code, &row.value);
+    }
+    found
+}
+
+fn stock(
+    data: &DataSet,
+    nodes: Option<&ByCode<'_, NodeSpec>>,
+    skus: Option<&ByCode<'_, SkuSpec>>,
+    bad: &mut BadRows,
+) {
+    let Some(file) = &data.stock else { return };
+    for row in &file.rows {
+        let count = &row.value;
+        let sku = known(skus, &count.sku, &file.name, row.line, "sku", bad);
+        let node = known(nodes, &count.node, &file.name, row.line, "node", bad);
+        if let (Some(sku), Some(node)) = (sku, node)
+            && sku.flags & !node.capabilities != 0
+        {
+            let lacks = bit_names(sku.flags & !node.capabilities);
+            let reason = format!("node {:?} cannot handle sku {:?}; it lacks: {lacks}", node.code, sku.code);
+            bad.push(&file.name, row.line, "node", reason);
+        }
+    }
+    // Rows are sorted by cell, and within one by line: equal neighbours are the same cell twice.
+    for pair in file.rows.windows(2) {
+        let (first, second) = (&pair[0].value, &pair[1].value);
+        if (&first.sku, &first.node, first.segment) == (&second.sku, &second.node, second.segment) {
+            let (sku, node, segment) = (&second.sku, &second.node, second.segment);
+            let before = pair[0].line;
+            let reason =
+                format!("sku {sku:?} at node {node:?}, segment {segment}, stands in line {before} already");
+            bad.push(&file.name, pair[1].line, "sku", reason);
+        }
+    }
+}
+
+fn orders(
+    data: &DataSet,
+    nodes: Option<&ByCode<'_, NodeSpec>>,
+    skus: Option<&ByCode<'_, SkuSpec>>,
+    bad: &mut BadRows,
+) {
+    let Some(file) = &data.orders else { return };
+    for order in &file.rows {
+        if let Destination::Pickup(code) = &order.value.destination
+            && let Some(node) = known(nodes, code, &file.name, order.line, "pickup", bad)
+            && node.capabilities & capabilities::PICKUP == 0
+        {
+            let reason = format!("node {code:?} hands nothing over; its capabilities do not say pickup");
+            bad.push(&file.name, order.line, "pickup", reason);
+        }
+        for line in &order.value.lines {
+            known(skus, &line.sku, &file.name, line.at_line, "sku", bad);
+        }
+    }
+}
+
+fn known<'a, T>(
+    all: Option<&ByCode<'a, T>>,
+    code: &str,
+    file: &str,
+    line: u64,
+    column: &str,
+    bad: &mut BadRows,
+) -> Option<&'a T> {
+    let found = all?.get(code).copied();
+    if found.is_none() {
+        let source = if column == "sku" { "skus" } else { "nodes" };
+        bad.push(file, line, column, format!("{code:?} stands in no row of the file {source}"));
+    }
+    found
+}

@@ -1,0 +1,20 @@
+//! What the daemon says of itself, on standard error.
+
+use anyhow::Context as _;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{LogFormat, Logging};
+
+/// Has log lines written as the configuration says. Once per process.
+pub fn install(config: &Logging) -> anyhow::Result<()> {
+    let filter: EnvFilter = config
+        .level
+        .parse()
+        .with_context(|| format!("reading log.level {:?}; give one like \"info\"", config.level))?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let installed = match config.format {
+        LogFormat::Human => lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    };
+    installed.map_err(|error| anyhow::anyhow!("setting up the log: {error}"))
+}

@@ -1,0 +1,154 @@
+//! Counts may surprise. Where a cell promises more than it has, claims on it give way here, beside the I/O cores: holds
+//! before confirmed units, by class, newest first. What gives way is routed to another node where one can serve it; a hold
+//! that no other node can serve is given back, confirmed units stay and the cell stays short until stock comes.
+//!
+//! It acts as a client would, with `Reject` commands; the committer has the last word.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use crossbeam::channel::{Receiver, Sender, bounded};
+use earmark_engine::routing::Planner;
+use earmark_engine::{CellClaim, Reader};
+use earmark_protocol::codec;
+use earmark_protocol::command::{Command, CommandBody, Correction, Reject, StepLine};
+use earmark_protocol::ids::{CommandId, NodeIx, Segment, SkuIx, Tenant};
+
+use super::Shared;
+use crate::commit::{Desk, Full, Item, Short, Work};
+
+/// How often a cell is looked at again when its claims changed meanwhile.
+const ROUNDS: usize = 3;
+
+/// How long one decision may take before the relief goes on without its answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The thread, and the way to it.
+pub(super) struct Relief {
+    thread: JoinHandle<()>,
+    queue: Sender<Option<Short>>,
+}
+
+impl Relief {
+    /// Starts the thread; the committer tells it what became short.
+    pub(super) fn start(shared: &Arc<Shared>) -> anyhow::Result<Self> {
+        let (queue, shorts) = shared.committer.shorts();
+        let shared = Arc::clone(shared);
+        let thread = std::thread::Builder::new().name("relief".to_owned());
+        let thread =
+            thread.spawn(move || relieve_all(&shared, &shorts)).context("starting the relief thread")?;
+        Ok(Self { thread, queue })
+    }
+
+    /// Ends the thread.
+    pub(super) fn stop(self) {
+        // A send fails only where the thread is gone already.
+        let _ = self.queue.send(None);
+        if self.thread.join().is_err() {
+            tracing::error!("the relief thread panicked");
+        }
+    }
+}
+
+fn relieve_all(shared: &Shared, shorts: &Receiver<Option<Short>>) {
+    let mut planner = Planner::new();
+    while let Ok(Some(Short { tenant, cells })) = shorts.recv() {
+        for (sku, node, segment) in cells {
+            let units = relieve(shared, &mut planner, tenant, (sku, node, segment));
+            if units > 0 {
+                tracing::warn!(
+                    "a count left sku {sku} at node {node} short: {units} units that were promised gave way"
+                );
+            }
+        }
+    }
+}
+
+/// Has claims on a cell give way until it is no longer short; says how many units did.
+fn relieve(shared: &Shared, planner: &mut Planner, tenant: Tenant, cell: (SkuIx, NodeIx, Segment)) -> u64 {
+    let (sku, node, segment) = cell;
+    let reader = &shared.reader;
+    let mut gave_way = 0;
+    for _ in 0..ROUNDS {
+        let deficit = |reader: &Reader| {
+            reader.available(sku, node, segment).map_or(0, |have| have.min(0).unsigned_abs())
+        };
+        if deficit(reader) == 0 {
+            break;
+        }
+        for claim in reader.claims_on(tenant, sku, node, segment) {
+            let missing = deficit(reader);
+            if missing == 0 {
+                break;
+            }
+            give_way(shared, planner, tenant, node, &claim, missing.min(claim.units));
+            gave_way += u64::from(missing.saturating_sub(deficit(reader)));
+        }
+    }
+    gave_way
+}
+
+/// Has some units of a claim give way, where they may.
+fn give_way(
+    shared: &Shared,
+    planner: &mut Planner,
+    tenant: Tenant,
+    node: NodeIx,
+    claim: &CellClaim,
+    units: u32,
+) {
+    let reader = &shared.reader;
+    let mut reject = Reject {
+        reservation: claim.reservation,
+        node,
+        lines: vec![StepLine { line: claim.line, node: Some(node), quantity: units }],
+        correction: Correction::None,
+        reason: "a count fell below what was promised".to_owned(),
+        reroute: true,
+    };
+    let order = reader.order_to_reroute(tenant, &reject);
+    let planned = order.map(|order| planner.plan(reader, reader.lanes(), tenant, &order, true, &[node]));
+    if claim.confirmed {
+        let placed = planned.as_ref().and_then(|planned| planned.as_ref().ok());
+        let placed: u32 = placed.map_or(0, |proposal| proposal.picks.iter().map(|pick| pick.quantity).sum());
+        if placed == 0 {
+            return;
+        }
+        reject.lines[0].quantity = placed.min(units);
+    }
+    let random: [u8; 10] = std::array::from_fn(|_| fastrand::u8(..));
+    let id = CommandId::new(shared.clock.now(), random);
+    let command = Command { id, give_up_ms: 0, body: CommandBody::Reject(reject) };
+    let mut bytes = Vec::new();
+    codec::encode(&command, &mut bytes);
+    let content = codec::content_hash(&bytes);
+    let full = Full { correlation: 0, content, command, planned, rounds: 1, last: true };
+    decide(shared, tenant, Box::new(full));
+}
+
+/// Has a command decided, and waits for it. Where the queue is full nothing happens: the cell is looked at again.
+fn decide(shared: &Shared, tenant: Tenant, full: Box<Full>) {
+    let (answer, answered) = bounded(1);
+    let desk = Arc::new(Slip { answer });
+    let mut work = Work::new(desk, tenant, shared.clock.moment(), shared.limits.frame_bytes_max);
+    work.items.push(Item::Full(full));
+    if shared.committer.submit(work).is_ok() {
+        shared.committer.turn();
+        // Without an answer in time the relief goes on: what counts is what the cell says afterwards.
+        let _ = answered.recv_timeout(PATIENCE);
+    }
+}
+
+/// Where the answer to a relief's command arrives.
+struct Slip {
+    answer: Sender<Work>,
+}
+
+impl Desk for Slip {
+    fn decided(self: Arc<Self>, work: Work) {
+        // The relief may have lost patience; the decision stands all the same.
+        let _ = self.answer.try_send(work);
+    }
+}

@@ -1,0 +1,327 @@
+//! What a pipe's messages mean: who may send them, whether there is time for them, and whether they are answered
+//! here, planned, or handed to the committer. It does no I/O and waits for nothing.
+
+use std::sync::Arc;
+
+use earmark_protocol::codec::content_hash;
+use earmark_protocol::command::Command;
+use earmark_protocol::frame::{FrameWriter, Kind, Message};
+use earmark_protocol::hello::{Hello, HelloReply, LimitName, PipeError, Role, TOKEN_BYTES_MAX};
+use earmark_protocol::hold_one::HoldOne;
+use earmark_protocol::query::Query;
+use earmark_protocol::refusal::RefusalCode;
+
+use super::Shared;
+use super::answers;
+use super::core::{Core, PLANNING_US_MAX};
+use super::pipe::Pipe;
+use super::planning::{self, Job};
+use crate::clock::Moment;
+use crate::commit::{Ask, Full, Item, One, Work, push_reply, refuse, refuse_one};
+use crate::security::{self, Grant, command_work, query_work};
+
+/// Messages handed to the committer in one piece: it takes whole pieces, and its batches are to be bounded.
+const ITEMS_MAX: usize = 1_024;
+
+/// A pipe's side of the conversation.
+pub(super) struct Session {
+    pipe: Arc<Pipe>,
+    core: Arc<Core>,
+    grant: Option<Grant>,
+    peer: String,
+    /// For the committer, from the read in hand.
+    work: Option<Work>,
+    /// Answered here, from the read in hand.
+    replies: FrameWriter,
+    answered: u32,
+    /// Messages of the read in hand that the pipe has not counted yet.
+    uncounted: u32,
+    /// Messages of the frame in hand, as far as it says.
+    expected: usize,
+    arrived: Moment,
+    now: Moment,
+    waits_us: u64,
+}
+
+impl Session {
+    pub(super) fn new(pipe: Arc<Pipe>, peer: String) -> Self {
+        let core = Arc::clone(pipe.core());
+        let replies = FrameWriter::new(core.shared().limits.frame_bytes_max);
+        let now = core.shared().clock.moment();
+        Self {
+            pipe,
+            core,
+            grant: None,
+            peer,
+            work: None,
+            replies,
+            answered: 0,
+            uncounted: 0,
+            expected: 0,
+            arrived: now,
+            now,
+            waits_us: 0,
+        }
+    }
+
+    /// Whether Hello was said and accepted.
+    pub(super) fn is_greeted(&self) -> bool {
+        self.grant.is_some()
+    }
+
+    /// Bytes were read now; the messages in them follow.
+    pub(super) fn begin_read(&mut self) {
+        self.arrived = self.shared().clock.moment();
+        self.look_at_clock(self.arrived);
+    }
+
+    /// Others have had their turn.
+    pub(super) fn go_on(&mut self) {
+        let now = self.shared().clock.moment();
+        self.arrived = now;
+        self.look_at_clock(now);
+    }
+
+    /// Whether this read has kept the core busy for so long that others are to have their turn first.
+    pub(super) fn is_long(&self) -> bool {
+        self.now.us_since(self.arrived) > PLANNING_US_MAX
+    }
+
+    /// All messages of the read were taken, or enough of them: hand over what came of them.
+    pub(super) fn flush(&mut self) {
+        self.count();
+        if let Some(work) = self.work.take() {
+            self.core.submit(&self.pipe, work);
+        }
+        if self.answered > 0 {
+            self.pipe.post(&mut self.replies, std::mem::take(&mut self.answered));
+        }
+    }
+
+    /// The messages of a frame follow, as many as it says.
+    pub(super) fn begin_frame(&mut self, count: u16) {
+        self.expected = usize::from(count).min(ITEMS_MAX);
+    }
+
+    /// Takes a message.
+    pub(super) fn message(&mut self, message: &Message<'_>) -> Result<(), PipeError> {
+        let limits = &self.core.shared().limits;
+        let in_flight = self.pipe.in_flight() + self.uncounted + 1;
+        if in_flight > limits.messages_in_flight_max {
+            let (most, have) = (u64::from(limits.messages_in_flight_max), u64::from(in_flight));
+            return Err(PipeError::LimitPassed { limit: LimitName::MessagesInFlight, most, have });
+        }
+        let Some(grant) = &self.grant else { return self.hello(message) };
+        let role = grant.role;
+        match message.kind {
+            Kind::HoldOne => self.hold_one(message, role),
+            Kind::Command => self.command(message, role),
+            Kind::Query => self.query(message, role),
+            Kind::Hello => Err(PipeError::HelloOutOfPlace),
+            _ => Err(PipeError::Wire(message.unexpected_kind())),
+        }
+    }
+
+    fn hello(&mut self, message: &Message<'_>) -> Result<(), PipeError> {
+        if message.kind != Kind::Hello {
+            return Err(PipeError::HelloOutOfPlace);
+        }
+        let hello: Hello = message.decode().map_err(PipeError::Wire)?;
+        let version = hello.version()?;
+        if hello.token.len() > TOKEN_BYTES_MAX {
+            let (most, have) = (TOKEN_BYTES_MAX as u64, hello.token.len() as u64);
+            return Err(PipeError::LimitPassed { limit: LimitName::TokenBytes, most, have });
+        }
+        let shared = self.core.shared();
+        if shared.is_draining() {
+            return Err(PipeError::Draining);
+        }
+        let Some(grant) = shared.tokens.grant(&hello.token) else {
+            tracing::warn!(peer = %self.peer, "a pipe was refused: its token is not known");
+            return Err(PipeError::TokenUnknown);
+        };
+        tracing::debug!(peer = %self.peer, token = %grant.name, "a pipe said Hello");
+        let reply = HelloReply {
+            version,
+            tenant: grant.tenant,
+            role: grant.role,
+            log_epoch: shared.committer.epoch(),
+            lsn: shared.reader.lsn(),
+            time: shared.clock.now(),
+            retry_window_ms: shared.reader.rules().retry_window_ms,
+            limits: shared.limits,
+        };
+        self.grant = Some(grant.clone());
+        let pushed = self.replies.push(Kind::HelloReply, message.correlation, &reply);
+        pushed.expect("the least frame limit has room for a Hello's answer");
+        self.answer_here();
+        Ok(())
+    }
+
+    fn hold_one(&mut self, message: &Message<'_>, role: Role) -> Result<(), PipeError> {
+        let hold =
+            HoldOne::read(message.body).map_err(|error| PipeError::Wire(error.after(message.offset)))?;
+        if let Some(code) = self.refusal(true, role, (Role::Checkout, security::Work::Claim), self.waits_us) {
+            refuse_one(&mut self.replies, message.correlation, code);
+            self.answer_here();
+            return Ok(());
+        }
+        self.hand_in(Item::One(One { correlation: message.correlation, content: hold.content_hash(), hold }));
+        Ok(())
+    }
+
+    fn command(&mut self, message: &Message<'_>, role: Role) -> Result<(), PipeError> {
+        let command: Command = message.decode().map_err(PipeError::Wire)?;
+        let needs = command_work(&command.body);
+        let tenant = self.tenant();
+        let shared = Arc::clone(self.core.shared());
+        let is_big = planning::is_big(&shared.reader, tenant, &command.body, shared.inline_lines_max);
+        let waits_us = if is_big { self.planners_wait_us() } else { self.waits_us };
+        if let Some(code) = self.refusal(true, role, needs, waits_us) {
+            refuse(&mut self.replies, message.correlation, code);
+            self.answer_here();
+            return Ok(());
+        }
+        let (correlation, content) = (message.correlation, content_hash(message.body));
+        let mut full =
+            Box::new(Full { correlation, content, command, planned: None, rounds: 0, last: false });
+        if is_big {
+            self.uncounted += 1;
+            self.count();
+            let job = Job::Command { pipe: Arc::clone(&self.pipe), tenant, arrived: self.arrived, full };
+            shared.planners.submit_or_refuse(job);
+            return Ok(());
+        }
+        if planning::is_routed(&full.command.body) {
+            planning::plan(&mut self.core.planner().lock(), &shared.reader, tenant, &mut full);
+            self.look_at_clock(shared.clock.moment());
+        }
+        self.hand_in(Item::Full(full));
+        Ok(())
+    }
+
+    fn query(&mut self, message: &Message<'_>, role: Role) -> Result<(), PipeError> {
+        let query: Query = message.decode().map_err(PipeError::Wire)?;
+        let needs = query_work(&query);
+        let tenant = self.tenant();
+        let shared = Arc::clone(self.core.shared());
+        let correlation = message.correlation;
+        let is_big =
+            matches!(&query, Query::Quote(quote) if quote.order.lines.len() > shared.inline_lines_max);
+        let waits_us = if is_big { self.planners_wait_us() } else { self.waits_us };
+        if let Some(code) = self.refusal(false, role, needs, waits_us) {
+            refuse(&mut self.replies, correlation, code);
+            self.answer_here();
+            return Ok(());
+        }
+        match query {
+            Query::Quote(quote) if is_big => {
+                self.uncounted += 1;
+                self.count();
+                let (pipe, arrived, quote) = (Arc::clone(&self.pipe), self.arrived, Box::new(quote));
+                shared.planners.submit_or_refuse(Job::Quote { pipe, tenant, arrived, correlation, quote });
+            }
+            Query::Quote(quote) => {
+                let reply = planning::quote(&mut self.core.planner().lock(), &shared.reader, tenant, &quote);
+                push_reply(&mut self.replies, correlation, &reply);
+                self.answer_here();
+                self.look_at_clock(shared.clock.moment());
+            }
+            Query::Show(id) => match shared.reader.show(tenant, &id) {
+                Some(view) => {
+                    // What is shown may be newer than what is durable: it waits as a command's reply does.
+                    let lsn = shared.reader.lsn_begun();
+                    let mut reply = FrameWriter::new(shared.limits.frame_bytes_max);
+                    push_reply(
+                        &mut reply,
+                        correlation,
+                        &earmark_protocol::reply::Reply::Shown(Box::new(view)),
+                    );
+                    self.uncounted += 1;
+                    self.count();
+                    self.core.post_when_durable(Arc::clone(&self.pipe), lsn, &mut reply, 1);
+                }
+                None => self.hand_in(Item::Ask(Box::new(Ask { correlation, query: Query::Show(id) }))),
+            },
+            Query::Cells(sku) => match shared.reader.cells(tenant, sku) {
+                Some(cells) => {
+                    push_reply(&mut self.replies, correlation, &earmark_protocol::reply::Reply::Cells(cells));
+                    self.answer_here();
+                }
+                None => self.hand_in(Item::Ask(Box::new(Ask { correlation, query }))),
+            },
+            Query::Digest => self.hand_in(Item::Ask(Box::new(Ask { correlation, query }))),
+            Query::Atp(_) | Query::Resolve(_) | Query::Nodes { .. } | Query::Skus { .. } | Query::Stats => {
+                push_reply(&mut self.replies, correlation, &answers::answer(&shared, tenant, &query));
+                self.answer_here();
+                self.look_at_clock(shared.clock.moment());
+            }
+        }
+        Ok(())
+    }
+
+    /// Why this work is not even looked at, where it is not. Questions are answered while the daemon drains.
+    fn refusal(
+        &self,
+        is_command: bool,
+        role: Role,
+        needs: (Role, security::Work),
+        waits_us: u64,
+    ) -> Option<RefusalCode> {
+        let (needs, kind) = needs;
+        let shared = self.core.shared();
+        let code = if !shared.admission.admits(kind, waits_us) {
+            RefusalCode::Overloaded
+        } else if is_command && shared.is_draining() {
+            RefusalCode::Draining
+        } else if role < needs {
+            RefusalCode::NotAllowed
+        } else {
+            return None;
+        };
+        shared.committer.counters().refuse(code);
+        Some(code)
+    }
+
+    fn hand_in(&mut self, item: Item) {
+        self.uncounted += 1;
+        let tenant = self.tenant();
+        let work = self.work.get_or_insert_with(|| self.core.work(&self.pipe, tenant, self.arrived));
+        // Once per frame: a `reserve` that finds room does nothing.
+        work.items.reserve(std::mem::take(&mut self.expected));
+        work.items.push(item);
+        if work.items.len() >= ITEMS_MAX {
+            self.count();
+            if let Some(work) = self.work.take() {
+                self.core.submit(&self.pipe, work);
+            }
+        }
+    }
+
+    fn answer_here(&mut self) {
+        self.uncounted += 1;
+        self.answered += 1;
+    }
+
+    /// Tells the pipe of the messages taken so far, before anyone can answer them.
+    fn count(&mut self) {
+        self.pipe.read(std::mem::take(&mut self.uncounted));
+    }
+
+    fn look_at_clock(&mut self, now: Moment) {
+        self.now = now;
+        self.waits_us = self.core.waits_us(now).max(now.us_since(self.arrived));
+    }
+
+    fn planners_wait_us(&self) -> u64 {
+        self.waits_us.max(self.shared().planners.waits_us(self.now))
+    }
+
+    fn tenant(&self) -> earmark_protocol::ids::Tenant {
+        self.grant.as_ref().map_or_else(Default::default, |grant| grant.tenant)
+    }
+
+    fn shared(&self) -> &Shared {
+        self.core.shared()
+    }
+}

@@ -1,0 +1,19 @@
+//! The running daemon, driven by the real client over loopback QUIC: one module per promise.
+
+#![allow(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
+
+mod bad_bytes;
+mod drain;
+mod exactly_once;
+mod expiry;
+mod first_orders;
+mod hot_sku;
+mod limits;
+mod overload;
+mod paused_nodes;
+mod raw;
+mod roles;
+mod shortage;
+mod slow_reader;
+mod unix_socket;
+mod world;

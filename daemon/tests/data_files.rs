@@ -1,0 +1,228 @@
+//! The promise: a directory of data files is read whole or not at all, and every bad row is told with its file,
+//! line, column and reason.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+use earmark::data::trouble::{BAD_ROWS_MAX, BadRows};
+use earmark::data::{DataSet, FILES, read_dir};
+use earmark_protocol::catalogue::{NodeKind, capabilities, sku_flags};
+use earmark_protocol::ids::{LineId, Money};
+
+const NODES: &str =
+    "code,kind,lat,lon,time_zone\nDC1,dc,40,-90,America/Chicago\nST1,store,41,-91,America/Chicago\n";
+const SKUS: &str = "code,flags\nA,\nB,oversize\n";
+
+fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("a temporary directory can be made");
+    for (name, text) in files {
+        fs::write(dir.path().join(name), text).expect("it can be written to");
+    }
+    dir
+}
+
+fn read(files: &[(&str, &str)]) -> (DataSet, BadRows) {
+    let mut bad = BadRows::new(BAD_ROWS_MAX);
+    let data = read_dir(directory(files).path(), &mut bad);
+    (data, bad)
+}
+
+/// One row per case: the files, and every complaint as `file:line column`, with a word of its reason.
+#[test]
+fn every_bad_row_is_told_with_file_line_column_and_reason() {
+    type Case =
+        (&'static str, &'static [(&'static str, &'static str)], &'static [(&'static str, &'static str)]);
+    let cases: &[Case] = &[
+        ("an empty file", &[("skus.csv", "")], &[("skus.csv:0 ", "is empty")]),
+        (
+            "an unknown column",
+            &[("skus.csv", "code,colour\nA,red\n")],
+            &[("skus.csv:1 colour", "no such column")],
+        ),
+        ("a column twice", &[("skus.csv", "code,code\nA,B\n")], &[("skus.csv:1 code", "twice")]),
+        ("a column missing", &[("skus.csv", "flags\ncold\n")], &[("skus.csv:1 code", "required")]),
+        (
+            "several fields of several rows",
+            &[("skus.csv", "code,weight_g,flags\n,1,\nA,heavy,wet\nB,5,cold\n")],
+            &[
+                ("skus.csv:2 code", "it is empty"),
+                ("skus.csv:3 weight_g", "\"heavy\""),
+                ("skus.csv:3 flags", "\"wet\""),
+            ],
+        ),
+        ("too few fields", &[("skus.csv", "code,weight_g\nA\nB,2\n")], &[("skus.csv:2 ", "it has 1 fields")]),
+        ("a code too long", &[("skus.jsonl", LONG_CODE)], &[("skus.jsonl:1 code", "65 bytes")]),
+        ("a code twice", &[("skus.csv", "code\nA\nB\nA\n")], &[("skus.csv:4 code", "line 2 already")]),
+        ("no JSON", &[("skus.jsonl", "{\"code\":\"A\"}\n{\"code\":\n")], &[("skus.jsonl:2 ", "no JSON")]),
+        ("JSON but no object", &[("skus.jsonl", "[1]\n")], &[("skus.jsonl:1 ", "no JSON object")]),
+        ("a nested value", &[("skus.jsonl", "{\"code\":[\"A\"]}\n")], &[("skus.jsonl:1 code", "neither")]),
+        (
+            "an unknown field",
+            &[("skus.jsonl", "{\"code\":\"A\",\"x\":1}\n")],
+            &[("skus.jsonl:1 x", "no such field")],
+        ),
+        (
+            "nodes off the globe, of no kind, in no time zone, too dear",
+            &[(
+                "nodes.csv",
+                "code,kind,lat,lon,time_zone,cost_per_unit\n\
+                 N1,dc,91,0,America/Chicago,\nN2,barn,1,1,America/Chicago,\nN3,dc,1,1,Chicago,\n\
+                 N4,dc,x,1,America/Chicago,-1\n",
+            )],
+            &[
+                ("nodes.csv:2 lat", "off the globe"),
+                ("nodes.csv:3 kind", "\"barn\""),
+                ("nodes.csv:4 time_zone", "IANA"),
+                ("nodes.csv:5 lat", "\"x\""),
+                ("nodes.csv:5 cost_per_unit", "\"-1\""),
+            ],
+        ),
+        (
+            "stock of what nobody knows, at places that cannot keep it, and twice",
+            &[
+                ("nodes.csv", NODES),
+                ("skus.csv", SKUS),
+                ("stock.csv", "sku,node,on_hand\nZ,DC1,1\nA,DC9,1\nB,DC1,1\nA,ST1,3\nA,ST1,4\nA,DC1,-5\n"),
+            ],
+            &[
+                ("stock.csv:7 on_hand", "\"-5\""),
+                ("stock.csv:3 node", "\"DC9\""),
+                ("stock.csv:4 node", "oversize"),
+                ("stock.csv:2 sku", "\"Z\""),
+                ("stock.csv:6 sku", "line 5 already"),
+            ],
+        ),
+        (
+            "orders that contradict themselves, go nowhere, or cannot be handed over",
+            &[
+                ("nodes.csv", NODES),
+                ("skus.csv", SKUS),
+                (
+                    "orders.csv",
+                    "order,line,sku,quantity,lat,lon,pickup\nO1,0,A,1,40,-90,\nO1,1,A,1,41,-90,\n\
+                     O2,0,A,1,,,\nO3,0,A,1,40,,\nO4,5,A,1,40,-90,\nO4,5,A,0,,,\nO4,5,Q,1,,,\nO5,0,A,1,,,DC1\n",
+                ),
+            ],
+            &[
+                ("orders.csv:5 lon", "without a longitude"),
+                ("orders.csv:7 quantity", "is 0"),
+                ("orders.csv:3 lat", "differs"),
+                ("orders.csv:4 lat", "no position"),
+                ("orders.csv:8 line", "line 6 already"),
+                ("orders.csv:8 sku", "\"Q\""),
+                ("orders.csv:9 pickup", "hands nothing over"),
+            ],
+        ),
+        (
+            "one kind of data in two files",
+            &[("skus.csv", "code\nA\n"), ("skus.jsonl", "{\"code\":\"A\"}\n")],
+            &[("skus.jsonl:0 ", "skus.csv too")],
+        ),
+        (
+            "a gzip file that is none",
+            &[("skus.csv.gz", "code\nA\n")],
+            &[("skus.csv.gz:1 ", "cannot be read")],
+        ),
+    ];
+    for (name, files, expected) in cases {
+        let (_, bad) = read(files);
+        let found: Vec<_> = bad
+            .rows()
+            .iter()
+            .map(|row| (format!("{}:{} {}", row.file, row.line, row.column), &row.reason))
+            .collect();
+        assert_eq!(found.len(), expected.len(), "{name}: {found:#?}");
+        for ((place, reason), (expected_place, word)) in found.iter().zip(*expected) {
+            assert_eq!(place, expected_place, "{name}: {found:#?}");
+            assert!(reason.contains(word), "{name}: {reason:?} does not say {word:?}");
+        }
+    }
+}
+
+const LONG_CODE: &str = "{\"code\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}\n";
+
+#[test]
+fn bad_rows_past_the_limit_are_counted() {
+    let rows: String = (0..500).map(|_| "bad,-1\n").collect();
+    let dir = directory(&[("skus.csv", &format!("code,weight_g\n{rows}"))]);
+    let mut bad = BadRows::new(10);
+    let _data = read_dir(dir.path(), &mut bad);
+    assert_eq!((bad.rows().len(), bad.total()), (10, 500));
+    assert!(bad.to_string().ends_with("… and 490 more\n"));
+}
+
+#[test]
+fn a_directory_without_data_is_told_so() {
+    let (data, bad) = read(&[("tariffs.csv", "x\n")]);
+    assert_eq!(bad.total(), 1);
+    assert_eq!(data.ignored, ["tariffs.csv"]);
+}
+
+#[test]
+fn csv_json_and_gzip_say_the_same() {
+    let csv = "code,weight_g,flags,group\nA,12,cold hazmat,\"x, y\"\n";
+    let json =
+        "{\"code\":\"A\",\"weight_g\":12,\"flags\":\"cold hazmat\",\"group\":\"x, y\",}\n".replace(",}", "}");
+    let (from_csv, bad) = read(&[("skus.csv", csv)]);
+    assert!(bad.is_empty(), "{bad}");
+    let (from_json, bad) = read(&[("skus.jsonl", &json)]);
+    assert!(bad.is_empty(), "{bad}");
+    let dir = tempfile::tempdir().unwrap();
+    let file = fs::File::create(dir.path().join("skus.csv.gz")).unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+    gzip.write_all(csv.as_bytes()).unwrap();
+    gzip.finish().unwrap();
+    let mut bad = BadRows::new(BAD_ROWS_MAX);
+    let from_gzip = read_dir(dir.path(), &mut bad);
+    assert!(bad.is_empty(), "{bad}");
+    for data in [from_csv, from_json, from_gzip] {
+        let sku = &data.skus.unwrap().rows[0].value;
+        assert_eq!((sku.weight_g, sku.flags), (12, sku_flags::COLD | sku_flags::HAZMAT));
+        assert_eq!((sku.code.as_str(), sku.group.as_str()), ("A", "x, y"));
+    }
+}
+
+#[test]
+fn empty_fields_take_their_defaults() {
+    let (data, bad) = read(&[
+        ("nodes.csv", &NODES.replace("DC1,dc", "S1,supplier")),
+        ("orders.csv", "order,sku,quantity,lat,lon\nO1,A,2,40,-90\nO1,B,1,,\n"),
+    ]);
+    assert!(bad.is_empty(), "{bad}");
+    let nodes = data.nodes.unwrap().rows;
+    assert_eq!((nodes[0].value.kind, nodes[0].value.capabilities), (NodeKind::Supplier, 0));
+    assert_eq!(nodes[1].value.capabilities, capabilities::SHIP | capabilities::PICKUP);
+    assert_eq!(nodes[1].value.cost_per_order, Money(0));
+    let lines: Vec<_> = data.orders.unwrap().rows[0].value.lines.iter().map(|line| line.line).collect();
+    assert_eq!(lines, [LineId(0), LineId(1)]);
+}
+
+#[test]
+fn the_example_store_is_without_fault() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/store");
+    let mut bad = BadRows::new(BAD_ROWS_MAX);
+    let data = read_dir(&dir, &mut bad);
+    assert!(bad.is_empty(), "{bad}");
+    assert!(data.nodes.is_some() && data.skus.is_some() && data.stock.is_some() && data.orders.is_some());
+}
+
+/// `docs/data-files.md` has a table per file: exactly its columns, in order, and which are required.
+#[test]
+fn the_document_describes_every_column() {
+    let page =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/data-files.md")).unwrap();
+    for (file, columns) in FILES {
+        let section = page.split(&format!("## `{file}`")).nth(1).unwrap().split("\n## ").next().unwrap();
+        let written: Vec<_> = section
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `"))
+            .map(|line| {
+                let mut cells = line.split('|').map(str::trim);
+                (cells.next().unwrap().trim_end_matches('`'), cells.next().unwrap() == "yes")
+            })
+            .collect();
+        let known: Vec<_> = columns.iter().map(|column| (column.name, column.required)).collect();
+        assert_eq!(written, known, "the table of `{file}`");
+    }
+}

@@ -1,0 +1,283 @@
+//! The promise: the command line and a running daemon get an order from a directory of files to the customer's door,
+//! and the README's session works as it is typed.
+
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output};
+
+use serde_json::Value;
+
+/// The binary `earmark serve`, and how to ask it.
+struct Served {
+    daemon: Child,
+    directory: tempfile::TempDir,
+    address: String,
+}
+
+impl Served {
+    fn start() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let free = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+        let address = free.expect("there is a free port").to_string();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_earmark"));
+        command.args(["serve", "--server.listen", &address, "--log.level", "error"]);
+        let daemon = command.current_dir(directory.path()).spawn().expect("the binary can be run");
+        let served = Self { daemon, directory, address };
+        served.wait();
+        served
+    }
+
+    /// Waits until the daemon answers; each try waits for a connection itself.
+    fn wait(&self) {
+        for _ in 0..1_000 {
+            // Before the daemon has written its certificate there is nothing to connect with.
+            if self.earmark(&["stats"]).status.success() {
+                return;
+            }
+            std::thread::yield_now();
+        }
+        panic!("the daemon at {} does not answer", self.address);
+    }
+
+    fn environment(&self, command: &mut Command) {
+        command.env("EARMARK_ADDRESS", &self.address);
+        command.env("EARMARK_DATA_DIR", self.directory.path().join("earmark-data"));
+        command.env_remove("EARMARK_TOKEN");
+    }
+
+    fn earmark(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_earmark"));
+        self.environment(&mut command);
+        command.args(arguments).current_dir(repository()).output().expect("the binary can be run")
+    }
+
+    /// Runs a command with `--json` that must end with this code, and gives its object.
+    #[track_caller]
+    fn ends(&self, code: i32, arguments: &[&str]) -> Value {
+        let output = self.earmark(&[&["--json"], arguments].concat());
+        let (stdout, stderr) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stdout}{stderr}");
+        serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {stdout}"))
+    }
+
+    #[track_caller]
+    fn done(&self, arguments: &[&str]) -> Value {
+        self.ends(0, arguments)
+    }
+
+    #[track_caller]
+    fn refused(&self, arguments: &[&str], code: &str) -> Value {
+        let object = self.ends(1, arguments);
+        assert_eq!(object["refused"]["code"], code, "{arguments:?}: {object}");
+        object
+    }
+
+    #[track_caller]
+    fn available(&self, sku: &str, node: &str) -> i64 {
+        let object = self.done(&["atp", sku, "--node", node]);
+        object["skus"][0]["available"].as_i64().expect("a number")
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
+    }
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn id(object: &Value) -> String {
+    object["id"].as_str().expect("an id").to_owned()
+}
+
+#[test]
+fn an_order_goes_from_files_to_the_door() {
+    let served = Served::start();
+    let imported = served.done(&["import", "examples/store"]);
+    assert_eq!((&imported["imported"]["nodes"], &imported["imported"]["cells"]), (&7.into(), &17.into()));
+    assert_eq!(served.available("MUG-BLUE", "ST-CHI"), 7, "8 on hand, 1 never promised");
+
+    let quoted = served.done(&["quote", "MUG-BLUE:2", "NOTEBOOK:3", "--to", "41.85,-87.65"]);
+    assert_eq!(quoted["plan"]["shipments"].as_array().map(Vec::len), Some(1));
+    let reserved = served.done(&["reserve", "MUG-BLUE:2", "NOTEBOOK:3", "--to", "41.85,-87.65"]);
+    assert_eq!((&reserved["status"], &reserved["plan"]), (&"held".into(), &quoted["plan"]));
+    let node = quoted["plan"]["shipments"][0]["node"].as_str().unwrap().to_owned();
+    let order = id(&reserved);
+
+    let amended = served.done(&["amend", &order, "0=1"]);
+    assert_eq!(amended["moved"], 1);
+    served.done(&["extend", &order, "--lifetime", "30m"]);
+    assert_eq!(served.done(&["release", &order, "--line", "1:1"])["moved"], 1);
+    assert_eq!(served.done(&["confirm", &order])["status"], "confirmed");
+    served.refused(&["release", &order], "WrongStatus");
+    served.done(&["dispatch", &order]);
+    served.done(&["ship", &order, "--line", &format!("0@{node}:1")]);
+    let shown = served.done(&["show", &order]);
+    assert_eq!((&shown["rows"][0]["shipped"], &shown["rows"][0]["sku"]), (&1.into(), &"MUG-BLUE".into()));
+    assert_eq!(shown["rows"][0]["node"].as_str(), Some(node.as_str()));
+    let explained = served.done(&["explain", &order]);
+    assert!(explained["explanation"].as_str().unwrap().contains("proven cheapest"), "{explained}");
+    assert_eq!(served.done(&["ship", &order])["status"], "shipped");
+}
+
+#[test]
+fn orders_are_picked_up_rejected_and_cancelled() {
+    let served = Served::start();
+    served.done(&["import", "examples/store"]);
+    let picked = id(&served.done(&["reserve", "PEN-SET", "--pickup", "ST-CHI"]));
+    for step in ["confirm", "dispatch", "ready"] {
+        served.done(&[step, &picked]);
+    }
+    assert_eq!(served.done(&["collect", &picked])["status"], "collected");
+
+    let order = id(&served.done(&[
+        "reserve",
+        "MUG-BLUE:2",
+        "--to",
+        "41.85,-87.65",
+        "--only",
+        "ST-CHI",
+        "--only",
+        "DC-DAL",
+    ]));
+    served.done(&["confirm", &order]);
+    let shown = served.done(&["show", &order]);
+    let node = shown["rows"][0]["node"].as_str().unwrap().to_owned();
+    let rejected = served.done(&[
+        "reject",
+        &order,
+        "--node",
+        &node,
+        "--correction",
+        "missing",
+        "--reason",
+        "not on the shelf",
+    ]);
+    let other = rejected["plan"]["shipments"][0]["node"].as_str().unwrap();
+    assert_ne!(other, node);
+    assert_eq!(served.done(&["cancel", &order])["status"], "cancelled");
+}
+
+#[test]
+fn a_command_that_is_sent_again_with_its_id_acts_once() {
+    let served = Served::start();
+    served.done(&["import", "examples/store"]);
+    let first = served.done(&["reserve", "TEAPOT@DC-RNO:4", "LAMP-DESK@ST-NYC:1"]);
+    assert_eq!((served.available("TEAPOT", "DC-RNO"), served.available("LAMP-DESK", "ST-NYC")), (36, 1));
+    let again = served.done(&["reserve", "TEAPOT@DC-RNO:4", "LAMP-DESK@ST-NYC:1", "--id", &id(&first)]);
+    assert_eq!(first, again);
+    assert_eq!(served.available("TEAPOT", "DC-RNO"), 36);
+    served.refused(&["reserve", "TEAPOT@DC-RNO:5", "--id", &id(&first)], "IdReused");
+}
+
+#[test]
+fn stock_is_counted_corrected_moved_and_taken_back() {
+    let served = Served::start();
+    served.done(&["import", "examples/store"]);
+    served.done(&["stock", "set", "CANDLE@ST-NYC:11", "--safety", "2"]);
+    assert_eq!(served.available("CANDLE", "ST-NYC"), 9);
+    served.done(&["stock", "adjust", "CANDLE@ST-NYC:-4"]);
+    assert_eq!(served.available("CANDLE", "ST-NYC"), 5);
+    served.done(&["stock", "transfer", "CANDLE@ST-NYC:3", "--to", "DC-RNO"]);
+    assert_eq!((served.available("CANDLE", "ST-NYC"), served.available("CANDLE", "DC-RNO")), (2, 93));
+    served.done(&["stock", "restock", "CANDLE@ST-NYC:2"]);
+    served.done(&["stock", "restock", "CANDLE@ST-NYC:6", "--unsellable"]);
+    assert_eq!(served.available("CANDLE", "ST-NYC"), 4);
+    let refused = served.refused(&["stock", "transfer", "CANDLE@ST-NYC:5", "--to", "DC-RNO"], "OutOfStock");
+    assert_eq!(refused["refused"]["detail"], 4);
+    served.refused(&["atp", "CANDLES"], "UnknownSku");
+    served.refused(&["stock", "set", "CANDLE@MARS:1"], "UnknownNode");
+}
+
+#[test]
+fn a_paused_node_takes_nothing_new_until_it_resumes_and_a_retired_one_never() {
+    let served = Served::start();
+    served.done(&["import", "examples/store"]);
+    served.done(&["node", "pause", "V-LAMPS"]);
+    let at_vendor = ["reserve", "LAMP-DESK:1", "--to", "35.2,-80.8", "--only", "V-LAMPS"];
+    assert_eq!(served.ends(1, &at_vendor)["refused"]["index"], 0);
+    served.done(&["node", "resume", "V-LAMPS"]);
+    served.done(&at_vendor);
+    served.done(&["node", "retire", "V-LAMPS"]);
+    served.refused(&["node", "resume", "V-LAMPS"], "NodeRetired");
+    let listed = served.done(&["node", "list"]);
+    let state = |code: &str| {
+        let nodes = listed["nodes"].as_array().unwrap();
+        nodes.iter().find(|node| node["code"] == code).unwrap()["state"].clone()
+    };
+    assert_eq!((state("V-LAMPS"), state("ST-CHI")), ("retired".into(), "active".into()));
+}
+
+#[test]
+fn stock_of_codes_that_nobody_knows_is_not_imported_at_all() {
+    let served = Served::start();
+    served.done(&["import", "examples/store"]);
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("stock.csv"), "sku,node,on_hand\nCANDLE,DC-RNO,1\nWICK,DC-RNO,5\n")
+        .unwrap();
+    let path = dir.path().to_string_lossy();
+    let bad = served.ends(1, &["import", &path]);
+    assert_eq!((&bad["bad_rows"][0]["line"], &bad["bad_rows"][0]["column"]), (&3.into(), &"sku".into()));
+    assert_eq!(served.available("CANDLE", "DC-RNO"), 90, "the good row was not taken either");
+    std::fs::write(dir.path().join("stock.csv"), "sku,node,on_hand\nCANDLE,DC-RNO,1\n").unwrap();
+    served.done(&["import", &path]);
+    assert_eq!(served.available("CANDLE", "DC-RNO"), 1);
+}
+
+#[test]
+fn a_wrong_token_is_refused() {
+    let served = Served::start();
+    let token = served.directory.path().join("wrong.token");
+    std::fs::write(&token, "guessed").unwrap();
+    let refused = served.ends(1, &["stats", "--token-file", &token.to_string_lossy()]);
+    assert!(refused["error"].as_str().unwrap().contains("token"), "{refused}");
+}
+
+#[test]
+fn commands_take_leave_of_the_daemon() {
+    let served = Served::start();
+    served.done(&["node", "list"]);
+    served.refused(&["atp", "NOTHING"], "UnknownSku");
+    let connections = || served.done(&["stats"])["stats"]["connections"].clone();
+    // The daemon may hear the last farewell a moment after it answers the next question.
+    assert!((0..100).any(|_| connections() == 1), "{} connections are open", connections());
+}
+
+#[test]
+fn a_daemon_that_is_told_to_stop_ends_with_0() {
+    let mut served = Served::start();
+    let told = Command::new("kill").args(["-TERM", &served.daemon.id().to_string()]).status();
+    assert!(told.unwrap().success());
+    assert_eq!(served.daemon.wait().unwrap().code(), Some(0));
+    let unreachable = served.ends(3, &["stats", "--deadline-ms", "300"]);
+    assert_eq!(unreachable["kind"], "unreachable");
+}
+
+#[test]
+fn the_readmes_session_works_as_typed() {
+    let page = std::fs::read_to_string(repository().join("README.md")).unwrap();
+    let blocks: Vec<_> = page.split("<!-- session -->\n```sh\n").skip(1).collect();
+    assert_eq!(blocks.len(), 2);
+    let script: String = blocks.iter().map(|block| block.split("```").next().unwrap()).collect();
+    let served = Served::start();
+    let binaries = Path::new(env!("CARGO_BIN_EXE_earmark")).parent().unwrap().to_string_lossy().into_owned();
+    let mut shell = Command::new("sh");
+    served.environment(&mut shell);
+    shell.env("PATH", format!("{binaries}:{}", std::env::var("PATH").unwrap_or_default()));
+    let output = shell.args(["-eu", "-c", &script]).current_dir(repository()).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    for line in [
+        "orders.csv: 4 orders, all good",
+        "imported 7 nodes, 8 skus, 17 cells",
+        "now confirmed",
+        "The plan it was reserved with:",
+    ] {
+        assert!(told.contains(line), "{line:?} is not in\n{told}");
+    }
+}
