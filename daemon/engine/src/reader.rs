@@ -94,6 +94,12 @@ impl Reader {
         self.shared.inventory.read_run(sku, read)
     }
 
+    /// How often a sku's run of cells moved; as long as it stays the same, no cell came or went. `None` while it moves,
+    /// and where the sku is unknown.
+    pub(crate) fn moves(&self, sku: SkuIx) -> Option<u32> {
+        self.shared.inventory.moves(sku)
+    }
+
     /// What can be promised of one cell; below 0 where it is short, `None` where there is no such cell.
     #[must_use]
     pub fn available(&self, sku: SkuIx, node: NodeIx, segment: Segment) -> Option<i32> {

@@ -96,6 +96,13 @@ impl Inventory {
         None
     }
 
+    /// How often a sku's run moved; `None` while it does.
+    pub(crate) fn moves(&self, sku: SkuIx) -> Option<u32> {
+        // Acquire: pairs with the Release store at the end of `grow`, as in `read_run`.
+        let growths = self.skus.row(sku)?.growths.load(Ordering::Acquire);
+        (growths & 1 == 0).then_some(growths / 2)
+    }
+
     /// All cells of a sku, sorted by node and segment, into `out`. `false` when the run moved again and again.
     pub(crate) fn stock(&self, sku: SkuIx, out: &mut Vec<CellStock>) -> bool {
         let read = self.read_run(sku, |words| {

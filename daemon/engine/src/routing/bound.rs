@@ -29,40 +29,26 @@ impl Dual {
     /// Computes the bound of the wants to be served whole. `false` when the budget is used up; the bound holds then,
     /// too.
     pub(crate) fn ascend(&mut self, case: &Case, budget: &mut Budget) -> bool {
-        let unseen_slot = case.list.len() as u32;
         self.slack.clear();
         self.slack.extend(case.list.iter().map(|candidate| candidate.fixed));
         self.slack.push(case.unseen.map_or(0, |unseen| unseen.fixed));
-        self.first.clear();
-        self.servers.clear();
-        self.values.clear();
-        self.rising.clear();
         self.bound = 0;
-        for want in 0..case.units.len() {
-            self.first.push(self.servers.len() as u32);
-            let whole = case.whole[want / 64] >> (want % 64) & 1 == 1;
-            let start = self.servers.len();
-            if whole {
-                let able = (0..case.list.len()).filter(|slot| case.serves(*slot, want));
-                self.servers.extend(able.map(|slot| (case.cost(slot, want), slot as u32)));
-                if case.unseen_floor[want] < i64::MAX {
-                    self.servers.push((case.unseen_floor[want], unseen_slot));
-                }
-                let servers = &mut self.servers[start..];
-                if !servers.is_sorted() {
-                    servers.sort_unstable();
-                }
-                let value = servers.first().map_or(0, |server| server.0);
-                self.bound += value;
-                self.values.push((value, 0));
-                self.rising.push(want as u32);
-            } else {
-                self.values.push((0, 0));
-            }
-        }
-        self.first.push(self.servers.len() as u32);
-        if !budget.take(case.list.len() * case.units.len()) {
+        if !budget.take(case.list.len() * case.words + case.list.len() * case.whole_count) {
             return false;
+        }
+        self.list_servers(case);
+        self.values.clear();
+        self.values.resize(case.units.len(), (0, 0));
+        self.rising.clear();
+        for want in Case::wants(&case.whole) {
+            let servers = &mut self.servers[self.first[want] as usize..self.first[want + 1] as usize];
+            if !servers.is_sorted() {
+                servers.sort_unstable();
+            }
+            let value = servers.first().map_or(0, |server| server.0);
+            self.bound += value;
+            self.values[want] = (value, 0);
+            self.rising.push(want as u32);
         }
         while !self.rising.is_empty() {
             let mut kept = 0;
@@ -96,6 +82,35 @@ impl Dual {
         }
         true
     }
+
+    /// Lists, want after want, all that can serve it, in the order of slots.
+    fn list_servers(&mut self, case: &Case) {
+        let wants = case.units.len();
+        self.first.clear();
+        self.first.resize(wants + 2, 0);
+        let seen = |want: usize| case.unseen_floor[want] < i64::MAX;
+        for slot in 0..case.list.len() {
+            Case::wants(case.mask(slot)).for_each(|want| self.first[want + 2] += 1);
+        }
+        for want in 0..wants {
+            self.first[want + 2] += self.first[want + 1] + u32::from(seen(want));
+        }
+        self.servers.clear();
+        self.servers.resize(self.first[wants + 1] as usize, (0, 0));
+        for slot in 0..case.list.len() {
+            for want in Case::wants(case.mask(slot)) {
+                let next = &mut self.first[want + 1];
+                self.servers[*next as usize] = (case.cost(slot, want), slot as u32);
+                *next += 1;
+            }
+        }
+        let unseen_slot = case.list.len() as u32;
+        for want in (0..wants).filter(|want| seen(*want)) {
+            let next = &mut self.first[want + 1];
+            self.servers[*next as usize] = (case.unseen_floor[want], unseen_slot);
+            *next += 1;
+        }
+    }
 }
 
 /// What the order costs at least if every want could go where it is cheapest and one shipment carried all, or as many
@@ -112,13 +127,11 @@ pub(crate) fn floor(case: &Case, split_floor: i64) -> i64 {
         let least = seen.unwrap_or(i64::MAX).min(case.unseen_floor[want]);
         total = total.saturating_add(least);
     }
-    let shipments = case.shorts.iter().map(|short| nodes_needed(case, short)).max().unwrap_or(0).max(1);
-    total.saturating_add(case.fixed_floor().saturating_mul(shipments))
-}
-
-/// The fewest nodes that have enough of a want to be split.
-fn nodes_needed(case: &Case, short: &super::case::Short) -> i64 {
-    let supplies = case.supplies_of(short);
-    let most = supplies.iter().map(|supply| supply.available).max().unwrap_or(1).max(1);
-    (case.units[short.want as usize] + most - 1) / most
+    let needed = case.shorts.iter().map(|short| {
+        // The fewest nodes that have enough of it.
+        let most = short.most.max(1);
+        (case.units[short.want as usize] + most - 1) / most
+    });
+    let shipments = needed.max().unwrap_or(0).max(1);
+    total.saturating_add(case.fixed_least.saturating_mul(shipments))
 }

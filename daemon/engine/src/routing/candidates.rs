@@ -8,17 +8,25 @@ use earmark_protocol::catalogue::capabilities;
 use earmark_protocol::ids::{NodeIx, Segment};
 use earmark_protocol::refusal::RefusalCode;
 
-use super::case::{Candidate, Case, Short, Supply, Unseen};
+use super::carried::Carried;
+use super::case::{Candidate, Case, Part, Supply, Unseen};
 use super::demand::Demand;
-use super::lanes::{BANDS_MAX, LaneSet, Sheet};
+use super::lanes::{BANDS_MAX, Band, LaneSet, Sheet};
 use super::price::unit_to_address;
 use crate::Reader;
+use crate::inventory::Place;
 use crate::inventory::cell::{word_available, word_place};
 use crate::rules::Tariff;
 use crate::sync::Ordering;
 
 /// A sku with at most this many cells is looked up at all its nodes at once.
 const SPARSE_CELLS: usize = 192;
+
+/// Searching a sku's cells for one node costs about as much as reading this many of them.
+const SEARCH_WORDS: usize = 16;
+
+/// Of a want that must be split at least so many of the cheapest supplies are looked at, in each band.
+const SUPPLIES_MIN: usize = 64;
 
 /// What an order draws on.
 #[derive(Clone, Copy)]
@@ -32,6 +40,8 @@ pub(crate) struct Scope<'a> {
     /// The nodes that may serve it; empty for all.
     pub(crate) named: &'a [NodeIx],
     pub(crate) without: &'a [NodeIx],
+    /// Whether a want may be split that no node has whole.
+    pub(crate) split_lines: bool,
 }
 
 impl Scope<'_> {
@@ -42,17 +52,17 @@ impl Scope<'_> {
 
     /// A node with its rates.
     pub(crate) fn candidate(&self, node: u32) -> Candidate {
-        let site = &self.sheet.sites[node as usize];
+        let (site, costs) = (&self.sheet.sites[node as usize], self.sheet.costs(node));
         let (miles, fixed, unit) = match self.lanes {
             Some(lanes) => {
                 let miles = u32::from(lanes.miles[node as usize]);
-                let fixed = self.tariff.shipment_base.0.saturating_add(site.fixed);
-                (miles, fixed, unit_to_address(self.tariff, site.unit, miles))
+                let fixed = self.tariff.shipment_base.0.saturating_add(costs.fixed);
+                (miles, fixed, unit_to_address(self.tariff, costs.unit, miles))
             }
-            None => (0, site.fixed, site.unit),
+            None => (0, costs.fixed, costs.unit),
         };
         let (rank, code_rank, priority) = (site.rank, site.code_rank, site.priority);
-        Candidate { node, miles, fixed, line: site.line, unit, rank, code_rank, priority }
+        Candidate { node, miles, fixed, line: costs.line, unit, rank, code_rank, priority }
     }
 
     /// What these wants cost at least, whatever stock there is: one shipment at the lowest rates of all nodes.
@@ -99,6 +109,8 @@ pub(crate) struct Found {
     pub(crate) most: i64,
     /// What all nodes looked at have together.
     pub(crate) total: i64,
+    /// Whether some of them were left out, dearer than enough of the others.
+    more: bool,
 }
 
 /// Gathers candidates; its buffers are used again for each order.
@@ -111,11 +123,20 @@ pub(crate) struct Gatherer {
     /// By node: whether this turn's order allows or excludes it.
     gates: Vec<u32>,
     turn: u32,
+    /// By slot: its node.
+    nodes: Vec<u32>,
+    /// By node: what it has of the want at hand; 0 in between.
+    there: Vec<i64>,
     hits: Vec<Hit>,
+    pub(crate) carried: Carried,
+    /// By want of a carried case: whether its stock was looked up.
+    looked_at: Vec<bool>,
+    /// Cells of all the skus looked at.
+    pub(crate) words: usize,
     carriers: Vec<u32>,
-    /// By want: units carried together, and by the one that carries most of it.
-    carried: Vec<i64>,
-    carried_whole: Vec<i64>,
+    /// By want: units the carriers take together, and the one that takes most of it.
+    loads: Vec<i64>,
+    loads_whole: Vec<i64>,
     gains: Vec<i64>,
 }
 
@@ -128,12 +149,122 @@ enum Look {
     Everywhere,
 }
 
+/// How many nodes are near: at least so many; then, up to so many, those from where the whole order would cost not more
+/// than this extra.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Near {
+    pub(crate) least: usize,
+    pub(crate) most: usize,
+    pub(crate) extra: i64,
+}
+
+/// Each time an answer is not proven, so many times more nodes are near.
+pub(crate) const WIDEN: usize = 4;
+
+impl Near {
+    /// Takes in more nodes.
+    pub(crate) fn widen(&mut self) {
+        self.least = self.least.saturating_mul(WIDEN);
+        self.most = self.most.saturating_mul(WIDEN);
+        self.extra = self.extra.saturating_mul(WIDEN as i64);
+    }
+}
+
+/// A walk over all nodes of the sheet, by what the whole order costs from a node at least.
+pub(crate) struct Walk<'a> {
+    scope: &'a Scope<'a>,
+    lanes: &'a LaneSet,
+    skus: i64,
+    units: i64,
+    at: [u32; BANDS_MAX],
+    /// By band: what a unit costs from its next node, where it has one.
+    next: [Option<i64>; BANDS_MAX],
+}
+
+impl<'a> Walk<'a> {
+    /// `None` where the order names its nodes.
+    pub(crate) fn new(scope: &'a Scope<'a>, demand: &Demand) -> Option<Self> {
+        let lanes = scope.lanes.filter(|_| scope.named.is_empty())?;
+        let units = demand.wants.iter().map(|want| want.units).sum();
+        let skus = demand.wants.len() as i64;
+        let mut walk = Self { scope, lanes, skus, units, at: [0; BANDS_MAX], next: [None; BANDS_MAX] };
+        for band in 0..scope.sheet.bands.len() {
+            walk.at[band] = if band == 0 { 0 } else { lanes.ends[band - 1] };
+            walk.look_ahead(band);
+        }
+        Some(walk)
+    }
+
+    fn look_ahead(&mut self, band: usize) {
+        self.next[band] = (self.at[band] < self.lanes.ends[band]).then(|| {
+            let node = self.lanes.order[self.at[band] as usize] as usize;
+            let miles = u32::from(self.lanes.miles[node]);
+            unit_to_address(self.scope.tariff, self.scope.sheet.costs(node as u32).unit, miles)
+        });
+    }
+
+    /// The band that the next node is in, and what the order costs at least from there and from all later ones.
+    pub(crate) fn next(&self) -> Option<(usize, i64)> {
+        let base = self.scope.tariff.shipment_base.0;
+        let floor = |(band, floor): (usize, &Band)| {
+            let units = self.next[band]?.saturating_mul(self.units);
+            let lines = floor.line.saturating_mul(self.skus);
+            Some((band, base.saturating_add(floor.fixed).saturating_add(lines).saturating_add(units)))
+        };
+        self.scope.sheet.bands.iter().enumerate().filter_map(floor).min_by_key(|next| next.1)
+    }
+
+    /// The next node of a band.
+    pub(crate) fn take(&mut self, band: usize) -> u32 {
+        let node = self.lanes.order[self.at[band] as usize];
+        self.at[band] += 1;
+        self.look_ahead(band);
+        node
+    }
+
+    /// What a plan of two shipments or more costs at least, asked before the first node is taken.
+    pub(crate) fn pair_floor(&self) -> i64 {
+        let bands = &self.scope.sheet.bands;
+        let fixed = bands.iter().map(|band| band.fixed).min().unwrap_or(0);
+        let line = bands.iter().map(|band| band.line).min().unwrap_or(0);
+        let unit = self.next.iter().flatten().min().copied().unwrap_or(0);
+        let fixed = self.scope.tariff.shipment_base.0.saturating_add(fixed).saturating_mul(2);
+        fixed.saturating_add(line.saturating_mul(self.skus)).saturating_add(unit.saturating_mul(self.units))
+    }
+}
+
+/// A want that is looked up.
+#[derive(Clone, Copy)]
+struct Want {
+    want: u32,
+    flags: u16,
+}
+
+/// Notes what a cell has of a want; `start` is the want's first hit.
+#[inline]
+fn note(scope: &Scope<'_>, wanted: Want, word: u64, start: usize, hits: &mut Vec<Hit>) {
+    let (place, available) = (word_place(word), i64::from(word_available(word)));
+    let node = place.node().0;
+    if available <= 0 || !scope.segments.contains(&place.segment()) {
+        return;
+    }
+    let Some(site) = scope.sheet.sites.get(node as usize) else { return };
+    if site.capabilities & wanted.flags != wanted.flags {
+        return;
+    }
+    match hits[start..].last_mut() {
+        Some(last) if last.node == node => last.available += available,
+        _ => hits.push(Hit { want: wanted.want, node, available }),
+    }
+}
+
 impl Gatherer {
     /// Opens the gates for a new order: which nodes it allows and which it must do without.
     pub(crate) fn begin(&mut self, scope: &Scope<'_>) {
         let nodes = scope.sheet.sites.len();
         self.slots.resize(nodes.max(self.slots.len()), 0);
         self.gates.resize(nodes.max(self.gates.len()), 0);
+        self.carried.resize(nodes);
         self.turn = self.turn.wrapping_add(2);
         if self.turn < 2 {
             self.gates.fill(0);
@@ -173,14 +304,17 @@ impl Gatherer {
         }
     }
 
-    /// Fills the case with at least the `near` cheapest eligible nodes, and those that scarce wants need.
-    pub(crate) fn gather(&mut self, scope: &Scope<'_>, demand: &Demand, near: usize, case: &mut Case) {
+    /// Fills the case with the cheapest eligible nodes, and those that scarce wants need.
+    pub(crate) fn gather(&mut self, scope: &Scope<'_>, demand: &Demand, near: Near, case: &mut Case) {
         case.list.clear();
         self.hits.clear();
+        self.words = 0;
         self.found.clear();
         self.found.resize(demand.wants.len(), Found::default());
         let unseen = self.walk(scope, demand, near, case);
         let all_seen = unseen.iter().all(Option::is_none);
+        self.nodes.clear();
+        self.nodes.extend(case.list.iter().map(|candidate| candidate.node));
 
         for want in 0..demand.wants.len() {
             let start = self.hits.len();
@@ -192,6 +326,7 @@ impl Gatherer {
                 self.look(scope, demand, want, Look::Everywhere, true);
                 self.found[want] = Found { everywhere: true, ..Found::default() };
                 self.sum(want, start);
+                self.thin(scope, demand, want, start);
             }
         }
         let late = case.list.len();
@@ -202,6 +337,7 @@ impl Gatherer {
                 *slot = case.list.len() as u32;
             }
         }
+        self.nodes.extend(case.list[late..].iter().map(|candidate| candidate.node));
         let nearby_only = self.found.iter().any(|found| !found.everywhere);
         if late < case.list.len() && nearby_only {
             for want in 0..demand.wants.len() {
@@ -216,92 +352,232 @@ impl Gatherer {
         self.settle(case);
     }
 
+    /// Fills the case with the cheapest eligible nodes, and takes every node that carries a want for one that has enough
+    /// of it. So its answer is no dearer than the truth, and true if the nodes it chose have enough. `false` where the
+    /// order is not one for this: it names its nodes, or some want is carried by none near.
+    pub(crate) fn gather_carried(
+        &mut self,
+        scope: &Scope<'_>,
+        demand: &Demand,
+        near: Near,
+        case: &mut Case,
+    ) -> bool {
+        if scope.lanes.is_none() || !scope.named.is_empty() {
+            return false;
+        }
+        case.list.clear();
+        self.hits.clear();
+        self.words = 0;
+        self.found.clear();
+        self.found.resize(demand.wants.len(), Found::default());
+        let unseen = self.walk(scope, demand, near, case);
+        self.bound_unseen(scope, demand, unseen, case);
+        self.settle(case);
+        self.nodes.clear();
+        self.nodes.extend(case.list.iter().map(|candidate| candidate.node));
+        self.looked_at.clear();
+        self.looked_at.resize(demand.wants.len(), false);
+        case.more_supplies = false;
+        case.begin(demand.wants.iter().map(|want| want.units));
+        let words = case.words;
+        for (at, want) in demand.wants.iter().enumerate() {
+            let Some(bits) = self.carried.bits(scope.reader, want.sku) else { return false };
+            let mut any = 0;
+            for (slot, node) in self.nodes.iter().enumerate() {
+                let node = *node as usize;
+                let bit = bits[node / 64] >> (node % 64) & 1;
+                any |= bit;
+                case.masks[slot * words + at / 64] |= bit << (at % 64);
+            }
+            if any == 0 || want.flags != 0 && !self.only_capable(scope, at, want.flags, case) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Takes a want from the nodes that may not have it. `false` where none is left.
+    fn only_capable(&self, scope: &Scope<'_>, want: usize, flags: u16, case: &mut Case) -> bool {
+        let mut any = false;
+        for (slot, node) in self.nodes.iter().enumerate() {
+            let capable = scope.sheet.sites[*node as usize].capabilities & flags == flags;
+            let word = &mut case.masks[slot * case.words + want / 64];
+            *word &= !(u64::from(!capable) << (want % 64));
+            any |= *word >> (want % 64) & 1 == 1;
+        }
+        any
+    }
+
+    /// Whether the nodes that serve the wants of a carried case have enough. `Some(false)` when some have not: the case
+    /// knows it now, or with `look_at_all` all that there is to know. `None` where a want has no candidate left.
+    pub(crate) fn confirm(
+        &mut self,
+        scope: &Scope<'_>,
+        demand: &Demand,
+        case: &mut Case,
+        parts: &[Part],
+        look_at_all: bool,
+    ) -> Option<bool> {
+        let mut confirmed = true;
+        for part in parts {
+            let want = part.want as usize;
+            if self.looked_at[want] {
+                continue;
+            }
+            let (sku, node) = (demand.wants[want].sku, NodeIx(case.list[part.slot as usize].node));
+            let there = self.carried.available(scope.reader, sku, node, scope.segments);
+            let enough = there >= part.units;
+            confirmed &= enough;
+            if look_at_all {
+                self.looked_at[want] = true;
+                if !self.look_closely(scope, demand, want, case) {
+                    return None;
+                }
+            } else if !enough {
+                case.masks[part.slot as usize * case.words + want / 64] &= !(1 << (want % 64));
+                if (0..case.list.len()).all(|slot| !case.serves(slot, want)) {
+                    return None;
+                }
+            }
+        }
+        Some(confirmed)
+    }
+
+    /// Looks a want up at all candidates. `false` where none has enough.
+    fn look_closely(&mut self, scope: &Scope<'_>, demand: &Demand, want: usize, case: &mut Case) -> bool {
+        let (word, bit) = (want / 64, want % 64);
+        for (slot, candidate) in case.list.iter().enumerate() {
+            self.slots[candidate.node as usize] = slot as u32 + 1;
+            case.masks[slot * case.words + word] &= !(1 << bit);
+        }
+        self.hits.clear();
+        self.look(scope, demand, want, Look::Slots(0), false);
+        let mut any = false;
+        for hit in &self.hits {
+            let enough = hit.available >= case.units[want];
+            let slot = self.slots[hit.node as usize] as usize - 1;
+            case.masks[slot * case.words + word] |= u64::from(enough) << bit;
+            any |= enough;
+        }
+        for candidate in &case.list {
+            self.slots[candidate.node as usize] = 0;
+        }
+        any
+    }
+
     /// Takes the cheapest nodes into the list. Returns each band's next cost per unit, where it has nodes left.
     fn walk(
         &mut self,
         scope: &Scope<'_>,
         demand: &Demand,
-        near: usize,
+        near: Near,
         case: &mut Case,
     ) -> [Option<i64>; BANDS_MAX] {
-        let mut next = [None; BANDS_MAX];
-        let Some(lanes) = scope.lanes.filter(|_| scope.named.is_empty()) else {
+        let Some(mut walk) = Walk::new(scope, demand) else {
             for node in scope.named {
                 if self.eligible(scope, node.0) && self.slots[node.0 as usize] == 0 {
                     case.list.push(scope.candidate(node.0));
                     self.slots[node.0 as usize] = case.list.len() as u32;
                 }
             }
-            return next;
+            return [None; BANDS_MAX];
         };
-        let units: i64 = demand.wants.iter().map(|want| want.units).sum();
-        let skus = demand.wants.len() as i64;
-        let bands = scope.sheet.bands.len();
-        let mut at = [0_u32; BANDS_MAX];
-        let unit_at = |place: u32| {
-            let node = lanes.order[place as usize];
-            let miles = u32::from(lanes.miles[node as usize]);
-            unit_to_address(scope.tariff, scope.sheet.sites[node as usize].unit, miles)
-        };
-        for band in 0..bands {
-            at[band] = if band == 0 { 0 } else { lanes.ends[band - 1] };
-            next[band] = (at[band] < lanes.ends[band]).then(|| unit_at(at[band]));
-        }
-        while case.list.len() < near {
-            let whole = |band: &usize| {
-                let floor = &scope.sheet.bands[*band];
-                next[*band].map_or(i64::MAX, |unit| floor.fixed + skus * floor.line + units * unit)
-            };
-            let Some(band) = (0..bands).filter(|band| next[*band].is_some()).min_by_key(whole) else { break };
-            let node = lanes.order[at[band] as usize];
+        let first = walk.next().map_or(0, |next| next.1);
+        while let Some((band, floor)) = walk.next() {
+            let near_enough = floor <= first.saturating_add(near.extra);
+            if case.list.len() >= if near_enough { near.most } else { near.least } {
+                break;
+            }
+            let node = walk.take(band);
             if self.eligible(scope, node) {
                 case.list.push(scope.candidate(node));
                 self.slots[node as usize] = case.list.len() as u32;
             }
-            at[band] += 1;
-            next[band] = (at[band] < lanes.ends[band]).then(|| unit_at(at[band]));
         }
-        next
+        walk.next
     }
 
     /// Looks at a sku's cells and notes what its nodes have. `true` when all eligible nodes were looked at.
     fn look(&mut self, scope: &Scope<'_>, demand: &Demand, want: usize, look: Look, may_widen: bool) -> bool {
         let start = self.hits.len();
-        let flags = demand.wants[want].flags;
-        let able = |node: u32| {
-            flags == 0
-                || scope.sheet.sites.get(node as usize).is_some_and(|site| site.capabilities & flags == flags)
-        };
         let mut hits = std::mem::take(&mut self.hits);
+        let wanted = Want { want: want as u32, flags: demand.wants[want].flags };
+        let mut seen = 0;
         let read = scope.reader.read_words(demand.wants[want].sku, |words| {
             hits.truncate(start);
-            let mut note = |node: u32, word: u64| {
-                let available = i64::from(word_available(word));
-                if available > 0 && scope.segments.contains(&word_place(word).segment()) {
-                    match hits[start..].last_mut() {
-                        Some(last) if last.node == node => last.available += available,
-                        _ => hits.push(Hit { want: want as u32, node, available }),
+            seen = words.len();
+            let everywhere = look == Look::Everywhere || may_widen && words.len() <= SPARSE_CELLS;
+            let mut note = |word: u64| note(scope, wanted, word, start, &mut hits);
+            match look {
+                Look::Slots(from) if !everywhere => {
+                    let nodes = &self.nodes[from.min(self.nodes.len())..];
+                    if nodes.len() * SEARCH_WORDS < words.len() {
+                        for node in nodes {
+                            let first = Place::new(NodeIx(*node), Segment(0));
+                            let at = words
+                                .partition_point(|word| word_place(word.load(Ordering::Relaxed)) < first);
+                            let of_node = words[at..].iter().map(|word| word.load(Ordering::Relaxed));
+                            of_node
+                                .take_while(|word| word_place(*word).node().0 == *node)
+                                .for_each(&mut note);
+                        }
+                    } else {
+                        for word in words {
+                            let word = word.load(Ordering::Relaxed);
+                            let slot = self.slots.get(word_place(word).node().0 as usize);
+                            if slot.is_some_and(|slot| *slot as usize > from) {
+                                note(word);
+                            }
+                        }
                     }
                 }
-            };
-            let everywhere = look == Look::Everywhere || may_widen && words.len() <= SPARSE_CELLS;
-            for word in words {
-                let word = word.load(Ordering::Relaxed);
-                let node = word_place(word).node().0;
-                let wanted = if everywhere {
-                    self.eligible(scope, node)
-                } else {
-                    let from = if let Look::Slots(from) = look { from } else { 0 };
-                    self.slots.get(node as usize).is_some_and(|slot| *slot as usize > from)
-                };
-                if wanted && able(node) {
-                    note(node, word);
+                _ => {
+                    for word in words {
+                        let word = word.load(Ordering::Relaxed);
+                        if self.eligible(scope, word_place(word).node().0) {
+                            note(word);
+                        }
+                    }
                 }
             }
             everywhere
         });
         self.hits = hits;
+        self.words += seen;
         read.unwrap_or(false)
+    }
+
+    /// Of a want that no node has whole and many have in part, keeps of each band the cheapest that together have enough.
+    fn thin(&mut self, scope: &Scope<'_>, demand: &Demand, want: usize, start: usize) {
+        let need = demand.wants[want].units;
+        let Some(lanes) = scope.lanes else { return };
+        if !scope.split_lines || self.found[want].most >= need || self.hits.len() - start <= SUPPLIES_MIN * 2
+        {
+            return;
+        }
+        self.there.resize(self.slots.len().max(self.there.len()), 0);
+        for hit in self.hits.drain(start..) {
+            self.there[hit.node as usize] = hit.available;
+        }
+        let mut left = self.found[want].total;
+        let mut from = 0;
+        for end in &lanes.ends[..scope.sheet.bands.len()] {
+            let (mut have, mut kept) = (0, 0);
+            for node in &lanes.order[from as usize..*end as usize] {
+                let available = std::mem::take(&mut self.there[*node as usize]);
+                left -= available;
+                if available > 0 && (have < need || kept < SUPPLIES_MIN) {
+                    have += available;
+                    kept += 1;
+                    self.hits.push(Hit { want: want as u32, node: *node, available });
+                }
+                if left == 0 {
+                    break;
+                }
+            }
+            from = *end;
+        }
+        self.found[want].more = true;
     }
 
     /// Sums up what was noted of a want from this hit on.
@@ -328,6 +604,11 @@ impl Gatherer {
         case.unseen = fixed
             .zip(unit)
             .map(|(fixed, unit)| Unseen { fixed: scope.tariff.shipment_base.0.saturating_add(fixed), unit });
+        let listed = case.list.iter().map(|candidate| candidate.fixed).min().unwrap_or(0);
+        let any = scope.sheet.bands.iter().map(|band| band.fixed).min().unwrap_or(0);
+        let any = scope.tariff.shipment_base.0.saturating_add(any);
+        let all_listed = case.unseen.is_none() && self.found.iter().all(|found| !found.more);
+        case.fixed_least = if all_listed { listed } else { listed.min(any) };
         case.unseen_floor.clear();
         case.unseen_floor.extend(demand.wants.iter().zip(&self.found).map(|(want, found)| {
             let floor = bands().map(|(band, unit)| band.line + want.units * unit).min();
@@ -354,25 +635,8 @@ impl Gatherer {
     /// Says which wants each candidate serves whole and which must be split, once `case.units` says how many units of
     /// each are to be served.
     pub(crate) fn fill(&mut self, case: &mut Case) {
-        let wants = case.units.len();
-        case.words = wants.div_ceil(64);
-        case.masks.clear();
-        case.masks.resize(case.list.len() * case.words, 0);
-        case.whole.clear();
-        case.whole.resize(case.words, 0);
-        (case.whole_count, case.whole_units) = (0, 0);
-        case.shorts.clear();
-        case.supplies.clear();
-        for want in 0..wants {
-            let units = case.units[want];
-            if units > self.found[want].most {
-                case.shorts.push(Short { want: want as u32, first: 0, end: 0 });
-            } else if units > 0 {
-                case.whole[want / 64] |= 1 << (want % 64);
-                case.whole_count += 1;
-                case.whole_units += units;
-            }
-        }
+        case.begin_with(|want| self.found[want].most);
+        case.more_supplies = self.found.iter().any(|found| found.more);
         for (slot, candidate) in case.list.iter().enumerate() {
             self.slots[candidate.node as usize] = slot as u32 + 1;
         }
@@ -382,13 +646,16 @@ impl Gatherer {
             case.masks[slot * case.words + want / 64] |=
                 u64::from(hit.available >= units && units > 0) << (want % 64);
         }
+        // Hits of one want stand together, in the order of wants, but for those of late candidates at the end; and a want
+        // that must be split was looked up everywhere at once.
+        let mut hits = self.hits.iter().peekable();
         for short in &mut case.shorts {
             short.first = case.supplies.len() as u32;
-            let of_want = self.hits.iter().filter(|hit| hit.want == short.want);
-            case.supplies.extend(
-                of_want
-                    .map(|hit| Supply { slot: self.slots[hit.node as usize] - 1, available: hit.available }),
-            );
+            while hits.next_if(|hit| hit.want < short.want).is_some() {}
+            while let Some(hit) = hits.next_if(|hit| hit.want == short.want) {
+                let slot = self.slots[hit.node as usize] - 1;
+                case.supplies.push(Supply { slot, available: hit.available });
+            }
             short.end = case.supplies.len() as u32;
             case.supplies[short.first as usize..].sort_unstable_by_key(|supply| supply.slot);
         }
@@ -402,7 +669,7 @@ impl Gatherer {
     pub(crate) fn carry_most(&mut self, case: &Case) -> &[i64] {
         let wants = case.units.len();
         self.carriers.clear();
-        for carried in [&mut self.carried, &mut self.carried_whole] {
+        for carried in [&mut self.loads, &mut self.loads_whole] {
             carried.clear();
             carried.resize(wants, 0);
         }
@@ -426,29 +693,28 @@ impl Gatherer {
                 let hit = self.hits[at];
                 if hit.node == node {
                     let (want, gain) = (hit.want as usize, self.gain(case, &hit));
-                    self.carried[want] += gain;
-                    self.carried_whole[want] =
-                        self.carried_whole[want].max(hit.available.min(case.units[want]));
+                    self.loads[want] += gain;
+                    self.loads_whole[want] = self.loads_whole[want].max(hit.available.min(case.units[want]));
                 }
             }
             self.carriers.push(slot as u32);
         }
         // What some node has whole is not split, even if none of the chosen has.
-        for (want, carried) in self.carried.iter_mut().enumerate() {
+        for (want, carried) in self.loads.iter_mut().enumerate() {
             if *carried <= self.found[want].most {
-                *carried = self.carried_whole[want];
+                *carried = self.loads_whole[want];
             }
         }
         for candidate in &case.list {
             self.slots[candidate.node as usize] = 0;
         }
-        &self.carried
+        &self.loads
     }
 
     /// What a node adds to a want that is carried so far already: where one node has all of it, it comes from one.
     fn gain(&self, case: &Case, hit: &Hit) -> i64 {
         let want = hit.want as usize;
-        let (units, carried) = (case.units[want], self.carried[want]);
+        let (units, carried) = (case.units[want], self.loads[want]);
         if units > self.found[want].most {
             hit.available.min(units - carried)
         } else {

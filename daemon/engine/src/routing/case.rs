@@ -3,6 +3,8 @@
 
 use std::cmp::Ordering;
 
+use super::price::Rates;
+
 /// A node worth a look for this order.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Candidate {
@@ -18,10 +20,19 @@ pub(crate) struct Candidate {
     pub(crate) priority: u16,
 }
 
+impl Candidate {
+    /// What a shipment from here costs.
+    pub(crate) fn rates(&self) -> Rates {
+        Rates { fixed: self.fixed, line: self.line, unit: self.unit }
+    }
+}
+
 /// A want that no single node can serve whole.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Short {
     pub(crate) want: u32,
+    /// The most that one node has.
+    pub(crate) most: i64,
     /// Its supplies, by place in [`Case::supplies`].
     pub(crate) first: u32,
     pub(crate) end: u32,
@@ -68,15 +79,24 @@ pub(crate) struct Case {
     /// The wants to be split, and their supplies by slot.
     pub(crate) shorts: Vec<Short>,
     pub(crate) supplies: Vec<Supply>,
+    /// Whether there are more supplies, all dearer than enough of those that are listed.
+    pub(crate) more_supplies: bool,
     /// Nodes outside the list that could serve some want; `None` where there are none.
     pub(crate) unseen: Option<Unseen>,
     /// By want: the least an unseen node could serve it for; `i64::MAX` where none can.
     pub(crate) unseen_floor: Vec<i64>,
+    /// The least fixed cost of all nodes that could serve some want, listed or not.
+    pub(crate) fixed_least: i64,
     /// The cost per line, where it is the same at all candidates and unseen nodes.
     pub(crate) line: Option<i64>,
     /// Most shipments.
     pub(crate) limit: usize,
+    /// By eight wants and which of them: their units together. Empty where there are few wants, or too many units.
+    sums: Vec<[u32; 256]>,
 }
+
+/// Orders of at most this many skus add up units one by one: tables would cost more than they save.
+const SUMS_FROM: usize = 12;
 
 impl Case {
     /// The mask of a slot.
@@ -110,6 +130,68 @@ impl Case {
         })
     }
 
+    /// Begins with these units and empty masks, all of it to be served whole.
+    pub(crate) fn begin(&mut self, units: impl Iterator<Item = i64>) {
+        self.units.clear();
+        self.units.extend(units);
+        self.begin_with(|_| i64::MAX);
+    }
+
+    /// Begins with empty masks, once `units` and `list` are settled; `most` says what one node has of a want at most.
+    pub(crate) fn begin_with(&mut self, most: impl Fn(usize) -> i64) {
+        self.sum_units();
+        self.words = self.units.len().div_ceil(64);
+        self.masks.clear();
+        self.masks.resize(self.list.len() * self.words, 0);
+        self.whole.clear();
+        self.whole.resize(self.words, 0);
+        (self.whole_count, self.whole_units) = (0, 0);
+        self.shorts.clear();
+        self.supplies.clear();
+        for (want, units) in self.units.iter().enumerate() {
+            if *units > most(want) {
+                self.shorts.push(Short { want: want as u32, most: most(want), first: 0, end: 0 });
+            } else if *units > 0 {
+                self.whole[want / 64] |= 1 << (want % 64);
+                self.whole_count += 1;
+                self.whole_units += units;
+            }
+        }
+    }
+
+    /// Prepares [`Case::units_of`].
+    fn sum_units(&mut self) {
+        self.sums.clear();
+        if self.units.len() < SUMS_FROM || self.units.iter().sum::<i64>() > i64::from(u32::MAX) {
+            return;
+        }
+        for eight in self.units.chunks(8) {
+            let mut table = [0_u32; 256];
+            for (bit, units) in eight.iter().enumerate() {
+                let (without, with) = table.split_at_mut(1 << bit);
+                for (sum, less) in with.iter_mut().zip(without) {
+                    *sum = *less + *units as u32;
+                }
+            }
+            self.sums.push(table);
+        }
+    }
+
+    /// The units of some wants of one word of a mask.
+    #[inline]
+    pub(crate) fn units_of(&self, word: usize, wants: u64) -> i64 {
+        if self.sums.is_empty() {
+            let (mut sum, mut bits) = (0, wants);
+            while bits != 0 {
+                sum += self.units[word * 64 + bits.trailing_zeros() as usize];
+                bits &= bits - 1;
+            }
+            return sum;
+        }
+        let tables = &self.sums[word * 8..self.sums.len().min(word * 8 + 8)];
+        tables.iter().zip(wants.to_le_bytes()).map(|(table, byte)| i64::from(table[usize::from(byte)])).sum()
+    }
+
     /// The open slot that serves a want whole for least; of equals the one of lower rank.
     pub(crate) fn server(&self, open: &[u32], want: usize) -> Option<u32> {
         let able = open.iter().copied().filter(|slot| self.serves(*slot as usize, want));
@@ -119,12 +201,6 @@ impl Case {
     /// The supplies of a short want, by slot.
     pub(crate) fn supplies_of(&self, short: &Short) -> &[Supply] {
         &self.supplies[short.first as usize..short.end as usize]
-    }
-
-    /// The least fixed cost over all nodes, seen or not.
-    pub(crate) fn fixed_floor(&self) -> i64 {
-        let seen = self.list.iter().map(|candidate| candidate.fixed).min().unwrap_or(i64::MAX);
-        seen.min(self.unseen.map_or(i64::MAX, |unseen| unseen.fixed))
     }
 
     /// Which of two node sets goes first at equal cost: the lower sum of priorities, then the order of codes.
@@ -187,6 +263,15 @@ impl Best {
 pub(crate) struct Budget(pub(crate) u64);
 
 impl Budget {
+    /// Gives a share in percent of what is left to some work, and takes back what that leaves.
+    pub(crate) fn spend<R>(&mut self, percent: u64, work: impl FnOnce(&mut Budget) -> R) -> R {
+        let given = self.0 * percent / 100;
+        let mut own = Budget(given);
+        let result = work(&mut own);
+        self.0 -= given - own.0;
+        result
+    }
+
     /// Takes so many steps; `false` when there are not as many left, and then none are from here on.
     #[inline]
     pub(crate) fn take(&mut self, steps: usize) -> bool {

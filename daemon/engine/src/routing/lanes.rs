@@ -25,13 +25,20 @@ pub(crate) const BANDS_MAX: usize = 8;
 /// Locks of the book; more than planners run at once on any machine of today.
 const SHELVES: usize = 64;
 
-/// A node as planning sees it.
+/// A node's own costs, in micros.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Costs {
+    /// Per order, unit and line.
+    pub(crate) fixed: i64,
+    pub(crate) unit: i64,
+    pub(crate) line: i64,
+}
+
+/// A node as planning sees it. Three to a cache line: a plan looks at hundreds of them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Site {
-    /// The node's own cost per order, line and unit, in micros.
-    pub(crate) fixed: i64,
-    pub(crate) line: i64,
-    pub(crate) unit: i64,
+    /// Its costs, by place in [`Sheet::levels`].
+    level: u32,
     /// Its place among the tenant's nodes by code.
     pub(crate) code_rank: u32,
     /// Its place by priority, then code.
@@ -57,6 +64,8 @@ pub(crate) struct Sheet {
     pub(crate) tenant: Tenant,
     pub(crate) version: u64,
     pub(crate) sites: Vec<Site>,
+    /// The different costs of nodes, ascending.
+    levels: Vec<Costs>,
     pub(crate) bands: Vec<Band>,
     /// Hash of all that a lane set depends on.
     geometry: u64,
@@ -64,6 +73,12 @@ pub(crate) struct Sheet {
 }
 
 impl Sheet {
+    /// A node's own costs.
+    #[inline]
+    pub(crate) fn costs(&self, node: u32) -> &Costs {
+        &self.levels[self.sites[node as usize].level as usize]
+    }
+
     fn compile(tenant: Tenant, table: &NodeTable, tariff: &Tariff) -> Self {
         let mut hash = Xxh3DefaultBuilder::new().build_hasher();
         (tenant.0, tariff.per_unit_mile.0).hash(&mut hash);
@@ -78,9 +93,6 @@ impl Sheet {
                 (at, spec.position, spec.priority, costs, &spec.code).hash(&mut hash);
             }
             sites.push(Site {
-                fixed: node.spec.cost_per_order.0,
-                line: node.spec.cost_per_line.0,
-                unit: node.spec.cost_per_unit.0,
                 priority: node.spec.priority,
                 capabilities: node.spec.capabilities,
                 known,
@@ -96,29 +108,27 @@ impl Sheet {
         for (rank, at) in order.iter().enumerate() {
             sites[*at as usize].rank = rank as u32;
         }
-        let bands = band(&mut sites, &order);
+        let costs = |at: &u32| {
+            let spec = &table.nodes[*at as usize].spec;
+            Costs { fixed: spec.cost_per_order.0, unit: spec.cost_per_unit.0, line: spec.cost_per_line.0 }
+        };
+        let mut levels: Vec<_> = order.iter().map(costs).collect();
+        levels.sort_unstable();
+        levels.dedup();
+        let per_band = levels.len().div_ceil(BANDS_MAX).max(1);
+        for at in &order {
+            let level = levels.binary_search(&costs(at)).expect("every node's costs are among the levels");
+            let site = &mut sites[*at as usize];
+            (site.level, site.band) = (level as u32, (level / per_band) as u8);
+        }
+        let least = |costs: &[Costs]| Band {
+            fixed: costs.iter().map(|costs| costs.fixed).min().unwrap_or(0),
+            line: costs.iter().map(|costs| costs.line).min().unwrap_or(0),
+        };
+        let bands = levels.chunks(per_band).map(least).collect();
         let positions = table.nodes.iter().map(|node| node.spec.position).collect();
-        Self { tenant, version: table.version, sites, bands, geometry: hash.finish(), positions }
+        Self { tenant, version: table.version, sites, levels, bands, geometry: hash.finish(), positions }
     }
-}
-
-/// Sorts nodes into bands of equal costs, or of neighbouring ones where there are too many levels.
-fn band(sites: &mut [Site], order: &[u32]) -> Vec<Band> {
-    let costs = |site: &Site| (site.fixed, site.unit, site.line);
-    let mut levels: Vec<_> = order.iter().map(|at| costs(&sites[*at as usize])).collect();
-    levels.sort_unstable();
-    levels.dedup();
-    let per_band = levels.len().div_ceil(BANDS_MAX).max(1);
-    for at in order {
-        let site = &mut sites[*at as usize];
-        let level = levels.binary_search(&costs(site)).expect("every node's costs are among the levels");
-        site.band = (level / per_band) as u8;
-    }
-    let floor = |levels: &[(i64, i64, i64)]| Band {
-        fixed: levels.iter().map(|level| level.0).min().unwrap_or(0),
-        line: levels.iter().map(|level| level.2).min().unwrap_or(0),
-    };
-    levels.chunks(per_band).map(floor).collect()
 }
 
 /// Every node's way to one zone.
@@ -140,7 +150,7 @@ impl LaneSet {
         for (at, site) in sheet.sites.iter().enumerate().filter(|(_, site)| site.known) {
             // Half the earth's circumference is 12,437 miles.
             miles[at] = sheet.positions[at].miles_to(centre) as u16;
-            let unit = unit_to_address(tariff, site.unit, u32::from(miles[at]));
+            let unit = unit_to_address(tariff, sheet.costs(at as u32).unit, u32::from(miles[at]));
             keys.push((site.band, unit, site.rank, at as u32));
         }
         keys.sort_unstable();

@@ -8,6 +8,7 @@
 
 mod bound;
 mod candidates;
+mod carried;
 mod case;
 mod demand;
 mod exact;

@@ -11,9 +11,9 @@ use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 
 use super::Proposal;
 use super::bound::{self, Dual};
-use super::candidates::{Gatherer, Scope};
-use super::case::{Best, Budget, Case};
-use super::demand::Demand;
+use super::candidates::{Gatherer, Near, Scope, WIDEN, Walk};
+use super::case::{Best, Budget, Candidate, Case, Part};
+use super::demand::{Demand, Want};
 use super::exact::{self, Exact, Searched};
 use super::heuristic::Heuristic;
 use super::lanes::{Bookmark, LaneBook};
@@ -23,17 +23,23 @@ use super::write::Writer;
 use crate::rules::Rules;
 use crate::{NodeTable, Reader};
 
-/// Nodes looked at first for an order of few skus, and for one of many.
-const NEAR_FEW: usize = 16;
-const NEAR_MANY: usize = 64;
 /// An order of at most this many skus has few.
 const FEW_SKUS: usize = 8;
-/// Each time the answer is not proven, so many times more nodes are looked at.
-const WIDEN: usize = 4;
+/// Nodes asked whether they have all of an order of few skus.
+const ONE_SHIPMENT_NODES: usize = 128;
+/// The least and the most nodes looked at first for an order of few skus, and for one of many.
+const NEAR_FEW: (usize, usize) = (16, 64);
+const NEAR_MANY: (usize, usize) = (128, 512);
+/// Serving all from a node that is looked at first costs at most so many shipments more than from the nearest.
+const NEAR_SHIPMENTS: i64 = 2;
+/// Times that a plan by what nodes carry is made again because some had not enough, before all of it is looked up.
+const CONFIRM_ROUNDS: u32 = 3;
 
-/// Steps of work for any order, and for each of its skus on top.
-const STEPS: u64 = 100_000;
-const STEPS_PER_SKU: u64 = 4_000;
+/// Steps of work for any order; for each of its skus; for each pair of them, since sets grow with skus; and at most.
+const STEPS: u64 = 40_000;
+const STEPS_PER_SKU: u64 = 700;
+const STEPS_PER_PAIR: u64 = 3;
+const STEPS_MAX: u64 = 8_000_000;
 
 /// Plans orders. One per thread.
 #[derive(Default)]
@@ -43,6 +49,9 @@ pub struct Planner {
     pub(super) gatherer: Gatherer,
     named: Vec<NodeIx>,
     reasons: Vec<Option<RefusalCode>>,
+    /// The wants in the order they are asked for at one node.
+    probes: Vec<u32>,
+    parts: Vec<Part>,
     search: Search,
     pub(super) writer: Writer,
     pub(super) repair: Repair,
@@ -112,6 +121,7 @@ impl Planner {
             segments,
             named: &named,
             without,
+            split_lines: rules.split_lines,
         };
         let planned = self.plan_in(&scope, rules, order, best_effort);
         self.named = named;
@@ -160,22 +170,32 @@ impl Planner {
         best_effort: bool,
     ) -> Result<Proposal, Refusal> {
         let skus = self.demand.wants.len();
-        let mut budget = Budget(STEPS + STEPS_PER_SKU * skus as u64);
+        let mut budget = budget(skus);
         let limit = if order.shipments_max == 0 { rules.shipments_max } else { order.shipments_max };
         self.search.case.limit = if limit == 0 { usize::MAX } else { usize::from(limit) };
         self.gatherer.begin(scope);
-        let mut near = if skus <= FEW_SKUS { NEAR_FEW } else { NEAR_MANY };
+        if skus <= FEW_SKUS
+            && let Some(proposal) = self.plan_one_shipment(scope, order)
+        {
+            return Ok(proposal);
+        }
+        if let Some(proposal) = self.plan_carried(scope, order, &mut budget) {
+            return Ok(proposal);
+        }
+        let mut near = self.near(scope);
         let bound = loop {
             let Search { case, .. } = &mut self.search;
             self.gatherer.gather(scope, &self.demand, near, case);
-            self.settle_units(scope, rules, best_effort)?;
+            budget.take(self.gatherer.words / 2);
+            self.settle_units(scope, best_effort)?;
             self.gatherer.fill(&mut self.search.case);
             let bound = self.search.solve(&mut budget);
             let proven = self.search.best.found() && bound >= self.search.best.cost;
-            if proven || self.search.case.unseen.is_none() || self.search.best.found() && budget.0 == 0 {
+            let spent = budget.0 < self.gatherer.words as u64;
+            if proven || self.search.case.unseen.is_none() || self.search.best.found() && spent {
                 break bound;
             }
-            near = near.saturating_mul(WIDEN);
+            near.widen();
         };
         let bound = if self.search.best.found() {
             bound
@@ -195,6 +215,118 @@ impl Planner {
                 .unfilled(order, &self.demand, |want| reasons[want].unwrap_or(RefusalCode::OutOfStock));
         }
         Ok(proposal)
+    }
+
+    /// How many nodes to look at first. A node is worth a look if serving all from there costs not much more than a
+    /// second shipment does.
+    fn near(&self, scope: &Scope<'_>) -> Near {
+        let bands = &scope.sheet.bands;
+        let fixed = bands.iter().map(|band| band.fixed).min().unwrap_or(0);
+        let extra = scope.tariff.shipment_base.0.saturating_add(fixed).saturating_mul(NEAR_SHIPMENTS);
+        let (least, most) = if self.demand.wants.len() <= FEW_SKUS { NEAR_FEW } else { NEAR_MANY };
+        Near { least, most, extra }
+    }
+
+    /// An order of few skus most often goes out in one shipment: the cheapest node that has all, if it is found soon
+    /// and no two shipments could cost as little.
+    fn plan_one_shipment(&mut self, scope: &Scope<'_>, order: &Order) -> Option<Proposal> {
+        let mut walk = Walk::new(scope, &self.demand).filter(|_| self.reasons.iter().all(Option::is_none))?;
+        let pair_floor = walk.pair_floor();
+        let skus = self.demand.wants.len();
+        let units: i64 = self.demand.wants.iter().map(|want| want.units).sum();
+        self.probes.clear();
+        self.probes.extend(0..skus as u32);
+        let mut best: Option<(i64, Candidate)> = None;
+        for _ in 0..ONE_SHIPMENT_NODES {
+            let next = walk.next();
+            if let Some((cost, candidate)) = best.filter(|best| next.is_none_or(|next| next.1 > best.0)) {
+                if cost >= pair_floor {
+                    return None;
+                }
+                self.parts.clear();
+                let part =
+                    |(want, wanted): (usize, &Want)| Part { want: want as u32, slot: 0, units: wanted.units };
+                self.parts.extend(self.demand.wants.iter().enumerate().map(part));
+                let mut proposal = self.writer.write(scope, order, &self.demand, &[candidate], &self.parts);
+                proposal.plan.bound = proposal.plan.cost;
+                return Some(proposal);
+            }
+            let node = walk.take(next?.0);
+            if self.gatherer.eligible(scope, node) && self.has_all(scope, node) {
+                let candidate = scope.candidate(node);
+                let Money(cost) = candidate.rates().shipment(skus, units.unsigned_abs());
+                let key = (cost, candidate.priority, candidate.code_rank);
+                if best.as_ref().is_none_or(|(cost, best)| key < (*cost, best.priority, best.code_rank)) {
+                    best = Some((cost, candidate));
+                }
+            }
+        }
+        None
+    }
+
+    /// Plans an order that can be served whole from near nodes, reading the stock of those it chooses alone.
+    fn plan_carried(&mut self, scope: &Scope<'_>, order: &Order, budget: &mut Budget) -> Option<Proposal> {
+        if self.reasons.iter().any(Option::is_some) || self.demand.wants.iter().any(|want| want.units == 0) {
+            return None;
+        }
+        let mut near = self.near(scope);
+        loop {
+            if !self.gatherer.gather_carried(scope, &self.demand, near, &mut self.search.case) {
+                return None;
+            }
+            budget.take(self.search.case.list.len() * self.demand.wants.len());
+            self.check_sums().ok()?;
+            let mut round = 0;
+            let bound = loop {
+                let bound = self.search.solve(budget);
+                let Search { case, best, splitter, .. } = &mut self.search;
+                if !best.found() {
+                    return None;
+                }
+                self.parts.clear();
+                self.parts.extend_from_slice(splitter.parts(case, &best.open));
+                if self.gatherer.confirm(scope, &self.demand, case, &self.parts, round == CONFIRM_ROUNDS)? {
+                    break bound;
+                }
+                round += 1;
+            };
+            let Search { case, best, .. } = &self.search;
+            if bound >= best.cost
+                || case.unseen.is_none()
+                || budget.0 < (case.list.len() * WIDEN * case.words) as u64
+            {
+                let mut proposal = self.writer.write(scope, order, &self.demand, &case.list, &self.parts);
+                proposal.plan.bound = Money(bound.min(proposal.plan.cost.0));
+                return Some(proposal);
+            }
+            near.widen();
+        }
+    }
+
+    /// Whether a node has enough of every want. The want that was missing last is asked for first next time.
+    fn has_all(&mut self, scope: &Scope<'_>, node: u32) -> bool {
+        let site = &scope.sheet.sites[node as usize];
+        let missing = self.probes.iter().position(|want| {
+            let want = &self.demand.wants[*want as usize];
+            let carries = self
+                .gatherer
+                .carried
+                .bits(scope.reader, want.sku)
+                .is_some_and(|bits| bits[node as usize / 64] >> (node % 64) & 1 == 1);
+            !carries || site.capabilities & want.flags != want.flags
+        });
+        let missing = missing.or_else(|| {
+            self.probes.iter().position(|want| {
+                let want = &self.demand.wants[*want as usize];
+                let there =
+                    self.gatherer.carried.available(scope.reader, want.sku, NodeIx(node), scope.segments);
+                there < want.units
+            })
+        });
+        if let Some(at) = missing {
+            self.probes.swap(0, at);
+        }
+        missing.is_none()
     }
 
     /// Gives up what the allowed shipments cannot carry: opens the nodes that carry the most, one after the other, and
@@ -218,7 +350,7 @@ impl Planner {
     }
 
     /// Decides how many units of each want are served, and why not more.
-    fn settle_units(&mut self, scope: &Scope<'_>, rules: &Rules, best_effort: bool) -> Result<(), Refusal> {
+    fn settle_units(&mut self, scope: &Scope<'_>, best_effort: bool) -> Result<(), Refusal> {
         let case = &mut self.search.case;
         case.units.clear();
         let mut first = First::default();
@@ -231,7 +363,7 @@ impl Planner {
                 case.units.push(0);
                 continue;
             }
-            let there = if rules.split_lines { found.total } else { found.most };
+            let there = if scope.split_lines { found.total } else { found.most };
             let units = if found.most >= want.units { want.units } else { there.min(want.units) };
             if units < want.units {
                 let code = if there > 0 {
@@ -250,7 +382,13 @@ impl Planner {
         if let Some(refusal) = first.0.filter(|_| !best_effort || sum == 0) {
             return Err(refusal);
         }
-        // All sums of costs must fit; no order that could be shipped comes near this.
+        self.check_sums()
+    }
+
+    /// All sums of costs must fit; no order that could be shipped comes near this.
+    fn check_sums(&self) -> Result<(), Refusal> {
+        let case = &self.search.case;
+        let sum: i64 = case.units.iter().sum();
         let dearest = case
             .list
             .iter()
@@ -276,39 +414,36 @@ impl Search {
         heuristic.cover(splitter, case, best, budget);
         let split_floor = splitter.floor(case);
         let mut bound = bound::floor(case, split_floor);
-        if best.found() && bound >= best.cost && case.unseen.is_none() {
-            // Nothing is cheaper; a tie is still looked for below.
-        }
-        let proven =
-            |searched: &Searched, cost: i64| if searched.complete { cost.min(searched.unseen) } else { 0 };
+        let proven = |searched: &Searched, cost: i64| {
+            if searched.complete && !case.more_supplies { cost.min(searched.unseen) } else { 0 }
+        };
         if case.shorts.is_empty() && case.line.is_some() {
-            let mut quick = Budget(budget.0 / 8);
-            let given = quick.0;
-            let searched = exact::nearest_first(exact, case, None, best, &mut quick);
-            budget.take((given - quick.0) as usize);
+            let mut searched = Searched { complete: false, unseen: 0 };
+            budget.spend(60, |own| searched = exact::nearest_first(exact, case, None, best, own));
             bound = bound.max(proven(&searched, best.cost));
             if !searched.complete {
-                dual.ascend(case, budget);
+                budget.spend(50, |own| dual.ascend(case, own));
                 bound = bound.max(dual.bound);
-                let mut improving = Budget(budget.0 / 2);
-                let given = improving.0;
-                heuristic.improve(splitter, case, best, &mut improving);
-                budget.take((given - improving.0) as usize);
-                let searched = exact::nearest_first(exact, case, Some(dual), best, budget);
+                budget.spend(20, |own| heuristic.improve_near(case, best, own));
+                budget.spend(100, |own| searched = exact::nearest_first(exact, case, Some(dual), best, own));
                 bound = bound.max(proven(&searched, best.cost));
             }
         } else {
-            dual.ascend(case, budget);
+            budget.spend(50, |own| dual.ascend(case, own));
             bound = bound.max(dual.bound.saturating_add(split_floor));
-            let mut improving = Budget(budget.0 / 4);
-            let given = improving.0;
-            heuristic.improve(splitter, case, best, &mut improving);
-            budget.take((given - improving.0) as usize);
-            let searched = exact::any(exact, splitter, case, best, budget);
+            budget.spend(25, |own| heuristic.improve(splitter, case, best, own));
+            let mut searched = Searched { complete: false, unseen: 0 };
+            budget.spend(100, |own| searched = exact::any(exact, splitter, case, best, own));
             bound = bound.max(proven(&searched, best.cost));
         }
         bound
     }
+}
+
+/// The work that an order of so many skus may make.
+fn budget(skus: usize) -> Budget {
+    let skus = skus as u64;
+    Budget((STEPS + STEPS_PER_SKU * skus + STEPS_PER_PAIR * skus * skus).min(STEPS_MAX))
 }
 
 /// The destination's zone; `None` for a pickup.

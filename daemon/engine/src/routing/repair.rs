@@ -54,8 +54,16 @@ impl Planner {
             Delivery::Ship { .. } => order.nodes.as_slice(),
         };
         let lanes = lanes.as_deref();
-        let scope =
-            Scope { reader, sheet: &sheet, lanes, tariff: &rules.tariff, segments, named, without: &[] };
+        let scope = Scope {
+            reader,
+            sheet: &sheet,
+            lanes,
+            tariff: &rules.tariff,
+            segments,
+            named,
+            without: &[],
+            split_lines: rules.split_lines,
+        };
         self.demand.read(&order.lines);
         self.gatherer.begin(&scope);
         if !proposal.plan.shipments.iter().all(|shipment| self.gatherer.eligible(&scope, shipment.node.0)) {
@@ -115,6 +123,7 @@ impl Repair {
         self.mended.clear();
         for parts in self.taken.chunk_by(|a, b| a.want == b.want) {
             let (want, sku) = (parts[0].want, planner.demand.wants[parts[0].want as usize].sku);
+            let facts = scope.reader.sku(sku).filter(|facts| !facts.retired)?;
             let mut fits = true;
             for part in parts {
                 fits &= available(sku, &self.list[part.slot as usize])? >= part.units;
@@ -123,7 +132,6 @@ impl Repair {
                 self.mended.extend_from_slice(parts);
                 continue;
             }
-            let facts = scope.reader.sku(sku)?;
             let need = self.units[want as usize];
             let start = self.mended.len();
             let mut whole: Option<(i64, u32)> = None;

@@ -20,6 +20,10 @@ pub(crate) struct Splitter {
     used: Vec<bool>,
     kept: Vec<u32>,
     order: Vec<(i64, u32, i64)>,
+    /// By short want: units still to be found.
+    needs: Vec<i64>,
+    /// By slot: units it would add, and of how many wants.
+    gains: Vec<(i64, i64)>,
 }
 
 impl Splitter {
@@ -31,8 +35,10 @@ impl Splitter {
             self.order.clear();
             self.order.extend(case.supplies_of(short).iter().map(|supply| {
                 let candidate = &case.list[supply.slot as usize];
-                // A cost per line, spread over the most units it can be paid for.
-                let spread = candidate.line / supply.available.min(need).max(1);
+                // A cost per line, spread over the most units it can be paid for. Supplies that are not listed have
+                // dearer units, but may have more of them.
+                let spread =
+                    if case.more_supplies { 0 } else { candidate.line / supply.available.min(need).max(1) };
                 (candidate.unit + spread, supply.slot, supply.available)
             }));
             self.order.sort_unstable();
@@ -203,35 +209,60 @@ impl Splitter {
         &self.parts
     }
 
-    /// Adds to a set of open nodes the cheapest ones that complete all splits.
-    pub(crate) fn complete(&mut self, case: &Case, open: &mut Vec<u32>) {
+    /// Adds to a set of open nodes what completes all splits: each time the node whose units cost the least extra, over
+    /// all wants together; or want by want, once the budget is used up.
+    pub(crate) fn complete(&mut self, case: &Case, open: &mut Vec<u32>, budget: &mut Budget) {
         self.mark(case, open);
+        self.needs.clear();
         for short in &case.shorts {
-            let need = case.units[short.want as usize];
-            let mut have: i64 = 0;
-            self.order.clear();
-            for supply in case.supplies_of(short) {
-                if self.open[supply.slot as usize] {
-                    have += supply.available;
-                } else {
-                    let candidate = &case.list[supply.slot as usize];
-                    let units = supply.available.min(need).max(1);
-                    let spread = candidate.unit.saturating_add((candidate.fixed + candidate.line) / units);
-                    self.order.push((spread, supply.slot, supply.available));
-                }
-            }
-            if have >= need {
-                continue;
-            }
-            self.order.sort_unstable();
-            for (_, slot, available) in &self.order {
-                self.open[*slot as usize] = true;
-                open.push(*slot);
-                have += available;
-                if have >= need {
-                    break;
+            let there = case.supplies_of(short).iter().filter(|supply| self.open[supply.slot as usize]);
+            let need = case.units[short.want as usize] - there.map(|supply| supply.available).sum::<i64>();
+            self.needs.push(need.max(0));
+        }
+        while self.needs.iter().any(|need| *need > 0) && budget.take(case.supplies.len() + case.list.len()) {
+            let Some(slot) = self.next_supplier(case) else { break };
+            self.open[slot as usize] = true;
+            open.push(slot);
+            for (short, need) in case.shorts.iter().zip(&mut self.needs) {
+                let supplies = case.supplies_of(short);
+                if let Ok(at) = supplies.binary_search_by_key(&slot, |supply| supply.slot) {
+                    *need = (*need - supplies[at].available).max(0);
                 }
             }
         }
+        for (short, need) in case.shorts.iter().zip(&mut self.needs) {
+            for supply in case.supplies_of(short) {
+                if *need > 0 && !self.open[supply.slot as usize] {
+                    self.open[supply.slot as usize] = true;
+                    open.push(supply.slot);
+                    *need -= supply.available;
+                }
+            }
+        }
+    }
+
+    /// The node whose units cost the least extra of those that are not open yet.
+    fn next_supplier(&mut self, case: &Case) -> Option<u32> {
+        self.gains.clear();
+        self.gains.resize(case.list.len(), (0, 0));
+        for (short, need) in case.shorts.iter().zip(&self.needs) {
+            for supply in case.supplies_of(short) {
+                let units = supply.available.min(*need);
+                let gain = &mut self.gains[supply.slot as usize];
+                gain.0 += units;
+                gain.1 += i64::from(units > 0);
+            }
+        }
+        let nearest = case.list.first().map_or(0, |candidate| candidate.unit);
+        let score = |slot: u32| {
+            let ((units, lines), candidate) = (self.gains[slot as usize], &case.list[slot as usize]);
+            let far = units.saturating_mul(candidate.unit - nearest);
+            let extra =
+                candidate.fixed.saturating_add(lines.saturating_mul(candidate.line)).saturating_add(far);
+            extra as f64 / units as f64
+        };
+        let gains = (0..case.list.len() as u32).filter(|slot| self.gains[*slot as usize].0 > 0);
+        let closed = gains.filter(|slot| !self.open[*slot as usize]);
+        closed.min_by(|a, b| score(*a).total_cmp(&score(*b)))
     }
 }

@@ -8,7 +8,6 @@ use earmark_protocol::reply::{Plan, Shipment, ShipmentLine, Unfilled};
 use super::candidates::Scope;
 use super::case::{Candidate, Part};
 use super::demand::{Demand, END};
-use super::price::Rates;
 use super::{Pick, Proposal};
 
 /// Where a want's lines are served up to.
@@ -60,8 +59,7 @@ impl Writer {
                     });
                 });
             }
-            let rates = Rates { fixed: candidate.fixed, line: candidate.line, unit: candidate.unit };
-            let cost = rates.shipment(of_slot.len(), units_sum.unsigned_abs());
+            let cost = candidate.rates().shipment(of_slot.len(), units_sum.unsigned_abs());
             total = Money(total.0.saturating_add(cost.0));
             shipments.push(Shipment { node, miles: candidate.miles, cost, lines });
         }

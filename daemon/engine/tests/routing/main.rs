@@ -1,0 +1,9 @@
+//! Plans against oracles: legal, priced right, the cheapest there is or honest about how far from it.
+
+mod kept;
+mod oracle;
+mod real;
+mod repair;
+mod small;
+mod wide;
+mod world;

@@ -1,0 +1,186 @@
+//! The oracle: what plans are legal, what they cost, and which is the cheapest. It knows positions, costs and stock, and
+//! nothing of how routing works.
+
+use std::collections::BTreeMap;
+
+use earmark_engine::routing::Proposal;
+use earmark_protocol::command::Order;
+use earmark_protocol::ids::{LineId, Money};
+
+use crate::world::World;
+
+/// Per node: units of each sku.
+type Assignment = Vec<BTreeMap<usize, u32>>;
+
+/// All ways to serve this many units of a sku: whole from a node that has them, or else split over several.
+pub(crate) fn ways(world: &World, order: &Order, sku: usize, units: u32) -> Vec<Vec<u32>> {
+    let available: Vec<u32> = (0..world.nodes.len()).map(|node| world.available(order, sku, node)).collect();
+    if available.iter().any(|there| *there >= units) {
+        let whole =
+            |node: usize| (0..available.len()).map(|other| if other == node { units } else { 0 }).collect();
+        return (0..available.len()).filter(|node| available[*node] >= units).map(whole).collect();
+    }
+    if !world.rules.split_lines {
+        return Vec::new();
+    }
+    let mut ways = vec![Vec::new()];
+    for there in &available {
+        ways = ways
+            .into_iter()
+            .flat_map(|way: Vec<u32>| (0..=*there).map(move |part| [way.as_slice(), &[part]].concat()))
+            .collect();
+    }
+    ways.retain(|way| way.iter().sum::<u32>() == units);
+    ways
+}
+
+/// Units by sku.
+pub(crate) fn demand(order: &Order) -> BTreeMap<usize, u32> {
+    let mut demand = BTreeMap::new();
+    for line in &order.lines {
+        *demand.entry(line.sku.0 as usize).or_insert(0) += line.quantity;
+    }
+    demand
+}
+
+/// The units of a sku that can be had at best.
+pub(crate) fn reachable(world: &World, order: &Order, sku: usize, units: u32) -> u32 {
+    let available = (0..world.nodes.len()).map(|node| world.available(order, sku, node));
+    let most = available.clone().max().unwrap_or(0);
+    if most >= units {
+        units
+    } else if world.rules.split_lines {
+        available.sum::<u32>().min(units)
+    } else {
+        most
+    }
+}
+
+/// Most shipments.
+pub(crate) fn limit(world: &World, order: &Order) -> usize {
+    let limit = if order.shipments_max > 0 { order.shipments_max } else { world.rules.shipments_max };
+    if limit == 0 { usize::MAX } else { usize::from(limit) }
+}
+
+/// The cheapest legal assignment of this demand by cost, then priorities, then codes; `None` where there is none.
+pub(crate) fn cheapest(
+    world: &World,
+    order: &Order,
+    demand: &BTreeMap<usize, u32>,
+) -> Option<(i64, u64, Vec<String>)> {
+    let mut assignments: Vec<Assignment> = vec![vec![BTreeMap::new(); world.nodes.len()]];
+    for (sku, units) in demand.iter().filter(|(_, units)| **units > 0) {
+        let ways = ways(world, order, *sku, *units);
+        let mut next = Vec::new();
+        for assignment in &assignments {
+            for way in &ways {
+                let mut assignment = assignment.clone();
+                for (node, part) in way.iter().enumerate().filter(|(_, part)| **part > 0) {
+                    assignment[node].insert(*sku, *part);
+                }
+                next.push(assignment);
+            }
+        }
+        assignments = next;
+    }
+    let judged = assignments.iter().filter_map(|assignment| {
+        let used: Vec<usize> = (0..assignment.len()).filter(|node| !assignment[*node].is_empty()).collect();
+        let cost = |node: &usize| {
+            let parts = &assignment[*node];
+            world.shipment_cost(order, *node, parts.len(), parts.values().sum())
+        };
+        let priorities = used.iter().map(|node| u64::from(world.nodes[*node].priority)).sum();
+        let mut codes: Vec<_> = used.iter().map(|node| world.nodes[*node].code.clone()).collect();
+        codes.sort();
+        (used.len() <= limit(world, order)).then(|| (used.iter().map(cost).sum(), priorities, codes))
+    });
+    judged.min()
+}
+
+/// Judges a plan: is it legal, and is it priced right? Returns the units it serves of each sku.
+pub(crate) fn judge(world: &World, order: &Order, proposal: &Proposal) -> BTreeMap<usize, u32> {
+    let plan = &proposal.plan;
+    let mut taken: BTreeMap<(usize, usize, u16), u32> = BTreeMap::new();
+    let mut of_line: BTreeMap<LineId, u32> = BTreeMap::new();
+    let mut served = BTreeMap::new();
+    let mut at_node: BTreeMap<(usize, usize), u32> = BTreeMap::new();
+    for pick in &proposal.picks {
+        let (sku, node) = (pick.sku.0 as usize, pick.node.0 as usize);
+        let line = order.lines.iter().find(|line| line.line == pick.line).expect("a pick is of a line");
+        assert_eq!(line.sku, pick.sku);
+        assert!(pick.quantity > 0);
+        assert!(world.may_serve(order, sku, node), "{node} may not serve {sku}");
+        assert!(world.rules.channels[usize::from(order.channel.0)].contains(&pick.segment));
+        *taken.entry((sku, node, pick.segment.0)).or_default() += pick.quantity;
+        *of_line.entry(pick.line).or_default() += pick.quantity;
+        *served.entry(sku).or_default() += pick.quantity;
+        *at_node.entry((sku, node)).or_default() += pick.quantity;
+    }
+    for (cell, units) in &taken {
+        assert!(i64::from(world.stock[cell]) >= i64::from(*units), "{cell:?} has not {units}");
+    }
+    for line in &order.lines {
+        let unfilled = plan.unfilled.iter().filter(|unfilled| unfilled.line == line.line);
+        let left: u32 = unfilled.map(|unfilled| unfilled.quantity).sum();
+        assert_eq!(of_line.get(&line.line).copied().unwrap_or(0) + left, line.quantity, "{:?}", line.line);
+    }
+    for (sku, units) in &served {
+        let places = at_node.keys().filter(|(of, _)| of == sku).count();
+        let whole = (0..world.nodes.len()).any(|node| world.available(order, *sku, node) >= *units);
+        assert!(places == 1 || world.rules.split_lines && !whole, "{sku} is split without need");
+    }
+    assert!(plan.shipments.len() <= limit(world, order));
+    let mut total = 0;
+    let mut shipped = Vec::new();
+    for shipment in &plan.shipments {
+        let node = shipment.node.0 as usize;
+        let parts: Vec<_> = at_node.iter().filter(|((_, at), _)| *at == node).collect();
+        let cost = world.shipment_cost(order, node, parts.len(), parts.iter().map(|part| *part.1).sum());
+        assert_eq!(shipment.cost, Money(cost));
+        assert_eq!(i64::from(shipment.miles), world.miles(order, node));
+        total += cost;
+        for line in &shipment.lines {
+            shipped.push((line.line, line.sku, shipment.node, line.segment, line.quantity));
+        }
+    }
+    let picked: Vec<_> = proposal
+        .picks
+        .iter()
+        .map(|pick| (pick.line, pick.sku, pick.node, pick.segment, pick.quantity))
+        .collect();
+    assert_eq!(picked, shipped);
+    assert_eq!(plan.cost, Money(total));
+    assert!(plan.bound <= plan.cost);
+    served
+}
+
+/// The cheapest way to serve this demand where every sku is served whole by one node, however many nodes there are: skus
+/// are shared out over shipments, each from the node where that shipment is the cheapest.
+pub(crate) fn cheapest_whole(world: &World, order: &Order, demand: &BTreeMap<usize, u32>) -> Option<i64> {
+    let wants: Vec<_> = demand.iter().collect();
+    let sets = 1_usize << wants.len();
+    let mut shipment = vec![i64::MAX; sets];
+    for node in 0..world.nodes.len() {
+        let able = |at: &usize| world.available(order, *wants[*at].0, node) >= *wants[*at].1;
+        let able = (0..wants.len()).filter(able).fold(0, |set, at| set | 1 << at);
+        let mut set: usize = able;
+        while set > 0 {
+            let units = (0..wants.len()).filter(|at| set >> at & 1 == 1).map(|at| *wants[at].1).sum();
+            let cost = world.shipment_cost(order, node, set.count_ones() as usize, units);
+            shipment[set] = shipment[set].min(cost);
+            set = (set - 1) & able;
+        }
+    }
+    let mut cheapest = vec![i64::MAX; sets];
+    cheapest[0] = 0;
+    for set in 1..sets {
+        let mut first = set;
+        while first > 0 {
+            if let Some(cost) = shipment[first].checked_add(cheapest[set & !first]) {
+                cheapest[set] = cheapest[set].min(cost);
+            }
+            first = (first - 1) & set;
+        }
+    }
+    Some(cheapest[sets - 1]).filter(|cost| *cost < i64::MAX)
+}

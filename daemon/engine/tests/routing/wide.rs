@@ -1,0 +1,99 @@
+//! Worlds of many nodes, of which a plan looks at few: what it did not look at is bounded, not forgotten.
+
+use earmark_engine::routing::Planner;
+use earmark_protocol::ids::Tenant;
+use earmark_protocol::refusal::RefusalCode;
+
+use crate::oracle::{cheapest_whole, demand, judge, reachable};
+use crate::world::World;
+
+#[test]
+fn a_proof_holds_over_nodes_that_were_not_looked_at() {
+    let mut random = fastrand::Rng::with_seed(21);
+    let (mut proven, mut open) = (0, 0);
+    for turn in 0..40 {
+        let nodes = random.usize(300..900);
+        let world = World::wide(&mut random, nodes, 12, 0.45, 30);
+        let state = world.state();
+        let reader = state.reader();
+        let mut planner = Planner::new();
+        for _ in 0..8 {
+            let (skus, units) = (random.usize(1..8), random.u32(1..20));
+            let order = world.wide_order(&mut random, skus, units);
+            let demand = demand(&order);
+            let proposal =
+                planner.plan(&reader, reader.lanes(), Tenant(0), &order, false, &[]).expect("there is stock");
+            assert_eq!(judge(&world, &order, &proposal), demand);
+            let Some(least) = cheapest_whole(&world, &order, &demand) else { continue };
+            let plan = &proposal.plan;
+            assert!(
+                plan.bound.0 <= least && least <= plan.cost.0,
+                "turn {turn}: {} {least} {}",
+                plan.bound,
+                plan.cost
+            );
+            if plan.is_optimal() { proven += 1 } else { open += 1 }
+        }
+    }
+    assert!(proven > 200 && proven > open * 4, "{proven} proven, {open} not");
+}
+
+#[test]
+fn thin_stock_far_apart_is_gathered_to_the_last_unit() {
+    let mut random = fastrand::Rng::with_seed(22);
+    for _ in 0..6 {
+        let world = World::wide(&mut random, 900, 10, 0.5, 2);
+        let state = world.state();
+        let reader = state.reader();
+        let mut planner = Planner::new();
+        for units in [10, 100, 1_000] {
+            let order = world.wide_order(&mut random, 6, units);
+            let proposal =
+                planner.plan(&reader, reader.lanes(), Tenant(0), &order, true, &[]).expect("there is stock");
+            let served = judge(&world, &order, &proposal);
+            for (sku, wanted) in demand(&order) {
+                assert_eq!(served[&sku], reachable(&world, &order, sku, wanted));
+            }
+        }
+    }
+}
+
+#[test]
+fn an_order_of_five_thousand_lines_is_planned() {
+    let mut random = fastrand::Rng::with_seed(23);
+    let world = World::wide(&mut random, 60, 5_000, 0.3, 12);
+    let state = world.state();
+    let reader = state.reader();
+    let order = world.wide_order(&mut random, 5_000, 9);
+    let proposal =
+        Planner::new().plan(&reader, reader.lanes(), Tenant(0), &order, true, &[]).expect("there is stock");
+    let served = judge(&world, &order, &proposal);
+    for (sku, wanted) in demand(&order) {
+        assert_eq!(served[&sku], reachable(&world, &order, sku, wanted));
+    }
+}
+
+#[test]
+fn more_shipments_than_allowed_are_refused_with_the_limit() {
+    let mut random = fastrand::Rng::with_seed(24);
+    let world = World::wide(&mut random, 700, 30, 0.4, 9);
+    let state = world.state();
+    let reader = state.reader();
+    let mut order = world.wide_order(&mut random, 30, 1);
+    let mut planner = Planner::new();
+    let free = planner.plan(&reader, reader.lanes(), Tenant(0), &order, false, &[]).expect("there is stock");
+    order.shipments_max = free.plan.shipments.len() as u16;
+    let held =
+        planner.plan(&reader, reader.lanes(), Tenant(0), &order, false, &[]).expect("so many are enough");
+    assert!(held.plan.shipments.len() <= free.plan.shipments.len());
+    judge(&world, &order, &held);
+    order.shipments_max = 1;
+    let refusal =
+        planner.plan(&reader, reader.lanes(), Tenant(0), &order, false, &[]).expect_err("no node has all");
+    assert_eq!((refusal.code, refusal.detail), (RefusalCode::TooManyShipments, 1));
+    let partly =
+        planner.plan(&reader, reader.lanes(), Tenant(0), &order, true, &[]).expect("one node has some");
+    judge(&world, &order, &partly);
+    assert!(partly.plan.unfilled.iter().all(|unfilled| unfilled.reason == RefusalCode::TooManyShipments));
+    assert_eq!(partly.plan.shipments.len(), 1);
+}
