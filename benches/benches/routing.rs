@@ -96,7 +96,7 @@ impl Shape {
             },
         };
         let cities: Vec<_> = (0..120).map(|_| somewhere(random, None)).collect();
-        let city = |at: usize| if at % 3 == 0 { None } else { Some(cities[at * at % cities.len()]) };
+        let city = |at: usize| if at.is_multiple_of(3) { None } else { Some(cities[at * at % cities.len()]) };
         let nodes = (0..NODES).map(|at| (format!("N{at:05}"), somewhere(random, city(at)))).collect();
         let places: Vec<_> = (0..ORDERS_PER_SIZE).map(|at| somewhere(random, city(at + 7))).collect();
         let mut shape = Self { nodes, skus: 3_000, orders: Vec::new() };
@@ -129,7 +129,11 @@ impl Shape {
             lines: lines
                 .iter()
                 .enumerate()
-                .map(|(at, (sku, units))| OrderLine { line: LineId(at as u32), sku: SkuIx(*sku), quantity: *units })
+                .map(|(at, (sku, units))| OrderLine {
+                    line: LineId(at as u32),
+                    sku: SkuIx(*sku),
+                    quantity: *units,
+                })
                 .collect(),
         };
         of_size.take(ORDERS_PER_SIZE).map(order).collect()
@@ -178,7 +182,12 @@ fn stocked(shape: &Shape, carry_percent: u64, random: &mut Random) -> State {
                 counts.push(StockCount { sku, node, segment, on_hand, safety: None });
             }
         }
-        run(&mut state, &mut decision, random, CommandBody::SetStock(SetStock { source: 0, as_of: None, counts }));
+        run(
+            &mut state,
+            &mut decision,
+            random,
+            CommandBody::SetStock(SetStock { source: 0, as_of: None, counts }),
+        );
     }
     state
 }
@@ -207,7 +216,8 @@ fn planning(c: &mut Criterion) {
         for size in SIZES {
             let orders = shape.orders(size);
             // Lanes are computed on a zone's first order; steady state begins after.
-            let answers: Vec<_> = orders.iter().filter_map(|order| plan(&mut planner, &reader, order)).collect();
+            let answers: Vec<_> =
+                orders.iter().filter_map(|order| plan(&mut planner, &reader, order)).collect();
             let rounds = 2_000_usize.div_ceil(orders.len()).min(5);
             let mut times: Vec<Duration> = Vec::new();
             for order in (0..rounds).flat_map(|_| &orders) {
@@ -216,7 +226,9 @@ fn planning(c: &mut Criterion) {
                 times.push(clock() - begin);
             }
             times.sort_unstable();
-            let at = |percent: usize| times[(times.len() * percent / 100).min(times.len() - 1)].as_nanos() as f64 / 1e3;
+            let at = |percent: usize| {
+                times[(times.len() * percent / 100).min(times.len() - 1)].as_nanos() as f64 / 1e3
+            };
             let count = answers.len().max(1) as f64;
             println!(
                 "{size:>6} {:>6} {:>9.1} {:>9.1} {:>9.1} {:>6.1} % {:>6.2} % {:>6.2}",
