@@ -6,6 +6,7 @@
 
 mod gate;
 mod log;
+pub mod storage;
 
 pub use gate::{Acknowledger, Gate, Watcher};
 pub use log::{Batch, Log};

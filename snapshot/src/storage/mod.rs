@@ -1,0 +1,76 @@
+//! A directory of files, as the log and the images see a disk: the real one, one that keeps what is not synced in the
+//! process's own memory, and a simulated one with faults. Nothing else in the project opens a file of the data directory.
+
+mod fault;
+
+pub use fault::{Attempt, Fault};
+
+/// A flat directory. Names are plain file names.
+pub trait Storage: Send + Sync {
+    /// Where it is, for messages.
+    fn place(&self) -> String;
+
+    /// The names of all files, sorted.
+    ///
+    /// # Errors
+    /// As for every operation here: what was attempted, on which file, and what stood in the way.
+    fn list(&self) -> Result<Vec<String>, Fault>;
+
+    /// Opens a file that exists.
+    ///
+    /// # Errors
+    /// See [`Storage::list`].
+    fn open(&self, name: &str) -> Result<Box<dyn StorageFile>, Fault>;
+
+    /// Makes a file of this many bytes, all zero and all allocated, so that writing inside it needs no new room. Where there
+    /// is no room, nothing is left behind.
+    ///
+    /// # Errors
+    /// See [`Storage::list`]; [`Fault::is_full`] tells a full disk from a broken one.
+    fn create(&self, name: &str, bytes: u64) -> Result<Box<dyn StorageFile>, Fault>;
+
+    /// Gives a file another name, in the place of whatever had it. Durable only after [`Storage::sync_names`].
+    ///
+    /// # Errors
+    /// See [`Storage::list`].
+    fn rename(&self, from: &str, to: &str) -> Result<(), Fault>;
+
+    /// Takes a file away. Durable only after [`Storage::sync_names`].
+    ///
+    /// # Errors
+    /// See [`Storage::list`].
+    fn remove(&self, name: &str) -> Result<(), Fault>;
+
+    /// Makes durable which names there are.
+    ///
+    /// # Errors
+    /// See [`Storage::list`].
+    fn sync_names(&self) -> Result<(), Fault>;
+}
+
+/// A file that is open for reading and writing at places of one's choice.
+pub trait StorageFile: Send + Sync {
+    /// Its length in bytes.
+    ///
+    /// # Errors
+    /// See [`Storage::list`].
+    fn len(&self) -> Result<u64, Fault>;
+
+    /// Fills all of `bytes` from `offset` on. A file that ends before is an error.
+    ///
+    /// # Errors
+    /// See [`Storage::list`].
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> Result<(), Fault>;
+
+    /// Writes all of `bytes` from `offset` on.
+    ///
+    /// # Errors
+    /// See [`Storage::list`].
+    fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), Fault>;
+
+    /// Makes durable all that was written. After an error nothing may be assumed of what was written since the last success.
+    ///
+    /// # Errors
+    /// See [`Storage::list`].
+    fn sync(&self) -> Result<(), Fault>;
+}
