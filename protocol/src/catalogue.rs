@@ -74,6 +74,14 @@ pub enum NodeState {
     Retired,
 }
 
+impl NodeState {
+    /// The one of this number; the numbers are the places in the list.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Self::Active, Self::Paused, Self::Retired].get(usize::from(number)).copied()
+    }
+}
+
 /// A node, as it is put into the catalogue. Putting a known code changes the rest; its state is changed by
 /// `SetNodeState` alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,13 +5,13 @@
 use earmark_protocol::ids::{CommandId, Lsn, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{Done, Refused, Reply, Status};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::arena::Arena;
 use crate::facts::TextAt;
 
 /// A reply in the form it is remembered and logged in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum CompactReply {
     /// The command took place.
     Done {
@@ -39,6 +39,37 @@ impl CompactReply {
             Self::Refused(refusal) => Reply::Refused(Refused { lsn, refusal }),
         }
     }
+
+    /// As words: code and field of a refusal, or the status plus one of the rest; then index plus one and detail of a
+    /// refusal, or deadline, moved and short of the rest.
+    pub(crate) fn to_words(self) -> ([u16; 3], [u64; 3]) {
+        match self {
+            Self::Refused(Refusal { code, field, index, detail }) => (
+                [code.number(), field.number(), 0],
+                [index.map_or(0, |index| u64::from(index) + 1), detail.cast_unsigned(), 0],
+            ),
+            Self::Done { status, deadline, moved, short } => {
+                ([0, 0, status.map_or(0, |status| status as u16 + 1)], [deadline.0, moved, short])
+            }
+        }
+    }
+
+    pub(crate) fn from_words(kind: [u16; 3], values: [u64; 3]) -> Self {
+        match RefusalCode::from_number(kind[0]) {
+            Some(code) => Self::Refused(Refusal {
+                code,
+                field: Field::from_number(kind[1]).unwrap_or(Field::Whole),
+                index: values[0].checked_sub(1).map(|index| index as u32),
+                detail: values[1].cast_signed(),
+            }),
+            None => Self::Done {
+                status: kind[2].checked_sub(1).and_then(|status| Status::from_number(status as u8)),
+                deadline: TimestampMs(values[0]),
+                moved: values[1],
+                short: values[2],
+            },
+        }
+    }
 }
 
 /// One remembered outcome, 72 bytes.
@@ -48,9 +79,8 @@ pub(crate) struct OutcomeRow {
     id: [u64; 2],
     content: u64,
     lsn: u64,
-    /// Tenant, then for a refusal its code and field, for the rest the status plus one.
+    /// Tenant, then the words of the reply.
     kind: [u16; 4],
-    /// Index plus one and detail of a refusal; deadline, moved and short of the rest.
     values: [u64; 3],
     text: u64,
 }
@@ -97,16 +127,8 @@ impl Outcomes {
 
     pub(crate) fn keep(&mut self, id: CommandId, remembered: &RememberedOutcome) -> u32 {
         let row = self.next_row();
-        let tenant = remembered.tenant.0;
-        let (kind, values) = match remembered.outcome {
-            CompactReply::Refused(Refusal { code, field, index, detail }) => (
-                [tenant, code.number(), field.number(), 0],
-                [index.map_or(0, |index| u64::from(index) + 1), detail.cast_unsigned(), 0],
-            ),
-            CompactReply::Done { status, deadline, moved, short } => {
-                ([tenant, 0, 0, status.map_or(0, |status| status as u16 + 1)], [deadline.0, moved, short])
-            }
-        };
+        let (kind, values) = remembered.outcome.to_words();
+        let kind = [remembered.tenant.0, kind[0], kind[1], kind[2]];
         let (content, lsn, text) = (remembered.content, remembered.lsn.0, remembered.text.0);
         self.rows[row] = OutcomeRow { id: id.halves(), content, lsn, kind, values, text };
         self.next += 1;
@@ -115,20 +137,7 @@ impl Outcomes {
 
     pub(crate) fn get(&self, row: u32) -> RememberedOutcome {
         let OutcomeRow { content, lsn, kind, values, text, .. } = self.rows[row as usize];
-        let outcome = match RefusalCode::from_number(kind[1]) {
-            Some(code) => CompactReply::Refused(Refusal {
-                code,
-                field: Field::from_number(kind[2]).unwrap_or(Field::Whole),
-                index: values[0].checked_sub(1).map(|index| index as u32),
-                detail: values[1].cast_signed(),
-            }),
-            None => CompactReply::Done {
-                status: kind[3].checked_sub(1).and_then(|status| Status::from_number(status as u8)),
-                deadline: TimestampMs(values[0]),
-                moved: values[1],
-                short: values[2],
-            },
-        };
+        let outcome = CompactReply::from_words([kind[1], kind[2], kind[3]], values);
         RememberedOutcome { tenant: Tenant(kind[0]), content, lsn: Lsn(lsn), outcome, text: TextAt(text) }
     }
 }

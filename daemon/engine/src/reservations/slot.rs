@@ -13,7 +13,7 @@ pub(crate) const INLINE_ROWS: usize = if cfg!(loom) { 1 } else { 2 };
 pub(crate) const ROWS_MAX: usize = u16::MAX as usize;
 
 /// A stage that units of a row can be in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Not in the reservation: available again, or not yet taken.
     Free,
@@ -30,6 +30,13 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// The one of this number.
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
+        [Self::Free, Self::Held, Self::Confirmed, Self::Dispatched, Self::Ready, Self::Shipped]
+            .get(usize::from(number))
+            .copied()
+    }
+
     /// Whether units in this stage are allocated in their cell.
     pub(crate) fn is_allocated(self) -> bool {
         matches!(self, Self::Confirmed | Self::Dispatched | Self::Ready)

@@ -174,7 +174,7 @@ pub(crate) struct Pair {
     decision: Decision,
     planner: Planner,
     capacity: Capacity,
-    records: Vec<Vec<u8>>,
+    records: Vec<(TimestampMs, Vec<u8>)>,
     pub(crate) met: Met,
     story: Vec<String>,
     replay: String,
@@ -317,9 +317,10 @@ impl Pair {
         }
         let mut bytes = Vec::new();
         record.encode(&mut bytes);
-        assert_eq!(Record::decode(&bytes).as_ref(), Ok(record), "a record reads back as it was written");
+        let read = Record::decode(record.lsn, record.now, &bytes);
+        assert_eq!(read.as_ref(), Ok(record), "a record reads back as it was written");
         apply(&mut self.state, record);
-        self.records.push(bytes);
+        self.records.push((record.now, bytes));
     }
 
     /// Every quantity of every cell, and the sums over them.
@@ -395,8 +396,8 @@ impl Pair {
     /// A fresh state that applies all records is equal to the one that decided them.
     pub(crate) fn assert_replay_is_equal(&self) {
         let mut replayed = State::new(&self.capacity, self.reader.rules().clone()).expect("address space");
-        for bytes in &self.records {
-            apply(&mut replayed, &Record::decode(bytes).expect("it was read back before"));
+        for ((now, bytes), lsn) in self.records.iter().zip(1..) {
+            apply(&mut replayed, &Record::decode(Lsn(lsn), *now, bytes).expect("it was read back before"));
         }
         assert_eq!(digest(&replayed), digest(&self.state), "the digest after a replay");
     }

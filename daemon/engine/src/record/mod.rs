@@ -4,17 +4,17 @@
 //! never changes a replay.
 
 use earmark_protocol::catalogue::{NodeSpec, NodeState, SkuSpec};
-use earmark_protocol::codec;
 use earmark_protocol::ids::{CommandId, HoldClass, LineId, Lsn, NodeIx, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::reply::Status;
 use earmark_protocol::wire_error::WireError;
-use serde::{Deserialize, Serialize};
+
+mod layout;
 
 use crate::outcomes::CompactReply;
 pub use crate::reservations::slot::Stage;
 
 /// The effect of one command, or of some expiries.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
     /// Its place in the one order.
     pub lsn: Lsn,
@@ -24,11 +24,11 @@ pub struct Record {
     pub effects: Vec<Effect>,
 }
 
-/// One change. The place in this list is its number in the log: append, never reorder.
+/// One change. Its bytes in the log are in `layout.rs`, and drawn in `docs/durability.md`.
 ///
 /// `Open` and `Touch` choose the reservation that the effects after them are about. Cells are named by their index
 /// where they exist, and by sku and place where they may have to be made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// A new reservation with this many empty rows.
     Open {
@@ -163,17 +163,36 @@ pub enum Effect {
 }
 
 impl Record {
-    /// Appends the record's bytes.
+    /// Appends the bytes of what changes; `lsn` and `now` are the log's to keep.
+    #[inline]
     pub fn encode(&self, bytes: &mut Vec<u8>) {
-        codec::encode(self, bytes);
+        for effect in &self.effects {
+            layout::write(effect, bytes);
+        }
     }
 
-    /// Reads a record from exactly these bytes.
+    /// Reads a record of this place and time from exactly these bytes.
     ///
     /// # Errors
-    /// Where the bytes are no record.
-    pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
-        codec::decode(bytes)
+    /// Where the bytes are no record. Offsets count from the first of them.
+    pub fn decode(lsn: Lsn, now: TimestampMs, bytes: &[u8]) -> Result<Self, WireError> {
+        let mut record = Self { lsn, now, effects: Vec::new() };
+        record.read(lsn, now, bytes)?;
+        Ok(record)
+    }
+
+    /// The same, into a record whose memory is used again.
+    ///
+    /// # Errors
+    /// As [`Record::decode`]; what the record holds then means nothing.
+    pub fn read(&mut self, lsn: Lsn, now: TimestampMs, bytes: &[u8]) -> Result<(), WireError> {
+        (self.lsn, self.now) = (lsn, now);
+        self.effects.clear();
+        let mut left = layout::Bytes::new(bytes);
+        while !left.is_empty() {
+            self.effects.push(layout::read(&mut left)?);
+        }
+        Ok(())
     }
 
     /// Whether it changes nothing: the command was decided before, or not at all.
