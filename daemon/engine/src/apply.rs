@@ -21,7 +21,7 @@ use crate::sync::Ordering;
 ///
 /// # Panics
 /// When the record does not follow on the state's Lsn, or was made of another state: that is damage, and going on would
-/// spread it.
+/// spread it. And when there is no memory for a new capacity.
 pub fn apply(state: &mut State, record: &Record) {
     assert_eq!(record.lsn.0, state.lsn().0 + 1, "a record follows on the one before it");
     state.begin_lsn(record.lsn);
@@ -122,6 +122,11 @@ pub fn apply(state: &mut State, record: &Record) {
                 nodes.set_state(*node, *node_state);
                 nodes_changed = true;
             }
+            Effect::Capacity(capacity) => {
+                state.resize(capacity).unwrap_or_else(|error| panic!("{error}"));
+                state.begin_lsn(record.lsn);
+            }
+            Effect::Grace { until } => grant(state, *until),
         }
     }
     close(state, &mut slot);
@@ -140,6 +145,18 @@ fn of_reservation(slot: Option<u32>) -> u32 {
 fn close(state: &mut State, slot: &mut Option<u32>) {
     if let Some(slot) = slot.take() {
         state.reservations.end(slot);
+    }
+}
+
+/// All that is held lives at least until then.
+fn grant(state: &mut State, until: TimestampMs) {
+    for slot in 0..state.reservations.used() {
+        let head = state.reservations.table.head(slot);
+        if head.deadline.0 != 0 && head.deadline < until {
+            state.reservations.begin(slot);
+            state.reservations.settle(slot, head.status, until);
+            state.reservations.end(slot);
+        }
     }
 }
 

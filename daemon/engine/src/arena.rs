@@ -8,19 +8,21 @@
 
 use std::ops::{Deref, DerefMut};
 
-/// A type whose all-zero bytes are a valid, empty value, and that owns nothing outside itself.
+/// A type that any bytes are a valid value of, all zero an empty one, and that owns nothing outside itself.
 ///
 /// # Safety
-/// All-zero bytes must be a valid value of the type, it must need no drop, and its alignment must be at most a page's.
-pub(crate) unsafe trait Zeroed: Default + Send + Sync {}
+/// All bytes must be a valid value of the type, none of them may be padding, it must need no drop, and its alignment must
+/// be at most a page's.
+pub(crate) unsafe trait Plain: Default + Send + Sync {}
 
-macro_rules! zeroed {
+macro_rules! plain {
     ($($kind:ty),* $(,)?) => { $(
-        // SAFETY: an integer, an atomic integer, or a `repr(C)` struct of nothing else; zero is valid for each.
-        unsafe impl Zeroed for $kind {}
+        // SAFETY: an integer, an atomic integer, or a `repr(C)` struct of nothing else that fill it whole; any bytes are
+        // valid for each.
+        unsafe impl Plain for $kind {}
     )* };
 }
-zeroed!(
+plain!(
     u32,
     crate::sync::AtomicU32,
     crate::sync::AtomicU64,
@@ -47,7 +49,7 @@ pub(crate) struct Arena<T> {
 #[cfg(not(loom))]
 const HUGE_PAGE_BYTES: usize = 2 << 20;
 
-impl<T: Zeroed> Arena<T> {
+impl<T: Plain> Arena<T> {
     /// Reserves room for `len` values.
     ///
     /// # Errors
@@ -63,21 +65,51 @@ impl<T: Zeroed> Arena<T> {
         Ok(Self { memory, kind: std::marker::PhantomData, len })
     }
 
-    /// The same, of values that loom can watch.
+    /// The first `used` values as they lie in memory. Only the writer changes an arena that is shared, so whoever asks
+    /// must keep him from it while the bytes are in hand.
+    #[cfg(not(loom))]
+    pub(crate) fn bytes(&self, used: usize) -> &[u8] {
+        let values = &self[..used];
+        // SAFETY: the values are initialised memory without padding, says `Plain`. Nobody writes to them meanwhile: all
+        // writes are the writer's, through `&mut State`, and `State::memory` has that borrowed.
+        unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values)) }
+    }
+
+    /// The same, to be filled.
+    #[cfg(not(loom))]
+    pub(crate) fn bytes_mut(&mut self, used: usize) -> &mut [u8] {
+        let values = &mut self[..used];
+        // SAFETY: as in `bytes`, any bytes are valid values, and `&mut self` makes the access exclusive.
+        unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast::<u8>(), size_of_val(values)) }
+    }
+
+    /// Values that loom watches do not lie in memory as they will: no model writes an image.
+    #[cfg(loom)]
+    pub(crate) fn bytes(&self, _used: usize) -> &[u8] {
+        unreachable!("a model wrote an image");
+    }
+
+    /// The same.
+    #[cfg(loom)]
+    pub(crate) fn bytes_mut(&mut self, _used: usize) -> &mut [u8] {
+        unreachable!("a model loaded an image");
+    }
+
+    /// An arena of values that loom can watch.
     #[cfg(loom)]
     pub(crate) fn new(len: usize) -> std::io::Result<Self> {
         Ok(Self { memory: (0..len).map(|_| T::default()).collect(), len })
     }
 }
 
-impl<T: Zeroed> Deref for Arena<T> {
+impl<T: Plain> Deref for Arena<T> {
     type Target = [T];
 
     #[cfg(not(loom))]
     #[inline]
     fn deref(&self) -> &[T] {
         // SAFETY: the mapping holds at least `len` values, is page-aligned, lives as long as `self`, and was
-        // zero-filled by the kernel, which `Zeroed` says is valid. Shared access is to atomics, or guarded by `&mut`.
+        // zero-filled by the kernel, which `Plain` says is valid. Shared access is to atomics, or guarded by `&mut`.
         unsafe { std::slice::from_raw_parts(self.memory.as_ptr().cast::<T>(), self.len) }
     }
 
@@ -88,7 +120,7 @@ impl<T: Zeroed> Deref for Arena<T> {
     }
 }
 
-impl<T: Zeroed> DerefMut for Arena<T> {
+impl<T: Plain> DerefMut for Arena<T> {
     #[cfg(not(loom))]
     #[inline]
     fn deref_mut(&mut self) -> &mut [T] {

@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::facts::TextAt;
 use crate::reservations::slot::Row;
 use crate::state::State;
+use crate::sync::Ordering;
 
 fn hash(part: u8, value: &impl Serialize) -> u64 {
     let mut bytes = vec![part];
@@ -21,11 +22,20 @@ fn hash(part: u8, value: &impl Serialize) -> u64 {
 #[must_use]
 pub fn digest(state: &State) -> u64 {
     let mut sum = hash(0, &(state.lsn(), state.now, state.forgotten_before, state.movements.kept_since()));
+    sum = sum.wrapping_add(hash(6, &(state.plan_epoch(), &state.other_counts)));
+    for movement in state.movements.iter() {
+        sum = sum.wrapping_add(hash(7, &movement));
+    }
     for sku in (0..state.skus.skus.len()).map(SkuIx) {
         let facts = state.skus.skus.facts(sku).expect("the sku is below the table's length");
         sum = sum.wrapping_add(hash(1, &(facts.tenant, facts.retired, &state.skus.skus.view(sku))));
         for (place, quantities) in state.inventory.inventory.cells_of(sku) {
             sum = sum.wrapping_add(hash(2, &(sku, quantities.view(place))));
+        }
+        for cell in state.inventory.inventory.indices_of(sku) {
+            let cell = state.inventory.inventory.cell(cell);
+            let beside = (cell.movement.load(Ordering::Relaxed), cell.counted.load(Ordering::Relaxed));
+            sum = sum.wrapping_add(hash(8, &(sku, beside)));
         }
     }
     for (node, found) in state.nodes.nodes.iter().enumerate() {
@@ -38,7 +48,7 @@ pub fn digest(state: &State) -> u64 {
         let kept = (head.id, head.content, head.lsn, head.deadline, head.tenant, head.class, head.status);
         sum = sum.wrapping_add(hash(4, &(kept, rows, table.facts(slot))));
     }
-    for row in 0..state.outcomes.len() as u32 {
+    for row in 0..state.outcomes.len() {
         let kept = state.outcomes.get(row);
         let plan = if kept.text == TextAt(0) { Vec::new() } else { state.texts.texts.read(kept.text) };
         let id = state.outcomes.id(row);

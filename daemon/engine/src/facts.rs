@@ -80,12 +80,43 @@ fn units(len: usize) -> u32 {
     u32::try_from(len.div_ceil(8 * UNIT_WORDS)).unwrap_or(u32::MAX)
 }
 
+/// Memory for this many bytes of texts.
+pub(crate) fn memory(bytes: u64) -> std::io::Result<Arena<AtomicU64>> {
+    let units = u32::try_from(bytes / (8 * UNIT_WORDS as u64)).unwrap_or(u32::MAX).max(2);
+    Arena::new(units as usize * UNIT_WORDS)
+}
+
+/// Words of the first `units` units.
+pub(crate) fn words_of(units: u32) -> usize {
+    units as usize * UNIT_WORDS
+}
+
+/// What is known of the texts beside their memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TextScalars {
+    /// Units given out.
+    pub(crate) used: u32,
+    /// Free runs of units.
+    pub(crate) runs: Runs,
+}
+
 impl TextsWriter {
-    pub(crate) fn new(bytes: u64) -> std::io::Result<Self> {
-        let units = u32::try_from(bytes / (8 * UNIT_WORDS as u64)).unwrap_or(u32::MAX).max(2);
-        let texts = Arc::new(Texts { words: Arena::new(units as usize * UNIT_WORDS)? });
+    /// The texts in this memory.
+    pub(crate) fn new(words: Arena<AtomicU64>, scalars: TextScalars) -> Self {
+        let units = (words.len() / UNIT_WORDS) as u32;
+        let texts = Arc::new(Texts { words });
         // Unit 0 is never given out: a text at 0 is no text.
-        Ok(Self { texts, extents: Extents::new(1, units, 64), runs: Runs::default() })
+        Self { texts, extents: Extents::new(scalars.used.max(1), units, 64), runs: scalars.runs }
+    }
+
+    /// What is known of them beside their memory.
+    pub(crate) fn scalars(&self) -> TextScalars {
+        TextScalars { used: self.extents.used(), runs: self.runs.clone() }
+    }
+
+    /// The texts as they lie in memory.
+    pub(crate) fn memory(&self) -> &[u8] {
+        self.texts.words.bytes(words_of(self.extents.used()))
     }
 
     /// Whether texts of these lengths fit together.

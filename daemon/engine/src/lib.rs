@@ -6,11 +6,13 @@
 
 mod apply;
 mod arena;
+mod bytes;
 pub mod catalogue;
 pub mod decide;
 mod digest;
 mod expire;
 mod facts;
+pub mod image;
 mod inventory;
 #[cfg(all(test, loom))]
 mod loom_tests;
@@ -20,6 +22,7 @@ mod prefetch;
 mod reader;
 mod record;
 mod reservations;
+pub mod resume;
 pub mod routing;
 mod rules;
 mod runs;

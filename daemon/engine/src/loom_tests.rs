@@ -9,13 +9,13 @@ use earmark_protocol::catalogue::SkuSpec;
 use earmark_protocol::ids::{CommandId, HoldClass, LineId, Lsn, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::reply::Status;
 
-use crate::catalogue::skus::SkusWriter;
-use crate::facts::TextsWriter;
-use crate::inventory::{InventoryWriter, Place, shard_of};
+use crate::catalogue::skus::{SkuMemory, SkuScalars, SkusWriter};
+use crate::facts::{self, TextScalars, TextsWriter};
+use crate::inventory::{InventoryMemory, InventoryScalars, InventoryWriter, Place, shard_of};
 use crate::record::Stage;
 use crate::reservations::ids::Ids;
 use crate::reservations::slot::RowValue;
-use crate::reservations::{Opening, ReservationsWriter};
+use crate::reservations::{Opening, ReservationMemory, ReservationScalars, ReservationsWriter};
 
 const TENANT: Tenant = Tenant(0);
 
@@ -28,11 +28,12 @@ fn check(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
 
 /// An inventory with skus `0..skus`.
 fn inventory(skus: u32) -> InventoryWriter {
-    let mut writer = SkusWriter::new(skus, 64 * 8).unwrap();
+    let mut writer = SkusWriter::new(SkuMemory::new(skus, 64 * 8).unwrap(), &SkuScalars::default());
     for sku in 0..skus {
         writer.put(TENANT, &SkuSpec { code: format!("S{sku}"), ..SkuSpec::default() });
     }
-    InventoryWriter::new(16, Arc::clone(&writer.skus)).unwrap()
+    let memory = InventoryMemory::new(16).unwrap();
+    InventoryWriter::new(memory, InventoryScalars::default(), Arc::clone(&writer.skus))
 }
 
 #[test]
@@ -88,8 +89,10 @@ fn loom_a_run_that_moves_and_is_reused_is_never_read_as_anothers() {
 /// A table of one reservation with one row, which lies in its slot.
 fn reservations() -> (ReservationsWriter, u32, CommandId) {
     let ids = Arc::new(Ids::new(4).unwrap());
-    let texts = TextsWriter::new(64 * 4).unwrap();
-    let mut writer = ReservationsWriter::new(2, 16, Arc::clone(&texts.texts), ids).unwrap();
+    let texts = TextsWriter::new(facts::memory(64 * 4).unwrap(), TextScalars::default());
+    let memory = ReservationMemory::new(2, 16).unwrap();
+    let mut writer =
+        ReservationsWriter::new(memory, ReservationScalars::default(), Arc::clone(&texts.texts), ids);
     let id = CommandId::new(TimestampMs(1_000), [1; 10]);
     let (class, deadline) = (HoldClass(0), TimestampMs(5_000));
     let opening = Opening { id, content: 7, tenant: TENANT, class, deadline, lsn: Lsn(1), rows: 1 };

@@ -20,22 +20,75 @@ pub(crate) struct Movement {
     previous: u32,
 }
 
+/// What is known of the ring beside its memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MovementScalars {
+    /// Movements ever made.
+    pub(crate) made: u64,
+    /// Those that are kept.
+    pub(crate) len: u64,
+    /// The time of the newest that is no longer kept.
+    pub(crate) forgotten_at: TimestampMs,
+}
+
+impl MovementScalars {
+    /// Places of a ring of this size that were ever used.
+    pub(crate) fn places(&self, ring: usize) -> usize {
+        usize::try_from(self.made).map_or(ring, |made| made.min(ring))
+    }
+}
+
 /// The ring.
 pub(crate) struct Movements {
     ring: Arena<Movement>,
     /// Number of the next entry; the first is 1.
     next: u64,
+    /// Entries that are kept.
+    len: u64,
     /// The time of the newest entry that is no longer kept.
     forgotten_at: TimestampMs,
 }
 
 impl Movements {
-    pub(crate) fn new(capacity: u32) -> std::io::Result<Self> {
-        Ok(Self { ring: Arena::new(capacity.max(1) as usize)?, next: 1, forgotten_at: TimestampMs(0) })
+    /// Memory for this many movements.
+    pub(crate) fn memory(capacity: u32) -> std::io::Result<Arena<Movement>> {
+        Arena::new(capacity.max(1) as usize)
+    }
+
+    /// The ring in this memory.
+    pub(crate) fn new(ring: Arena<Movement>, scalars: MovementScalars) -> Self {
+        let MovementScalars { made, len, forgotten_at } = scalars;
+        Self { ring, next: made + 1, len, forgotten_at }
+    }
+
+    /// What is known of it beside its memory.
+    pub(crate) fn scalars(&self) -> MovementScalars {
+        MovementScalars { made: self.next - 1, len: self.len, forgotten_at: self.forgotten_at }
+    }
+
+    /// The same movements in other memory that has room for them.
+    pub(crate) fn move_to(&self, ring: &mut Arena<Movement>) {
+        let room = ring.len() as u64;
+        for number in self.next - self.len..self.next {
+            ring[((number - 1) % room) as usize] = self.ring[self.place_of(number)];
+        }
+    }
+
+    /// The movements as they lie in memory.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.ring.bytes(self.scalars().places(self.ring.len()))
+    }
+
+    /// All that is kept, oldest first, as it is digested.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, [u32; 4])> {
+        (self.next - self.len..self.next).map(|number| {
+            let Movement { at_ms, sku, place, delta, previous } = self.ring[self.place_of(number)];
+            (at_ms, [sku, place, delta.cast_unsigned(), previous])
+        })
     }
 
     fn place_of(&self, number: u64) -> usize {
-        (number % self.ring.len() as u64) as usize
+        ((number - 1) % self.ring.len() as u64) as usize
     }
 
     /// Counts older than this cannot be brought up to the present.
@@ -54,7 +107,9 @@ impl Movements {
     ) -> u32 {
         let number = self.next;
         let at = self.place_of(number);
-        if number > self.ring.len() as u64 {
+        if self.len < self.ring.len() as u64 {
+            self.len += 1;
+        } else {
             self.forgotten_at = self.forgotten_at.max(TimestampMs(self.ring[at].at_ms));
         }
         self.ring[at] = Movement { at_ms: now.0, sku: sku.0, place: place.0, delta, previous };
@@ -69,7 +124,7 @@ impl Movements {
             // The full number of the youngest entry with that low half.
             let last = self.next - 1;
             let number = last - u64::from((last as u32).wrapping_sub(low));
-            if number == 0 || last - number >= self.ring.len() as u64 {
+            if number == 0 || last - number >= self.len {
                 break;
             }
             let movement = &self.ring[self.place_of(number)];
@@ -89,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_late_count_sees_what_moved_since_and_nothing_older() {
-        let mut movements = Movements::new(4).unwrap();
+        let mut movements = Movements::new(Movements::memory(4).unwrap(), MovementScalars::default());
         let (sku, place) = (SkuIx(1), Place(2));
         let mut newest = 0;
         for (at, delta) in [(10, -1), (20, -2), (30, 5)] {

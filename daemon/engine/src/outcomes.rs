@@ -94,31 +94,53 @@ pub(crate) struct RememberedOutcome {
     pub(crate) text: TextAt,
 }
 
-/// The ring.
+/// The ring: rows `0..len` are outcomes, the oldest of them at `next` once all rows are.
 pub(crate) struct Outcomes {
     rows: Arena<OutcomeRow>,
-    next: u64,
+    len: u32,
+    next: u32,
 }
 
 impl Outcomes {
-    pub(crate) fn new(capacity: u32) -> std::io::Result<Self> {
-        Ok(Self { rows: Arena::new(capacity.max(1) as usize)?, next: 0 })
+    /// Memory for this many outcomes.
+    pub(crate) fn memory(capacity: u32) -> std::io::Result<Arena<OutcomeRow>> {
+        Arena::new(capacity.max(1) as usize)
     }
 
-    fn next_row(&self) -> usize {
-        (self.next % self.rows.len() as u64) as usize
+    /// A ring of which so many rows are outcomes, and the row of the next one.
+    pub(crate) fn new(rows: Arena<OutcomeRow>, (len, next): (u32, u32)) -> Self {
+        Self { rows, len, next }
+    }
+
+    /// How many rows are outcomes, and the row of the next one.
+    pub(crate) fn scalars(&self) -> (u32, u32) {
+        (self.len, self.next)
+    }
+
+    /// The same outcomes in other memory that has room for them, the oldest first.
+    pub(crate) fn move_to(&self, rows: &mut Arena<OutcomeRow>) -> (u32, u32) {
+        let (newest, oldest) = self.rows[..self.len as usize].split_at(self.next.min(self.len) as usize);
+        for (to, from) in rows.iter_mut().zip(oldest.iter().chain(newest)) {
+            *to = *from;
+        }
+        (self.len, self.len % rows.len() as u32)
+    }
+
+    /// The outcomes as they lie in memory.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.rows.bytes(self.len as usize)
     }
 
     /// Outcomes that are remembered.
-    pub(crate) fn len(&self) -> u64 {
-        self.next.min(self.rows.len() as u64)
+    pub(crate) fn len(&self) -> u32 {
+        self.len
     }
 
     /// The id that the next outcome takes the place of, with its row and its text.
     pub(crate) fn next_forgotten(&self) -> Option<(CommandId, u32, TextAt)> {
-        let row = self.next_row();
-        let full = self.next >= self.rows.len() as u64;
-        full.then(|| (CommandId::from_halves(self.rows[row].id), row as u32, TextAt(self.rows[row].text)))
+        let row = &self.rows[self.next as usize];
+        let is_full = self.len as usize == self.rows.len();
+        is_full.then(|| (CommandId::from_halves(row.id), self.next, TextAt(row.text)))
     }
 
     pub(crate) fn id(&self, row: u32) -> CommandId {
@@ -126,13 +148,14 @@ impl Outcomes {
     }
 
     pub(crate) fn keep(&mut self, id: CommandId, remembered: &RememberedOutcome) -> u32 {
-        let row = self.next_row();
+        let row = self.next;
         let (kind, values) = remembered.outcome.to_words();
         let kind = [remembered.tenant.0, kind[0], kind[1], kind[2]];
         let (content, lsn, text) = (remembered.content, remembered.lsn.0, remembered.text.0);
-        self.rows[row] = OutcomeRow { id: id.halves(), content, lsn, kind, values, text };
-        self.next += 1;
-        row as u32
+        self.rows[row as usize] = OutcomeRow { id: id.halves(), content, lsn, kind, values, text };
+        self.next = if row as usize + 1 == self.rows.len() { 0 } else { row + 1 };
+        self.len = self.len.max(row + 1);
+        row
     }
 
     pub(crate) fn get(&self, row: u32) -> RememberedOutcome {

@@ -25,6 +25,24 @@ pub struct Capacity {
     pub movements: u32,
 }
 
+impl Capacity {
+    /// Each setting's name and number, in the order they have in an image.
+    #[must_use]
+    pub fn numbers(&self) -> [(&'static str, u64); 9] {
+        [
+            ("skus", u64::from(self.skus)),
+            ("nodes", u64::from(self.nodes)),
+            ("cells", u64::from(self.cells)),
+            ("reservations", u64::from(self.reservations)),
+            ("lines", u64::from(self.lines)),
+            ("commands", u64::from(self.commands)),
+            ("movements", u64::from(self.movements)),
+            ("facts_bytes", self.facts_bytes),
+            ("sku_code_bytes", self.sku_code_bytes),
+        ]
+    }
+}
+
 impl Default for Capacity {
     fn default() -> Self {
         Self {

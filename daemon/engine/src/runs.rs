@@ -71,6 +71,16 @@ pub(crate) struct Runs {
 }
 
 impl Runs {
+    /// The open extent, and the freed runs by class.
+    pub(crate) fn parts(&self) -> ([u32; 2], &[Vec<u32>]) {
+        ([self.open, self.open_end], &self.free)
+    }
+
+    /// Runs of these parts.
+    pub(crate) fn of([open, open_end]: [u32; 2], free: Vec<Vec<u32>>) -> Self {
+        Self { open, open_end, free }
+    }
+
     /// A run of at least `len` units; `None` when the arena has no room left for it.
     pub(crate) fn take(&mut self, extents: &mut Extents, len: u32) -> Option<u32> {
         let size = class_size(len);

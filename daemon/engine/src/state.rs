@@ -9,10 +9,12 @@ use crate::Reader;
 use crate::catalogue::nodes::{Node, NodeTable};
 use crate::catalogue::skus::SkusWriter;
 use crate::facts::TextsWriter;
+use crate::image::{Memory, Scalars};
 use crate::inventory::{Inventory, InventoryWriter};
 use crate::movements::Movements;
 use crate::outcomes::Outcomes;
-use crate::reservations::ids::Ids;
+use crate::reservations::ids::{Ids, Remembered};
+use crate::reservations::slot::Slot;
 use crate::reservations::{Reservations, ReservationsWriter};
 use crate::routing::LaneBook;
 use crate::rules::{Capacity, Rules};
@@ -66,9 +68,9 @@ impl Shared {
 /// The state, owned by the one writer.
 pub struct State {
     pub(crate) shared: Arc<Shared>,
+    pub(crate) capacity: Capacity,
     pub(crate) skus: SkusWriter,
     pub(crate) nodes: Arc<NodeTable>,
-    pub(crate) nodes_max: u32,
     pub(crate) inventory: InventoryWriter,
     pub(crate) reservations: ReservationsWriter,
     pub(crate) ids: Arc<Ids>,
@@ -76,17 +78,20 @@ pub struct State {
     pub(crate) texts: TextsWriter,
     pub(crate) movements: Movements,
     /// Counts taken of cells that more than one source counts: the last of each source but the cell's newest.
-    pub(crate) other_counts: std::collections::BTreeMap<(u32, u32, u16), TimestampMs>,
+    pub(crate) other_counts: OtherCounts,
     /// Commands whose id is older than this are refused, because an outcome of that age was forgotten.
     pub(crate) forgotten_before: TimestampMs,
     pub(crate) now: TimestampMs,
 }
 
+/// Sku, place and source of a count, and when it was taken.
+pub(crate) type OtherCounts = std::collections::BTreeMap<(u32, u32, u16), TimestampMs>;
+
 /// The memory for a state could not be reserved.
 #[derive(Debug)]
 pub struct ReserveError {
-    source: std::io::Error,
-    capacity: Capacity,
+    pub(crate) source: std::io::Error,
+    pub(crate) capacity: Capacity,
 }
 
 impl std::fmt::Display for ReserveError {
@@ -112,49 +117,81 @@ impl State {
     /// # Errors
     /// When the operating system has no address space to give.
     pub fn new(capacity: &Capacity, rules: Rules) -> Result<Self, ReserveError> {
-        Self::reserve(capacity, rules).map_err(|source| ReserveError { source, capacity: capacity.clone() })
+        Ok(Self::of(Memory::new(capacity)?, Scalars::new(capacity), rules))
     }
 
-    fn reserve(capacity: &Capacity, rules: Rules) -> std::io::Result<Self> {
-        let skus = SkusWriter::new(capacity.skus.max(1), capacity.sku_code_bytes)?;
-        let inventory = InventoryWriter::new(capacity.cells.max(1), Arc::clone(&skus.skus))?;
-        let slots = capacity.reservations.clamp(1, 1 << 30);
-        let commands = capacity.commands.clamp(1, 1 << 30);
-        let ids = Arc::new(Ids::new(slots as usize + commands as usize)?);
-        let texts = TextsWriter::new(capacity.facts_bytes)?;
+    /// The state in this memory. What depends on the capacity alone is made anew: where ids and codes are found.
+    pub(crate) fn of(memory: Memory, scalars: Scalars, rules: Rules) -> Self {
+        let Scalars { capacity, lsn, now, forgotten_before, plan_epoch, nodes, other_counts, .. } = scalars;
+        let skus = SkusWriter::new(memory.skus, &scalars.skus);
+        let inventory = InventoryWriter::new(memory.inventory, scalars.inventory, Arc::clone(&skus.skus));
+        let texts = TextsWriter::new(memory.texts, scalars.texts);
+        let outcomes = Outcomes::new(memory.outcomes, scalars.outcomes);
+        let ids = Arc::new(memory.ids);
+        let slots = memory.reservations.slots[..scalars.reservations.fresh as usize].iter().map(Slot::id);
+        ids.insert_all(slots.zip(0..).map(|(id, slot)| (id, Remembered::Slot(slot))));
+        ids.insert_all((0..outcomes.len()).map(|row| (outcomes.id(row), Remembered::Outcome(row))));
         let reservations = ReservationsWriter::new(
-            slots,
-            capacity.lines.max(1),
+            memory.reservations,
+            scalars.reservations,
             Arc::clone(&texts.texts),
             Arc::clone(&ids),
-        )?;
-        let nodes = Arc::new(NodeTable::default());
+        );
+        let nodes = Arc::new(nodes);
         let shared = Arc::new(Shared {
             rules,
             inventory: Arc::clone(&inventory.inventory),
             reservations: Arc::clone(&reservations.table),
             lanes: LaneBook::default(),
             nodes: Mutex::new(Arc::clone(&nodes)),
-            nodes_version: AtomicU64::new(0),
-            plan_epoch: AtomicU64::new(1),
-            lsn: AtomicU64::new(0),
-            begun: AtomicU64::new(0),
+            nodes_version: AtomicU64::new(nodes.version),
+            plan_epoch: AtomicU64::new(plan_epoch),
+            lsn: AtomicU64::new(lsn.0),
+            begun: AtomicU64::new(lsn.0),
         });
-        Ok(Self {
+        let movements = Movements::new(memory.movements, scalars.movements);
+        Self {
             shared,
+            capacity,
             skus,
             nodes,
-            nodes_max: capacity.nodes.min(NodeIx::LIMIT),
             inventory,
             reservations,
             ids,
-            outcomes: Outcomes::new(commands)?,
+            outcomes,
             texts,
-            movements: Movements::new(capacity.movements)?,
-            other_counts: std::collections::BTreeMap::new(),
-            forgotten_before: TimestampMs(0),
-            now: TimestampMs(0),
-        })
+            movements,
+            other_counts,
+            forgotten_before,
+            now,
+        }
+    }
+
+    /// The memory it was given.
+    #[must_use]
+    pub fn capacity(&self) -> &Capacity {
+        &self.capacity
+    }
+
+    /// What is in use of each capacity, in the order of [`Capacity::numbers`]. Of the rings, which keep what their size
+    /// allows, all that they hold now.
+    pub(crate) fn in_use(&self) -> [u64; 9] {
+        let (reservations, skus) = (self.reservations.scalars(), self.skus.scalars());
+        [
+            u64::from(skus.len),
+            self.nodes.nodes.len() as u64,
+            u64::from(self.inventory.scalars().used),
+            u64::from(reservations.fresh),
+            u64::from(reservations.rows_used),
+            u64::from(self.outcomes.len()),
+            self.movements.scalars().len,
+            self.texts.used(),
+            u64::from(skus.texts_used) * 8,
+        ]
+    }
+
+    pub(crate) fn plan_epoch(&self) -> u64 {
+        self.shared.plan_epoch()
     }
 
     /// A reader of this state, for other threads.
@@ -204,7 +241,7 @@ impl State {
             ("reservations_live", self.reservations.live()),
             ("reservations_remembered", self.reservations.remembered()),
             ("reservation_slots_used", u64::from(self.reservations.used())),
-            ("outcomes_remembered", self.outcomes.len()),
+            ("outcomes_remembered", u64::from(self.outcomes.len())),
             ("facts_bytes_used", self.texts.used()),
             ("plan_epoch", self.shared.plan_epoch()),
             ("retry_window_ms", window_ms),

@@ -52,12 +52,15 @@ impl NodeTable {
         self.version += 1;
         match self.find(tenant, &spec.code) {
             Some(node) => self.nodes[node.0 as usize].spec = Arc::new(spec.clone()),
-            None => {
-                let node = NodeIx(u32::try_from(self.nodes.len()).expect("capacity.nodes is checked"));
-                self.nodes.push(Node { tenant, state: NodeState::Active, spec: Arc::new(spec.clone()) });
-                Arc::make_mut(&mut self.by_code).insert((tenant, spec.code.clone()), node);
-            }
+            None => self.push(tenant, NodeState::Active, spec.clone()),
         }
+    }
+
+    /// A node behind all others.
+    pub(crate) fn push(&mut self, tenant: Tenant, state: NodeState, spec: NodeSpec) {
+        let node = NodeIx(u32::try_from(self.nodes.len()).expect("capacity.nodes is checked"));
+        Arc::make_mut(&mut self.by_code).insert((tenant, spec.code.clone()), node);
+        self.nodes.push(Node { tenant, state, spec: Arc::new(spec) });
     }
 
     pub(crate) fn set_state(&mut self, node: NodeIx, state: NodeState) {

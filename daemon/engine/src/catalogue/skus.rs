@@ -135,6 +135,24 @@ impl Skus {
         Some(SkuView { sku, retired: facts.retired, spec })
     }
 
+    /// Enters a row into the index. For the writer.
+    fn enter(&self, sku: u32) {
+        let row = &self.rows[sku as usize];
+        let tenant = Tenant((row.traits.load(Ordering::Relaxed) >> 16) as u16);
+        let places = self.index.len();
+        let mut place = hash(tenant, &self.text(row.code.load(Ordering::Relaxed))) as usize % places;
+        while self.index[place].load(Ordering::Relaxed) != 0 {
+            place = (place + 1) % places;
+        }
+        // Release: pairs with the Acquire load of `find`.
+        self.index[place].store(sku + 1, Ordering::Release);
+    }
+
+    /// The first `used` rows, and words of texts, as they lie in memory.
+    pub(crate) fn memory(&self, scalars: &SkuScalars) -> [&[u8]; 2] {
+        [self.rows.bytes(scalars.len as usize), self.texts.bytes(scalars.texts_used as usize)]
+    }
+
     /// The sku of a code.
     pub(crate) fn find(&self, tenant: Tenant, code: &str) -> Option<SkuIx> {
         let places = self.index.len();
@@ -174,18 +192,51 @@ pub(crate) struct SkusWriter {
     texts_used: usize,
 }
 
-impl SkusWriter {
-    /// Tables for this many skus with this many bytes of text.
+/// The memory of the table.
+pub(crate) struct SkuMemory {
+    pub(crate) rows: Arena<SkuRow>,
+    pub(crate) texts: Arena<AtomicU64>,
+    index: Arena<AtomicU32>,
+}
+
+impl SkuMemory {
+    /// Room for this many skus with this many bytes of text.
     pub(crate) fn new(skus: u32, text_bytes: u64) -> std::io::Result<Self> {
         let words = usize::try_from(text_bytes / 8).unwrap_or(usize::MAX).max(1);
-        let skus = Arc::new(Skus {
-            rows: Arena::new(skus as usize)?,
-            index: Arena::new((skus as usize * 2).max(2))?,
-            texts: Arena::new(words)?,
-            len: AtomicU32::new(0),
-        });
+        let index = Arena::new((skus as usize * 2).max(2))?;
+        Ok(Self { rows: Arena::new(skus as usize)?, texts: Arena::new(words)?, index })
+    }
+}
+
+/// What is known of the table beside its memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SkuScalars {
+    /// Rows that exist.
+    pub(crate) len: u32,
+    /// Words of texts in use.
+    pub(crate) texts_used: u32,
+    /// Where each group's text lies.
+    pub(crate) groups: Vec<u32>,
+}
+
+impl SkusWriter {
+    /// The table in this memory. The index is made anew.
+    pub(crate) fn new(memory: SkuMemory, scalars: &SkuScalars) -> Self {
+        let SkuMemory { rows, texts, index } = memory;
+        let skus = Arc::new(Skus { rows, index, texts, len: AtomicU32::new(scalars.len) });
         // The word at 0 stays zero: the empty text.
-        Ok(Self { skus, groups: HashMap::from([(String::new(), 0)]), texts_used: 1 })
+        let groups = scalars.groups.iter().chain([&0]).map(|at| (skus.text(*at), *at)).collect();
+        for sku in 0..scalars.len {
+            skus.enter(sku);
+        }
+        Self { skus, groups, texts_used: (scalars.texts_used as usize).max(1) }
+    }
+
+    /// What is known of it beside its memory.
+    pub(crate) fn scalars(&self) -> SkuScalars {
+        let mut groups: Vec<u32> = self.groups.values().copied().filter(|at| *at != 0).collect();
+        groups.sort_unstable();
+        SkuScalars { len: self.skus.len(), texts_used: self.texts_used as u32, groups }
     }
 
     /// Whether this many new skus with these texts fit: first rows, then texts.
@@ -233,13 +284,7 @@ impl SkusWriter {
         row.code.store(code, Ordering::Relaxed);
         // Release: pairs with the Acquire load of `row`.
         self.skus.len.store(sku.0 + 1, Ordering::Release);
-        let places = self.skus.index.len();
-        let mut place = hash(tenant, &spec.code) as usize % places;
-        while self.skus.index[place].load(Ordering::Relaxed) != 0 {
-            place = (place + 1) % places;
-        }
-        // Release: pairs with the Acquire load of `find`.
-        self.skus.index[place].store(sku.0 + 1, Ordering::Release);
+        self.skus.enter(sku.0);
     }
 
     /// Takes a sku out of sale.

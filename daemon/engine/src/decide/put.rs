@@ -104,7 +104,8 @@ pub(crate) fn nodes(
     }
     first.done()?;
     let new = specs.iter().filter(|spec| state.nodes.find(tenant, &spec.code).is_none()).count();
-    if state.nodes.nodes.len() + new > state.nodes_max as usize {
+    if state.nodes.nodes.len() + new > state.capacity.nodes.min(earmark_protocol::ids::NodeIx::LIMIT) as usize
+    {
         return Err(Refusal::of(RefusalCode::CapacityReached, Field::CapacityNodes));
     }
     effects.extend(specs.iter().map(|spec| Effect::Node { tenant, spec: Box::new(spec.clone()) }));

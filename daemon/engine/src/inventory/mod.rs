@@ -159,10 +159,17 @@ impl Inventory {
 
     /// The places and quantities of a sku's cells. For the writer: nothing may move meanwhile.
     pub(crate) fn cells_of(&self, sku: SkuIx) -> impl Iterator<Item = (Place, Quantities)> {
+        self.indices_of(sku).map(|cell| {
+            let place = word_place(self.words[cell as usize].load(Ordering::Relaxed));
+            (place, self.quantities(cell))
+        })
+    }
+
+    /// The indices of a sku's cells. For the writer: nothing may move meanwhile.
+    pub(crate) fn indices_of(&self, sku: SkuIx) -> impl Iterator<Item = u32> {
         let run =
             self.skus.row(sku).map(|row| Run::unpack(row.run.load(Ordering::Relaxed))).unwrap_or_default();
-        run.range()
-            .map(|at| (word_place(self.words[at].load(Ordering::Relaxed)), self.cells[at].quantities()))
+        run.start..run.start + run.len
     }
 
     /// The quantities of a cell. For the writer.
@@ -224,18 +231,57 @@ pub(crate) struct GrowthTrial<'a> {
     shards: std::collections::BTreeMap<usize, Runs>,
 }
 
+/// The memory of the inventory.
+pub(crate) struct InventoryMemory {
+    pub(crate) words: Arena<AtomicU64>,
+    pub(crate) cells: Arena<Cell>,
+}
+
+impl InventoryMemory {
+    /// Room for this many cells.
+    pub(crate) fn new(cells: u32) -> std::io::Result<Self> {
+        Ok(Self { words: Arena::new(cells as usize)?, cells: Arena::new(cells as usize)? })
+    }
+}
+
+/// What is known of the inventory beside its memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct InventoryScalars {
+    /// Cells given out to shards.
+    pub(crate) used: u32,
+    /// Cells that exist.
+    pub(crate) cells: u64,
+    /// Each shard's runs.
+    pub(crate) shards: Vec<Runs>,
+}
+
+impl Default for InventoryScalars {
+    fn default() -> Self {
+        Self { used: 0, cells: 0, shards: vec![Runs::default(); SHARDS] }
+    }
+}
+
 impl InventoryWriter {
-    /// Arenas for this many cells.
-    pub(crate) fn new(cells: u32, skus: Arc<Skus>) -> std::io::Result<Self> {
+    /// The inventory in this memory.
+    pub(crate) fn new(memory: InventoryMemory, scalars: InventoryScalars, skus: Arc<Skus>) -> Self {
+        let InventoryMemory { words, cells } = memory;
+        let capacity = cells.len() as u32;
         // An extent is a share of the whole that is small beside it, so that half-filled ones of 256 shards cost little.
-        let extent = (cells / (SHARDS as u32 * 16)).clamp(8, 4096);
-        let inventory = Arc::new(Inventory {
-            skus,
-            words: Arena::new(cells as usize)?,
-            cells: Arena::new(cells as usize)?,
-        });
-        let extents = Extents::new(0, cells, extent);
-        Ok(Self { inventory, extents, shards: vec![Runs::default(); SHARDS], cells: 0 })
+        let extent = (capacity / (SHARDS as u32 * 16)).clamp(8, 4096);
+        let InventoryScalars { used, shards, cells: exist } = scalars;
+        let inventory = Arc::new(Inventory { skus, words, cells });
+        Self { inventory, extents: Extents::new(used, capacity, extent), shards, cells: exist }
+    }
+
+    /// What is known of it beside its memory.
+    pub(crate) fn scalars(&self) -> InventoryScalars {
+        InventoryScalars { used: self.extents.used(), cells: self.cells, shards: self.shards.clone() }
+    }
+
+    /// Words and cells as they lie in memory.
+    pub(crate) fn memory(&self) -> [&[u8]; 2] {
+        let used = self.extents.used() as usize;
+        [self.inventory.words.bytes(used), self.inventory.cells.bytes(used)]
     }
 
     /// Cells that exist.

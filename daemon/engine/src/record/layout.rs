@@ -10,7 +10,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Effect, Stage};
+use crate::bytes::Bytes;
 use crate::outcomes::CompactReply;
+use crate::rules::Capacity;
 
 const OPEN: u8 = 1;
 const TOUCH: u8 = 2;
@@ -26,6 +28,8 @@ const SKU: u8 = 11;
 const SKU_RETIRED: u8 = 12;
 const NODE: u8 = 13;
 const NODE_STATE: u8 = 14;
+const CAPACITY: u8 = 15;
+const GRACE: u8 = 16;
 
 /// The fixed part of an effect on its way into the log: put together here, appended once.
 struct Fixed {
@@ -152,101 +156,46 @@ pub(super) fn write(effect: &Effect, bytes: &mut Vec<u8>) {
         Effect::NodeState { node, state } => {
             Fixed::new(NODE_STATE).put(node.0.to_le_bytes()).put([*state as u8]).onto(bytes);
         }
+        Effect::Capacity(capacity) => {
+            Fixed::new(CAPACITY).onto(bytes);
+            capacity.write(bytes);
+        }
+        Effect::Grace { until } => Fixed::new(GRACE).put(until.0.to_le_bytes()).onto(bytes),
     }
 }
 
-/// What is left of a record's bytes.
-pub(super) struct Bytes<'a> {
-    all: &'a [u8],
-    next: usize,
-}
-
-impl<'a> Bytes<'a> {
-    pub(super) fn new(all: &'a [u8]) -> Self {
-        Self { all, next: 0 }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.next == self.all.len()
-    }
-
-    fn slice(&mut self, len: usize) -> Result<&'a [u8], WireError> {
-        let left = &self.all[self.next..];
-        let Some(found) = left.get(..len) else {
-            return Err(WireError::truncated(self.next, len as u64, left.len()));
-        };
-        self.next += len;
-        Ok(found)
-    }
-
-    #[inline]
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
-        let mut array = [0; N];
-        array.copy_from_slice(self.slice(N)?);
-        Ok(array)
-    }
-
-    fn u8(&mut self) -> Result<u8, WireError> {
-        Ok(self.array::<1>()?[0])
-    }
-
-    fn u16(&mut self) -> Result<u16, WireError> {
-        Ok(u16::from_le_bytes(self.array()?))
-    }
-
-    fn u32(&mut self) -> Result<u32, WireError> {
-        Ok(u32::from_le_bytes(self.array()?))
-    }
-
-    fn u64(&mut self) -> Result<u64, WireError> {
-        Ok(u64::from_le_bytes(self.array()?))
-    }
-
-    /// One byte that stands for one of a few things.
-    fn one_of<T>(&mut self, from_number: impl FnOnce(u8) -> Option<T>) -> Result<T, WireError> {
-        let (at, number) = (self.next, self.u8()?);
-        from_number(number).ok_or_else(|| WireError::bad_value(at, u64::from(number)))
-    }
-
-    fn text(&mut self) -> Result<&'a [u8], WireError> {
-        let len = self.u32()?;
-        self.slice(len as usize)
-    }
-
-    fn value<T: DeserializeOwned>(&mut self) -> Result<T, WireError> {
-        let text = self.text()?;
-        let begins = (self.next - text.len()) as u64;
-        codec::decode(text).map_err(|error| error.after(begins))
-    }
-
-    fn tenant(&mut self) -> Result<Tenant, WireError> {
-        Ok(Tenant(self.u16()?))
-    }
-
-    fn stage(&mut self) -> Result<Stage, WireError> {
-        self.one_of(Stage::from_number)
-    }
+fn value<T: DeserializeOwned>(left: &mut Bytes<'_>) -> Result<T, WireError> {
+    let text = left.text()?;
+    let begins = left.at() - text.len() as u64;
+    codec::decode(text).map_err(|error| error.after(begins))
 }
 
 #[inline]
 pub(super) fn read(left: &mut Bytes<'_>) -> Result<Effect, WireError> {
-    let (at, tag) = (left.next, left.u8()?);
+    let (at, tag) = (left.at() as usize, left.u8()?);
     Ok(match tag {
         OPEN => {
             let (id, content, deadline) = (CommandId(left.array()?), left.u64()?, TimestampMs(left.u64()?));
-            let (tenant, rows, class) = (left.tenant()?, left.u16()?, HoldClass(left.u8()?));
+            let (tenant, rows, class) = (Tenant(left.u16()?), left.u16()?, HoldClass(left.u8()?));
             Effect::Open { id, content, tenant, class, deadline, rows }
         }
         TOUCH => Effect::Touch { slot: left.u32()? },
         WIDEN => Effect::Widen { rows: left.u16()? },
         CLAIM => {
             let (cell, line, sku) = (left.u32()?, LineId(left.u32()?), SkuIx(left.u32()?));
-            let (place, quantity, row, stage) = (left.u32()?, left.u32()?, left.u16()?, left.stage()?);
+            let (place, quantity, row, stage) =
+                (left.u32()?, left.u32()?, left.u16()?, left.one_of(Stage::from_number)?);
             Effect::Claim { row, cell, line, sku, place, quantity, stage }
         }
         MOVE => {
             let (cell, quantity, row) = (left.u32()?, left.u32()?, left.u16()?);
-            Effect::Move { row, cell, from: left.stage()?, to: left.stage()?, quantity }
+            Effect::Move {
+                row,
+                cell,
+                from: left.one_of(Stage::from_number)?,
+                to: left.one_of(Stage::from_number)?,
+                quantity,
+            }
         }
         SETTLE => {
             let deadline = TimestampMs(left.u64()?);
@@ -268,18 +217,20 @@ pub(super) fn read(left: &mut Bytes<'_>) -> Result<Effect, WireError> {
             Effect::Stock { sku, place, on_hand, safety, unsellable, moved, counted }
         }
         OUTCOME => {
-            let (id, content, tenant) = (CommandId(left.array()?), left.u64()?, left.tenant()?);
+            let (id, content, tenant) = (CommandId(left.array()?), left.u64()?, Tenant(left.u16()?));
             let kind = [left.u16()?, left.u16()?, left.u16()?];
             let outcome = CompactReply::from_words(kind, [left.u64()?, left.u64()?, left.u64()?]);
             Effect::Outcome { id, content, tenant, outcome, plan: left.text()?.to_vec() }
         }
-        SKU => Effect::Sku { tenant: left.tenant()?, spec: left.value()? },
+        SKU => Effect::Sku { tenant: Tenant(left.u16()?), spec: value(left)? },
         SKU_RETIRED => Effect::SkuRetired { sku: SkuIx(left.u32()?) },
-        NODE => Effect::Node { tenant: left.tenant()?, spec: left.value()? },
+        NODE => Effect::Node { tenant: Tenant(left.u16()?), spec: value(left)? },
         NODE_STATE => {
             let node = NodeIx(left.u32()?);
             Effect::NodeState { node, state: left.one_of(NodeState::from_number)? }
         }
+        CAPACITY => Effect::Capacity(Box::new(Capacity::read(left)?)),
+        GRACE => Effect::Grace { until: TimestampMs(left.u64()?) },
         _ => return Err(WireError::bad_value(at, u64::from(tag))),
     })
 }
@@ -330,6 +281,8 @@ mod tests {
             Effect::SkuRetired { sku },
             Effect::Node { tenant, spec: Box::new(NodeSpec { code: "N1".into(), ..NodeSpec::default() }) },
             Effect::NodeState { node: NodeIx(2), state: NodeState::Retired },
+            Effect::Capacity(Box::default()),
+            Effect::Grace { until: now },
         ]
     }
 

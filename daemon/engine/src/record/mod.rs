@@ -10,8 +10,10 @@ use earmark_protocol::wire_error::WireError;
 
 mod layout;
 
+use crate::bytes::Bytes;
 use crate::outcomes::CompactReply;
 pub use crate::reservations::slot::Stage;
+use crate::rules::Capacity;
 
 /// The effect of one command, or of some expiries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -160,6 +162,13 @@ pub enum Effect {
         /// Its state from now on.
         state: NodeState,
     },
+    /// The memory from now on. Only at a start, before anyone reads.
+    Capacity(Box<Capacity>),
+    /// What is held lives at least until then.
+    Grace {
+        /// The deadline of all holds that had an earlier one.
+        until: TimestampMs,
+    },
 }
 
 impl Record {
@@ -188,7 +197,7 @@ impl Record {
     pub fn read(&mut self, lsn: Lsn, now: TimestampMs, bytes: &[u8]) -> Result<(), WireError> {
         (self.lsn, self.now) = (lsn, now);
         self.effects.clear();
-        let mut left = layout::Bytes::new(bytes);
+        let mut left = Bytes::new(bytes);
         while !left.is_empty() {
             self.effects.push(layout::read(&mut left)?);
         }

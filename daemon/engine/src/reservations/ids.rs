@@ -51,6 +51,20 @@ impl Ids {
         Ok(Self { entries: Arena::new((ids * 2).max(2))? })
     }
 
+    /// Remembers ids that are not remembered yet, one after the other, with their memory asked for ahead. For the writer.
+    pub(crate) fn insert_all(&self, ids: impl Iterator<Item = (CommandId, Remembered)>) {
+        const AHEAD: usize = 32;
+        let mut waiting = std::collections::VecDeque::with_capacity(AHEAD);
+        for (id, remembered) in ids {
+            self.prefetch(&id);
+            waiting.push_back((id, remembered));
+            if waiting.len() == AHEAD {
+                waiting.pop_front().into_iter().for_each(|(id, remembered)| self.insert(&id, remembered));
+            }
+        }
+        waiting.into_iter().for_each(|(id, remembered)| self.insert(&id, remembered));
+    }
+
     #[inline]
     fn home(&self, tag: u32) -> usize {
         ((u64::from(tag) * self.entries.len() as u64) >> 32) as usize

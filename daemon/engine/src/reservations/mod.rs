@@ -174,29 +174,87 @@ pub(crate) struct Opening {
     pub(crate) rows: u16,
 }
 
-impl ReservationsWriter {
-    pub(crate) fn new(slots: u32, rows: u32, texts: Arc<Texts>, ids: Arc<Ids>) -> std::io::Result<Self> {
-        let table = Arc::new(Reservations {
+/// The memory of the table.
+pub(crate) struct ReservationMemory {
+    pub(crate) slots: Arena<Slot>,
+    pub(crate) rows: Arena<Row>,
+    pub(crate) facts_at: Arena<AtomicU64>,
+    pub(crate) ticks: Arena<u32>,
+}
+
+impl ReservationMemory {
+    /// Room for this many reservations, and rows beyond those that lie in their slots.
+    pub(crate) fn new(slots: u32, rows: u32) -> std::io::Result<Self> {
+        Ok(Self {
             slots: Arena::new(slots as usize)?,
             rows: Arena::new(rows as usize)?,
             facts_at: Arena::new(slots as usize)?,
-            texts,
-            ids,
-        });
-        let wheel = Wheel::new()?;
-        let row_extents = Extents::new(0, rows, 64);
-        let (row_runs, ended_first, ended_last) = (Runs::default(), NONE, NONE);
-        Ok(Self {
-            table,
-            wheel,
-            row_extents,
-            row_runs,
-            fresh: 0,
-            ended_first,
-            ended_last,
-            live: 0,
-            remembered: 0,
+            ticks: Wheel::memory()?,
         })
+    }
+}
+
+/// What is known of the table beside its memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ReservationScalars {
+    /// Slots that were ever used.
+    pub(crate) fresh: u32,
+    /// The ends of the queue of ended reservations.
+    pub(crate) ended: [u32; 2],
+    /// Reservations that are not ended.
+    pub(crate) live: u64,
+    /// Ended ones that are remembered.
+    pub(crate) remembered: u64,
+    /// Holds on the wheel.
+    pub(crate) held: u64,
+    /// Rows given out.
+    pub(crate) rows_used: u32,
+    /// Free runs of rows.
+    pub(crate) row_runs: Runs,
+}
+
+impl Default for ReservationScalars {
+    fn default() -> Self {
+        let (fresh, ended, live, remembered, held, rows_used) = (0, [NONE; 2], 0, 0, 0, 0);
+        Self { fresh, ended, live, remembered, held, rows_used, row_runs: Runs::default() }
+    }
+}
+
+impl ReservationsWriter {
+    /// The table in this memory. Its ids must be remembered in `ids` already.
+    pub(crate) fn new(
+        memory: ReservationMemory,
+        scalars: ReservationScalars,
+        texts: Arc<Texts>,
+        ids: Arc<Ids>,
+    ) -> Self {
+        let ReservationMemory { slots, rows, facts_at, ticks } = memory;
+        let ReservationScalars { fresh, ended, live, remembered, held, rows_used, row_runs } = scalars;
+        let row_extents = Extents::new(rows_used, rows.len() as u32, 64);
+        let table = Arc::new(Reservations { slots, rows, facts_at, texts, ids });
+        let wheel = Wheel::new(ticks, held);
+        let [ended_first, ended_last] = ended;
+        Self { table, wheel, row_extents, row_runs, fresh, ended_first, ended_last, live, remembered }
+    }
+
+    /// What is known of it beside its memory.
+    pub(crate) fn scalars(&self) -> ReservationScalars {
+        ReservationScalars {
+            fresh: self.fresh,
+            ended: [self.ended_first, self.ended_last],
+            live: self.live,
+            remembered: self.remembered,
+            held: self.wheel.held(),
+            rows_used: self.row_extents.used(),
+            row_runs: self.row_runs.clone(),
+        }
+    }
+
+    /// Slots, rows, places of facts and heads of ticks as they lie in memory.
+    pub(crate) fn memory(&self) -> [&[u8]; 4] {
+        let (table, fresh) = (&self.table, self.fresh as usize);
+        let rows = table.rows.bytes(self.row_extents.used() as usize);
+        [table.slots.bytes(fresh), rows, table.facts_at.bytes(fresh), self.wheel.bytes()]
     }
 
     /// Reservations that are not ended.

@@ -29,8 +29,24 @@ fn tick_of(deadline: TimestampMs) -> u64 {
 }
 
 impl Wheel {
-    pub(crate) fn new() -> std::io::Result<Self> {
-        Ok(Self { heads: Arena::new(TICKS as usize)?, hand: 0, soonest: u64::MAX, held: 0 })
+    /// Memory for the heads of all ticks.
+    pub(crate) fn memory() -> std::io::Result<Arena<u32>> {
+        Arena::new(TICKS as usize)
+    }
+
+    /// A wheel of these heads, with this many holds in its chains.
+    pub(crate) fn new(heads: Arena<u32>, held: u64) -> Self {
+        Self { heads, hand: 0, soonest: if held == 0 { u64::MAX } else { 0 }, held }
+    }
+
+    /// Holds in its chains.
+    pub(crate) fn held(&self) -> u64 {
+        self.held
+    }
+
+    /// The heads as they lie in memory.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.heads.bytes(self.heads.len())
     }
 
     fn head_of(deadline: TimestampMs) -> usize {

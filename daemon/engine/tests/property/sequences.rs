@@ -115,6 +115,10 @@ impl Game {
             6 => self.submit_a_stale_plan(tenant),
             7 => self.ask(tenant),
             8 if self.dice.one_in(4) => self.pair.compare_all(),
+            9 if self.dice.one_in(6) => {
+                let grace_ms = *self.dice.pick(&[0, 100, 20_000]);
+                self.pair.restart(grace_ms, self.dice.one_in(2));
+            }
             _ => {
                 let given = self.fresh(tenant);
                 self.submit(tenant, given);

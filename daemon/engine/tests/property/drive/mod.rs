@@ -7,9 +7,11 @@ mod settings;
 
 use std::collections::BTreeSet;
 
+use earmark_engine::image::Loading;
+use earmark_engine::resume::{grace, resize};
 use earmark_engine::{
-    Capacity, CommandRef, Decision, Outcome, Planned, Reader, Record, State, Submission, apply, check_order,
-    decide, digest, expire, quantities,
+    Capacity, CommandRef, Decision, Outcome, Planned, Reader, Record, Rules, State, Submission, apply,
+    check_order, decide, digest, expire, quantities,
 };
 use earmark_protocol::codec;
 use earmark_protocol::command::{Command, CommandBody};
@@ -163,6 +165,17 @@ impl Draft {
             _ => &[],
         }
     }
+}
+
+/// The state, written as an image and loaded from it.
+fn reload(mut state: State, rules: Rules) -> State {
+    let sections = state.image();
+    let mut loading = Loading::begin(&sections[0].bytes).expect("scalars that were just written");
+    for ((number, to), from) in loading.sections().into_iter().zip(&sections[1..]) {
+        assert_eq!((number, to.len()), (from.number, from.bytes.len()), "the sections that were written");
+        to.copy_from_slice(&from.bytes);
+    }
+    loading.finish(rules)
 }
 
 /// Engine and model.
@@ -393,10 +406,46 @@ impl Pair {
         assert_eq!(seen, expected, "the answer to {question:?}");
     }
 
-    /// A fresh state that applies all records is equal to the one that decided them.
+    /// Ends and starts again from an image, with grace for what is held and perhaps with more memory.
+    pub(crate) fn restart(&mut self, grace_ms: u64, grow: bool) {
+        let mut capacity = self.state.capacity().clone();
+        // Where room is tight, things were forgotten for lack of it; the model knows no room that grows later.
+        if grow && !self.model.limits.tight {
+            capacity.cells += 1_000;
+            capacity.reservations += 100;
+            capacity.commands += 77;
+            capacity.movements += 1_000;
+            capacity.facts_bytes += 1 << 16;
+        }
+        let capacity = &capacity;
+        self.story.push(format!("{} restart with {grace_ms} ms of grace and {capacity:?}", self.now));
+        let before = digest(&self.state);
+        let rules = self.reader.rules().clone();
+        let empty = State::new(&self.capacity, rules.clone()).expect("address space");
+        self.reader = empty.reader();
+        self.state = reload(std::mem::replace(&mut self.state, empty), rules);
+        assert_eq!(digest(&self.state), before, "the digest after an image was loaded");
+        if resize(&self.state, capacity, &mut self.decision).expect("it is not smaller") {
+            self.apply();
+            self.model.lsn.0 += 1;
+        }
+        assert_eq!(self.state.capacity(), capacity);
+        let granted = grace(&self.state, self.now, grace_ms, &mut self.decision);
+        self.apply();
+        assert_eq!(granted, self.model.grant(self.now.plus_ms(grace_ms)), "whether there was grace to give");
+        self.reader = self.state.reader();
+        self.compare_all();
+    }
+
+    /// A fresh state that applies all records is equal to the one that decided them, also where it goes through images
+    /// on the way.
     pub(crate) fn assert_replay_is_equal(&self) {
-        let mut replayed = State::new(&self.capacity, self.reader.rules().clone()).expect("address space");
+        let rules = self.reader.rules().clone();
+        let mut replayed = State::new(&self.capacity, rules.clone()).expect("address space");
         for ((now, bytes), lsn) in self.records.iter().zip(1..) {
+            if lsn % (self.records.len() as u64 / 3 + 1) == 0 {
+                replayed = reload(replayed, rules.clone());
+            }
             apply(&mut replayed, &Record::decode(Lsn(lsn), *now, bytes).expect("it was read back before"));
         }
         assert_eq!(digest(&replayed), digest(&self.state), "the digest after a replay");

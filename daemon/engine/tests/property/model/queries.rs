@@ -80,7 +80,9 @@ impl Model {
             }
         }
         claims.retain(|(.., units)| *units > 0);
-        claims.sort();
+        // Stable: what one line has in several rows gives way row by row.
+        claims
+            .sort_by_key(|(confirmed, class, newest, id, line, _)| (*confirmed, *class, *newest, *id, *line));
         claims.into_iter().map(|(confirmed, _, _, id, line, units)| (id, line, units, confirmed)).collect()
     }
 

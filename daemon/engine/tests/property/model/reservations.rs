@@ -275,6 +275,19 @@ impl Model {
         }
     }
 
+    /// All that is held lives at least until then; whether that changed anything.
+    pub(crate) fn grant(&mut self, until: TimestampMs) -> bool {
+        let mut any = false;
+        for reservation in self.reservations.values_mut() {
+            if reservation.has(Stage::Held) && reservation.expires < until {
+                reservation.expires = until;
+                any = true;
+            }
+        }
+        self.lsn.0 += u64::from(any);
+        any
+    }
+
     /// The reservations whose deadline has passed for at least `late_ms`, and whose units were not given back yet.
     pub(crate) fn due(&self, now: TimestampMs, late_ms: u64) -> Vec<(Tenant, CommandId)> {
         let then = TimestampMs(now.0.saturating_sub(late_ms));

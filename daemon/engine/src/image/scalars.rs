@@ -1,0 +1,247 @@
+//! What is known of a state beside its arenas, and its bytes: one field after the other, little-endian, lists behind a
+//! 32-bit count.
+
+use earmark_protocol::catalogue::NodeState;
+use earmark_protocol::codec;
+use earmark_protocol::ids::{Lsn, Tenant, TimestampMs};
+use earmark_protocol::wire_error::WireError;
+
+use crate::bytes::Bytes;
+use crate::catalogue::nodes::NodeTable;
+use crate::catalogue::skus::SkuScalars;
+use crate::facts::TextScalars;
+use crate::inventory::{InventoryScalars, SHARDS};
+use crate::movements::MovementScalars;
+use crate::reservations::ReservationScalars;
+use crate::rules::Capacity;
+use crate::runs::Runs;
+use crate::state::{OtherCounts, State};
+
+/// All that is known of a state beside its arenas.
+#[derive(Clone)]
+pub(crate) struct Scalars {
+    pub(crate) capacity: Capacity,
+    pub(crate) lsn: Lsn,
+    pub(crate) now: TimestampMs,
+    pub(crate) forgotten_before: TimestampMs,
+    pub(crate) plan_epoch: u64,
+    pub(crate) nodes: NodeTable,
+    pub(crate) other_counts: OtherCounts,
+    pub(crate) skus: SkuScalars,
+    pub(crate) inventory: InventoryScalars,
+    pub(crate) reservations: ReservationScalars,
+    pub(crate) texts: TextScalars,
+    /// Rows that are outcomes, and the row of the next one.
+    pub(crate) outcomes: (u32, u32),
+    pub(crate) movements: MovementScalars,
+}
+
+impl Scalars {
+    /// Those of an empty state.
+    pub(crate) fn new(capacity: &Capacity) -> Self {
+        Self {
+            capacity: capacity.clone(),
+            lsn: Lsn(0),
+            now: TimestampMs(0),
+            forgotten_before: TimestampMs(0),
+            plan_epoch: 1,
+            nodes: NodeTable::default(),
+            other_counts: OtherCounts::new(),
+            skus: SkuScalars::default(),
+            inventory: InventoryScalars::default(),
+            reservations: ReservationScalars::default(),
+            texts: TextScalars::default(),
+            outcomes: (0, 0),
+            movements: MovementScalars::default(),
+        }
+    }
+
+    pub(crate) fn of(state: &State) -> Self {
+        Self {
+            capacity: state.capacity.clone(),
+            lsn: state.lsn(),
+            now: state.now,
+            forgotten_before: state.forgotten_before,
+            plan_epoch: state.plan_epoch(),
+            nodes: NodeTable::clone(&state.nodes),
+            other_counts: state.other_counts.clone(),
+            skus: state.skus.scalars(),
+            inventory: state.inventory.scalars(),
+            reservations: state.reservations.scalars(),
+            texts: state.texts.scalars(),
+            outcomes: state.outcomes.scalars(),
+            movements: state.movements.scalars(),
+        }
+    }
+
+    pub(crate) fn write(&self, bytes: &mut Vec<u8>) {
+        self.capacity.write(bytes);
+        let MovementScalars { made, len, forgotten_at } = self.movements;
+        let ReservationScalars { fresh, ended, live, remembered, held, rows_used, row_runs } =
+            &self.reservations;
+        let times = [self.lsn.0, self.now.0, self.forgotten_before.0, self.plan_epoch];
+        put_all(&times, bytes);
+        put_all(&[made, len, forgotten_at.0, *live, *remembered, *held, self.inventory.cells], bytes);
+        let SkuScalars { len, texts_used, groups } = &self.skus;
+        for word in
+            [self.outcomes.0, self.outcomes.1, *fresh, ended[0], ended[1], *rows_used, *len, *texts_used]
+        {
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
+        bytes.extend_from_slice(&self.inventory.used.to_le_bytes());
+        bytes.extend_from_slice(&self.texts.used.to_le_bytes());
+        put_words(groups, bytes);
+        self.inventory.shards.iter().chain([row_runs, &self.texts.runs]).for_each(|runs| runs.write(bytes));
+        bytes.extend_from_slice(&self.nodes.version.to_le_bytes());
+        put_count(self.nodes.nodes.len(), bytes);
+        for node in &self.nodes.nodes {
+            bytes.extend_from_slice(&node.tenant.0.to_le_bytes());
+            bytes.push(node.state as u8);
+            let mut spec = Vec::new();
+            codec::encode(&*node.spec, &mut spec);
+            put_count(spec.len(), bytes);
+            bytes.extend_from_slice(&spec);
+        }
+        put_count(self.other_counts.len(), bytes);
+        for ((sku, place, source), as_of) in &self.other_counts {
+            bytes.extend_from_slice(&sku.to_le_bytes());
+            bytes.extend_from_slice(&place.to_le_bytes());
+            bytes.extend_from_slice(&source.to_le_bytes());
+            bytes.extend_from_slice(&as_of.0.to_le_bytes());
+        }
+    }
+
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, WireError> {
+        let left = &mut Bytes::new(bytes);
+        let capacity = Capacity::read(left)?;
+        let (lsn, now) = (Lsn(left.u64()?), TimestampMs(left.u64()?));
+        let (forgotten_before, plan_epoch) = (TimestampMs(left.u64()?), left.u64()?);
+        let (made, len, forgotten_at) = (left.u64()?, left.u64()?, TimestampMs(left.u64()?));
+        let movements = MovementScalars { made, len, forgotten_at };
+        let (live, remembered, held, cells) = (left.u64()?, left.u64()?, left.u64()?, left.u64()?);
+        let outcomes = (left.u32()?, left.u32()?);
+        let (fresh, ended, rows_used) = (left.u32()?, [left.u32()?, left.u32()?], left.u32()?);
+        let (sku_len, texts_used) = (left.u32()?, left.u32()?);
+        let (cells_used, units_used) = (left.u32()?, left.u32()?);
+        let skus = SkuScalars { len: sku_len, texts_used, groups: words(left)? };
+        let shards = (0..SHARDS).map(|_| Runs::read(left)).collect::<Result<_, _>>()?;
+        let inventory = InventoryScalars { used: cells_used, cells, shards };
+        let row_runs = Runs::read(left)?;
+        let reservations = ReservationScalars { fresh, ended, live, remembered, held, rows_used, row_runs };
+        let texts = TextScalars { used: units_used, runs: Runs::read(left)? };
+        let version = left.u64()?;
+        let mut nodes = NodeTable::default();
+        for _ in 0..left.u32()? {
+            let (tenant, state) = (Tenant(left.u16()?), left.one_of(NodeState::from_number)?);
+            nodes.push(tenant, state, codec::decode(left.text()?)?);
+        }
+        nodes.version = version;
+        let mut other_counts = OtherCounts::new();
+        for _ in 0..left.u32()? {
+            let key = (left.u32()?, left.u32()?, left.u16()?);
+            other_counts.insert(key, TimestampMs(left.u64()?));
+        }
+        let scalars = Self {
+            capacity,
+            lsn,
+            now,
+            forgotten_before,
+            plan_epoch,
+            nodes,
+            other_counts,
+            skus,
+            inventory,
+            reservations,
+            texts,
+            outcomes,
+            movements,
+        };
+        left.end().map(|()| scalars)
+    }
+}
+
+fn put_all(numbers: &[u64], bytes: &mut Vec<u8>) {
+    bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+}
+
+fn put_count(count: usize, bytes: &mut Vec<u8>) {
+    bytes
+        .extend_from_slice(&u32::try_from(count).expect("all lists are bounded by [capacity]").to_le_bytes());
+}
+
+fn put_words(words: &[u32], bytes: &mut Vec<u8>) {
+    put_count(words.len(), bytes);
+    bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+}
+
+fn words(left: &mut Bytes<'_>) -> Result<Vec<u32>, WireError> {
+    let count = left.u32()? as usize;
+    let words = left.slice(count.saturating_mul(4))?.chunks_exact(4);
+    Ok(words.map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect())
+}
+
+impl Capacity {
+    pub(crate) fn write(&self, bytes: &mut Vec<u8>) {
+        put_all(&self.numbers().map(|(_, number)| number), bytes);
+    }
+
+    pub(crate) fn read(left: &mut Bytes<'_>) -> Result<Self, WireError> {
+        let small = |left: &mut Bytes<'_>| {
+            let (at, number) = (left.at() as usize, left.u64()?);
+            u32::try_from(number).map_err(|_| WireError::bad_value(at, number))
+        };
+        Ok(Self {
+            skus: small(left)?,
+            nodes: small(left)?,
+            cells: small(left)?,
+            reservations: small(left)?,
+            lines: small(left)?,
+            commands: small(left)?,
+            movements: small(left)?,
+            facts_bytes: left.u64()?,
+            sku_code_bytes: left.u64()?,
+        })
+    }
+}
+
+impl Runs {
+    fn write(&self, bytes: &mut Vec<u8>) {
+        let (open, free) = self.parts();
+        open.iter().for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
+        put_count(free.len(), bytes);
+        free.iter().for_each(|class| put_words(class, bytes));
+    }
+
+    fn read(left: &mut Bytes<'_>) -> Result<Self, WireError> {
+        let open = [left.u32()?, left.u32()?];
+        let mut free = Vec::new();
+        for _ in 0..left.u32()? {
+            free.push(words(left)?);
+        }
+        Ok(Self::of(open, free))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scalars_that_are_cut_or_changed_are_refused_or_read_and_never_a_panic() {
+        let mut whole = Vec::new();
+        Scalars::new(&Capacity::default()).write(&mut whole);
+        assert!(Scalars::read(&whole).is_ok());
+        for len in 0..whole.len() {
+            assert!(Scalars::read(&whole[..len]).is_err(), "cut at {len}");
+        }
+        for seed in 0..5_000 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let mut bytes = whole.clone();
+            for _ in 0..random.usize(1..6) {
+                let at = random.usize(..bytes.len());
+                bytes[at] = random.u8(..);
+            }
+            let _ = Scalars::read(&bytes);
+        }
+    }
+}
