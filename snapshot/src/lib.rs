@@ -6,7 +6,9 @@
 
 mod gate;
 mod log;
+mod position;
 pub mod storage;
 
 pub use gate::{Acknowledger, Gate, Watcher};
 pub use log::{Batch, Log};
+pub use position::Position;
