@@ -4,9 +4,13 @@
 mod fault;
 mod lock;
 mod real;
+#[cfg(feature = "simulated")]
+mod simulated;
 
 pub use fault::{Attempt, Fault};
 pub use real::DataDir;
+#[cfg(feature = "simulated")]
+pub use simulated::{SimulatedDisk, Trouble};
 
 /// A flat directory. Names are plain file names.
 pub trait Storage: Send + Sync {
