@@ -2,12 +2,16 @@
 //! process's own memory, and a simulated one with faults. Nothing else in the project opens a file of the data directory.
 
 mod fault;
+#[cfg(feature = "held-writes")]
+mod held;
 mod lock;
 mod real;
 #[cfg(feature = "simulated")]
 mod simulated;
 
 pub use fault::{Attempt, Fault};
+#[cfg(feature = "held-writes")]
+pub use held::HeldDir;
 pub use real::DataDir;
 #[cfg(feature = "simulated")]
 pub use simulated::{SimulatedDisk, Trouble};
