@@ -120,3 +120,30 @@ fn an_image_that_is_given_up_leaves_nothing() {
     writer.abandon().unwrap();
     assert_eq!(storage.list().unwrap().len(), 2);
 }
+
+#[cfg(feature = "held-writes")]
+#[test]
+fn on_real_files_too_a_power_cut_after_any_step_leaves_whole_images() {
+    use earmark_snapshot::storage::HeldDir;
+    let scratch = tempfile::tempdir().unwrap();
+    let open = || -> Arc<dyn Storage> { Arc::new(HeldDir::open(scratch.path()).unwrap()) };
+    let storage = open();
+    for lsn in [1, 2] {
+        write(&storage, cut(lsn), &state(lsn)).unwrap();
+    }
+    drop(storage);
+    let sections = state(3);
+    let lengths: Vec<_> = sections.iter().map(|(id, bytes)| (*id, bytes.len() as u64)).collect();
+    let borrowed: Vec<_> = sections.iter().map(|(id, bytes)| (*id, &bytes[..])).collect();
+    for steps in 0.. {
+        let storage = open();
+        assert_eq!(check(&*storage), [2, 1], "before {steps} steps");
+        let mut writer = ImageWriter::create(Arc::clone(&storage), cut(3), &lengths).unwrap();
+        let done = (0..steps).any(|_| writer.step(&borrowed).unwrap().done);
+        drop((writer, storage));
+        if done {
+            break;
+        }
+    }
+    assert_eq!(check(&*open()), [3, 2, 1]);
+}
