@@ -5,8 +5,11 @@
 //! and their places in the one total order (`lsn`, 1 for the first record), never what a record means.
 
 mod gate;
+pub mod image;
 mod log;
+mod position;
 pub mod storage;
 
 pub use gate::{Acknowledger, Gate, Watcher};
 pub use log::{Batch, Log};
+pub use position::Position;

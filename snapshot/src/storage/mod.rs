@@ -2,8 +2,19 @@
 //! process's own memory, and a simulated one with faults. Nothing else in the project opens a file of the data directory.
 
 mod fault;
+#[cfg(feature = "held-writes")]
+mod held;
+mod lock;
+mod real;
+#[cfg(feature = "simulated")]
+mod simulated;
 
 pub use fault::{Attempt, Fault};
+#[cfg(feature = "held-writes")]
+pub use held::HeldDir;
+pub use real::DataDir;
+#[cfg(feature = "simulated")]
+pub use simulated::{SimulatedDisk, Trouble};
 
 /// A flat directory. Names are plain file names.
 pub trait Storage: Send + Sync {
@@ -23,11 +34,22 @@ pub trait Storage: Send + Sync {
     fn open(&self, name: &str) -> Result<Box<dyn StorageFile>, Fault>;
 
     /// Makes a file of this many bytes, all zero and all allocated, so that writing inside it needs no new room. Where there
-    /// is no room, nothing is left behind.
+    /// is no room, nothing is left behind. Its blocks have been written once, which makes each later sync of them cheaper:
+    /// for files that are written in small pieces. Durable only after its sync and [`Storage::sync_names`].
     ///
     /// # Errors
-    /// See [`Storage::list`]; [`Fault::is_full`] tells a full disk from a broken one.
+    /// See [`Storage::list`]; [`Fault::is_full`] tells a full disk from a broken one. A name that is taken is an error:
+    /// nothing is written over.
     fn create(&self, name: &str, bytes: u64) -> Result<Box<dyn StorageFile>, Fault>;
+
+    /// As [`Storage::create`], but its blocks may never have been written: for files that are written once, from front to
+    /// back, and would only be written twice.
+    ///
+    /// # Errors
+    /// See [`Storage::create`].
+    fn allocate(&self, name: &str, bytes: u64) -> Result<Box<dyn StorageFile>, Fault> {
+        self.create(name, bytes)
+    }
 
     /// Gives a file another name, in the place of whatever had it. Durable only after [`Storage::sync_names`].
     ///
@@ -49,6 +71,10 @@ pub trait Storage: Send + Sync {
 }
 
 /// A file that is open for reading and writing at places of one's choice.
+#[expect(
+    clippy::len_without_is_empty,
+    reason = "a length on disk, that can fail to be read; nobody asks whether it is 0"
+)]
 pub trait StorageFile: Send + Sync {
     /// Its length in bytes.
     ///
