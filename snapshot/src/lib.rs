@@ -5,7 +5,7 @@
 //! and their places in the one total order (`lsn`, 1 for the first record), never what a record means.
 
 mod gate;
-mod log;
+pub mod log;
 pub mod storage;
 
 pub use gate::{Acknowledger, Gate, Watcher};
