@@ -9,3 +9,4 @@ pub mod demo;
 pub mod security;
 pub mod serve;
 mod server;
+pub mod store;

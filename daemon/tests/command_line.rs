@@ -88,6 +88,7 @@ fn a_wrong_command_line_is_wrong_usage() {
 fn a_daemon_that_is_not_there_is_unreachable() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = earmark::config::Config::default();
+    config.durability.mode = earmark::config::DurabilityMode::Memory;
     config.durability.directory = Some(dir.path().to_owned());
     earmark::security::Security::open(&config).unwrap();
     // A port that was free a moment ago, and nobody serves.

@@ -33,6 +33,8 @@ pub enum Query {
     Stats,
     /// Sums and digest over all cells of the tenant, at one Lsn.
     Digest,
+    /// Make an image of all that is durable, and answer when it is on disk.
+    Snapshot,
 }
 
 /// Ask what can be promised: for each sku, over a scope, in one segment.

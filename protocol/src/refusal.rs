@@ -74,6 +74,10 @@ numbered!(
         /// See [`RefusalCode::meaning`].
         NotAllowed = 4, "The token's role does not allow this; use a token of a stronger role.";
         /// See [`RefusalCode::meaning`].
+        StorageFull = 5, "The disk has no room for what must be kept; nothing was done. Make room, then try again with the same id.";
+        /// See [`RefusalCode::meaning`].
+        NothingKept = 6, "This daemon keeps its state in memory alone (durability.mode = \"memory\"), so it makes no images.";
+        /// See [`RefusalCode::meaning`].
         IdReused = 10, "The id was used before with other content; make a new id for each command.";
         /// See [`RefusalCode::meaning`].
         IdTooOld = 11, "The id's time is older than the retry window; a command this late is never acted on. Detail says the earliest time that is.";

@@ -35,6 +35,8 @@ pub enum Reply {
     Stats(Vec<(String, u64)>),
     /// To `Digest`.
     Digest(DigestReply),
+    /// To `Snapshot`.
+    Snapshot(SnapshotReply),
 }
 
 /// Where a reservation stands. Quantities move line by line; the status is that of the least advanced
@@ -326,4 +328,15 @@ pub struct DigestReply {
     pub quantities: u64,
     /// Digest of the whole state of the daemon, all tenants: equal states give equal digests.
     pub state: u64,
+}
+
+/// An image is on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotReply {
+    /// The last record whose effect is in it.
+    pub lsn: Lsn,
+    /// Bytes of its file; 0 where there was an image of this moment already.
+    pub bytes: u64,
+    /// Images that are kept.
+    pub kept: u32,
 }

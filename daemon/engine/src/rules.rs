@@ -26,6 +26,22 @@ pub struct Capacity {
 }
 
 impl Capacity {
+    /// The least there is, for a state that a log's first record makes as large as it is to be.
+    #[must_use]
+    pub fn smallest() -> Self {
+        Self {
+            skus: 1,
+            nodes: 1,
+            cells: 1,
+            reservations: 1,
+            lines: 1,
+            commands: 1,
+            facts_bytes: 1,
+            sku_code_bytes: 1,
+            movements: 1,
+        }
+    }
+
     /// Each setting's name and number, in the order they have in an image.
     #[must_use]
     pub fn numbers(&self) -> [(&'static str, u64); 9] {

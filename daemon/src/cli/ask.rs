@@ -1,5 +1,7 @@
 //! Questions about what is: `atp`, `show`, `explain`, `stats`.
 
+use std::time::Duration;
+
 use clap::Args;
 use earmark_protocol::client::Client;
 use earmark_protocol::ids::{CommandId, Segment};
@@ -46,12 +48,22 @@ pub(super) struct ReservationArgs {
     connection: Connection,
 }
 
+/// How long an image may take at least: some hundred GiB.
+const IMAGE_TIME: Duration = Duration::from_secs(600);
+
 /// `earmark stats`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct StatsArgs {
     /// Add the sums and the digest over all cells, all at one moment
     #[arg(long)]
     digest: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// `earmark snapshot`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct SnapshotArgs {
     #[command(flatten)]
     connection: Connection,
 }
@@ -166,4 +178,20 @@ pub(super) async fn stats(args: &StatsArgs, session: &Session) -> Outcome {
         }
     }
     Ok(Answer { text: table.text(""), json })
+}
+
+/// An image, now.
+pub(super) async fn snapshot(args: &SnapshotArgs, session: &Session) -> Outcome {
+    let attempted = "having an image made";
+    // It takes as long as the disk takes to read the last image and to write the next.
+    let connection = args.connection.clone().patient(IMAGE_TIME);
+    let client = session.connect(&connection).await?;
+    let Reply::Snapshot(made) = query(&client, Query::Snapshot, attempted).await? else {
+        return Err(Failure::unexpected(attempted));
+    };
+    let text = match made.bytes {
+        0 => format!("there is an image of lsn {} already", made.lsn),
+        bytes => format!("wrote an image of lsn {}: {bytes} bytes", made.lsn),
+    };
+    Ok(Answer { text: format!("{text}; {} kept", made.kept), json: json!({ "snapshot": made }) })
 }

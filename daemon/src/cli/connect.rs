@@ -44,6 +44,9 @@ pub(super) struct Connection {
     /// How long to wait for an answer
     #[arg(long, default_value_t = 10_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
     deadline_ms: u64,
+    /// Answers may take so long in any case.
+    #[arg(skip)]
+    patience: Duration,
 }
 
 /// The connection of this process, if it made one.
@@ -68,6 +71,12 @@ impl Session {
 }
 
 impl Connection {
+    /// The same, waiting at least so long for an answer once it is connected.
+    #[must_use]
+    pub(super) fn patient(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
     async fn client(&self) -> Result<Client, Failure> {
         let attempted = format!("connecting to {}", self.address);
         let mut addresses = self
@@ -80,7 +89,7 @@ impl Connection {
         let deadline = Duration::from_millis(self.deadline_ms);
         let config = ClientConfig {
             pipes: 1,
-            deadline,
+            deadline: deadline.max(self.patience),
             connect_deadline: deadline,
             server_name: self.server_name.clone().unwrap_or_else(|| "localhost".to_owned()),
             ..ClientConfig::new(address, self.trust()?, self.token()?)

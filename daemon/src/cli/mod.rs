@@ -86,6 +86,8 @@ enum Command {
     Node(node::NodeCommand),
     /// Show the daemon's counters and levels
     Stats(ask::StatsArgs),
+    /// Have the daemon write an image of its state now, and wait until it is on disk
+    Snapshot(ask::SnapshotArgs),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -137,6 +139,7 @@ async fn ask_daemon(command: &Command, session: &Session, as_json: bool) -> Outc
         Command::Stock(command) => stock::run(command, session).await,
         Command::Node(command) => node::run(command, session).await,
         Command::Stats(args) => ask::stats(args, session).await,
+        Command::Snapshot(args) => ask::snapshot(args, session).await,
         Command::Demo(_) | Command::Serve(_) | Command::Check(_) | Command::Completions { .. } => {
             unreachable!("these ask no daemon and were run before")
         }
@@ -212,6 +215,7 @@ mod tests {
             "stock",
             "node",
             "stats",
+            "snapshot",
             "completions",
         ] {
             assert!(names.contains(&name), "{name} is missing");

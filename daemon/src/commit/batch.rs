@@ -1,5 +1,5 @@
 //! One batch: the time is stamped once, due holds expire, each command is decided, encoded into the log and
-//! applied, and the log is sealed. The rules are the engine's; this room only keeps the order.
+//! applied, and the log is sealed and flushed. The rules are the engine's; this room only keeps the order.
 
 use std::sync::Arc;
 
@@ -16,11 +16,13 @@ use earmark_protocol::ids::{NodeIx, Segment, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::query::Query;
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{Refused, Reply};
+use earmark_snapshot::log::Room;
 use earmark_snapshot::{Batch, Log};
 
 use super::work::push_one;
 use super::{Counters, Full, Item, Levels, One, Short, Tally, Work, push_reply, refuse, refuse_one};
 use crate::clock::{Clock, Moment};
+use crate::security;
 
 /// Holds whose memory is asked for before the first of them is decided: enough to hide memory behind deciding, few
 /// enough to stay in the nearest cache.
@@ -51,6 +53,7 @@ pub(super) struct Writer {
     taken: Vec<Work>,
     decided: Vec<Work>,
     now: TimestampMs,
+    room: Room,
     shorts: Sender<Option<Short>>,
     levels: Levels,
     levels_told: Moment,
@@ -70,6 +73,7 @@ impl Writer {
             levels_told: clock.moment(),
             reader: state.reader(),
             now: state.now(),
+            room: Room::Plenty,
             state,
             log,
             pace,
@@ -84,12 +88,19 @@ impl Writer {
         }
     }
 
-    /// Decides what is queued, up to a batch. Whether there was anything to do: call it again then.
+    /// Decides what is queued, up to a batch. Whether there was anything to do: call it again then. While the log has more
+    /// to flush than it should, or has failed, nothing is taken.
     pub(super) fn batch(&mut self, queue: &ArrayQueue<Work>) -> bool {
+        if self.log.is_backed_up() {
+            return false;
+        }
+        self.room = self.log.room();
         self.now = self.now.max(self.clock.now());
         let moment = self.clock.moment();
         let first = self.state.lsn().0 + 1;
-        let expired = expire(&mut self.state, self.now, self.pace.expiries_max, &mut self.decision);
+        // What is due can wait for room; it is due until then.
+        let expired = self.room != Room::None
+            && expire(&mut self.state, self.now, self.pace.expiries_max, &mut self.decision);
         if expired {
             self.tally.expiry_records += 1;
             self.take_record();
@@ -113,6 +124,8 @@ impl Writer {
         let last = self.state.lsn();
         if last.0 >= first {
             self.log.seal(Batch { first, last: last.0, time_ms: self.now.0 });
+            // A log that has failed takes nothing more, and its thread tells.
+            let _ = self.log.flush();
         }
         self.tally.batches += 1;
         self.counters.add(&mut self.tally);
@@ -133,8 +146,12 @@ impl Writer {
         &self.reader
     }
 
-    pub(super) fn epoch(&self) -> u64 {
-        self.log.epoch()
+    pub(super) fn parts(&mut self) -> (&mut State, &mut Log) {
+        (&mut self.state, &mut self.log)
+    }
+
+    pub(super) fn is_backed_up(&self) -> bool {
+        self.log.is_backed_up()
     }
 
     /// When the next hold may be due.
@@ -201,7 +218,12 @@ impl Writer {
             refuse_one(&mut work.replies, one.correlation, RefusalCode::GaveUp);
             return;
         }
-        self.decide_command(work.tenant, one.content, CommandRef::One(&one.hold), None, true);
+        let command = CommandRef::One(&one.hold);
+        if !self.decide_command(work.tenant, one.content, command, None, true, security::Work::Claim) {
+            self.tally.refuse_code(RefusalCode::StorageFull);
+            refuse_one(&mut work.replies, one.correlation, RefusalCode::StorageFull);
+            return;
+        }
         let Outcome::HoldOne(reply) = &self.decision.outcome else {
             unreachable!("a fixed message is answered by a fixed reply");
         };
@@ -221,7 +243,14 @@ impl Writer {
             return;
         }
         let command = CommandRef::Full(&full.command);
-        self.decide_command(work.tenant, full.content, command, full.planned.as_ref(), full.last);
+        let (_, kind) = security::command_work(&full.command.body);
+        if !self.decide_command(work.tenant, full.content, command, full.planned.as_ref(), full.last, kind) {
+            self.tally.commands += 1;
+            self.tally.refuse_code(RefusalCode::StorageFull);
+            work.answered += 1;
+            refuse(&mut work.replies, full.correlation, RefusalCode::StorageFull);
+            return;
+        }
         match &self.decision.outcome {
             Outcome::Conflict => {
                 self.tally.conflicts += 1;
@@ -247,7 +276,8 @@ impl Writer {
         work.answered += 1;
     }
 
-    /// Decides, logs and applies.
+    /// Decides, logs and applies. `false` where it would need the log and the disk has no room for work of this kind: then
+    /// nothing was decided. Steps of reservations that are there go on for as long as there is any.
     fn decide_command(
         &mut self,
         tenant: Tenant,
@@ -255,10 +285,20 @@ impl Writer {
         command: CommandRef<'_>,
         planned: Option<&Planned>,
         last: bool,
-    ) {
+        kind: security::Work,
+    ) -> bool {
         let submission = Submission { tenant, content, command, planned, last };
         decide(&self.state, self.now, &submission, &mut self.decision);
+        let has_room = match self.room {
+            Room::Plenty => true,
+            Room::Low => kind == security::Work::Finish,
+            Room::None => false,
+        };
+        if !has_room && !self.decision.record.is_empty() {
+            return false;
+        }
         self.take_record();
+        true
     }
 
     /// Logs and applies what was decided, where it changes anything.

@@ -79,17 +79,18 @@ pub struct Committer {
 }
 
 impl Committer {
-    /// A committer of this state. `queue` is how many pieces of work may wait.
+    /// A committer of this state. `queue` is how many pieces of work may wait, `epoch` names this life of the state towards
+    /// clients: handles and lsns of another mean nothing here.
     #[must_use]
     pub fn new(
         mode: Mode,
         queue: usize,
         pace: Pace,
         state: State,
-        log: (Log, Arc<Gate>),
+        log: (Log, Arc<Gate>, u64),
         clock: Arc<Clock>,
     ) -> Self {
-        let (log, gate) = log;
+        let (log, gate, epoch) = log;
         let counters = Arc::new(Counters::default());
         let shorts = bounded(SHORTS_MAX);
         let levels = Levels::default();
@@ -100,7 +101,7 @@ impl Committer {
             queue: ArrayQueue::new(queue),
             next_due_ms: AtomicU64::new(writer.next_due().map_or(NEVER, |due| due.0)),
             reader: writer.reader().clone(),
-            epoch: writer.epoch(),
+            epoch,
             writer: Mutex::new(writer),
             levels,
             shorts,
@@ -124,14 +125,17 @@ impl Committer {
             return;
         }
         match self.mode {
-            Mode::Inline => self.combine(),
+            Mode::Inline => {
+                self.combine();
+            }
             Mode::Thread => self.wake(),
         }
     }
 
-    /// Expire holds that are due. Called every few milliseconds in [`Mode::Inline`]; the thread does it by itself.
+    /// Expire holds that are due, and go on where the log was backed up. Called every few milliseconds in
+    /// [`Mode::Inline`]; the thread does it by itself.
     pub fn tick(&self) {
-        if self.mode == Mode::Inline && self.is_due() {
+        if self.mode == Mode::Inline && (!self.queue.is_empty() || self.is_due()) {
             self.combine();
         }
     }
@@ -140,14 +144,14 @@ impl Committer {
     pub fn run(&self, stop: &AtomicBool) {
         let _ = self.thread.set(std::thread::current());
         loop {
-            self.combine();
-            if stop.load(Ordering::Acquire) && self.queue.is_empty() {
+            let is_backed_up = self.combine();
+            if stop.load(Ordering::Acquire) && (self.queue.is_empty() || is_backed_up) {
                 return;
             }
             self.asleep.store(true, Ordering::Relaxed);
             // Pairs with the fence in `wake`: either this sees what was queued, or that sees the sleeper.
             fence(Ordering::SeqCst);
-            if self.queue.is_empty() {
+            if self.queue.is_empty() || is_backed_up {
                 std::thread::park_timeout(TICK);
             }
             self.asleep.store(false, Ordering::Relaxed);
@@ -216,26 +220,34 @@ impl Committer {
         }
     }
 
+    /// The state and its log, for the one who ends both. Nothing may be submitted any more.
+    pub fn close<T>(&self, end: impl FnOnce(&mut State, &mut Log) -> T) -> T {
+        let mut writer = self.writer.lock();
+        let (state, log) = writer.parts();
+        end(state, log)
+    }
+
     fn is_due(&self) -> bool {
         let due = self.next_due_ms.load(Ordering::Relaxed);
         due != NEVER && due <= self.clock.now().0
     }
 
     /// Play the role to completion, where it is free. Where it is not, the one who plays it sees what was queued
-    /// before it leaves.
-    fn combine(&self) {
+    /// before it leaves. Whether the log is backed up: what is queued is then taken at a later tick.
+    fn combine(&self) -> bool {
         loop {
             // Pairs with the fence below: the player lets go and then looks at the queue, this has queued and then
             // tries the role. One of the two sees the other.
             fence(Ordering::SeqCst);
-            let Some(mut writer) = self.writer.try_lock() else { return };
+            let Some(mut writer) = self.writer.try_lock() else { return false };
             while writer.batch(&self.queue) {}
             let due = writer.next_due().map_or(NEVER, |due| due.0);
             self.next_due_ms.store(due, Ordering::Relaxed);
+            let is_backed_up = writer.is_backed_up();
             drop(writer);
             fence(Ordering::SeqCst);
-            if self.queue.is_empty() {
-                return;
+            if is_backed_up || self.queue.is_empty() {
+                return is_backed_up;
             }
         }
     }

@@ -73,7 +73,7 @@ impl Bench {
         let clock = Arc::new(Clock::start());
         let state = State::new(&capacity, Rules::default()).unwrap();
         let (gate, mut acknowledgers) = Gate::new(1);
-        let log = (Log::in_memory(1, acknowledgers.remove(0)), gate);
+        let log = (Log::in_memory(1, acknowledgers.remove(0)), gate, 1);
         let committer = Committer::new(mode, queue, pace, state, log, Arc::clone(&clock));
         let bench = Self { committer, clock, tray: Arc::default(), ids: AtomicU64::new(0) };
         let node = NodeSpec {

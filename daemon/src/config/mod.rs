@@ -136,6 +136,10 @@ impl Config {
                 ),
             );
         }
+        if !self.durability.segment_bytes.is_multiple_of(4096) {
+            let bytes = self.durability.segment_bytes;
+            wrong("durability.segment_bytes", format!("{bytes} is no multiple of 4096; give one"));
+        }
         let shed = &self.overload;
         if !(shed.quote_ms <= shed.reserve_ms
             && shed.reserve_ms <= shed.other_ms

@@ -169,10 +169,24 @@ settings! {
     }
     "What is kept, and where."
     durability: Durability {
-        "What must be true of a record before its reply leaves. `memory`: nothing; all is gone when the daemon ends."
-        mode: DurabilityMode = DurabilityMode::Memory, "memory";
-        "Where the daemon keeps its certificate, key and tokens; made at first start. Empty keeps them in memory, new at each start."
+        "What must be true of a record before its reply leaves. `sync`: it is on disk. `interval`: nothing, it reaches the disk every interval_ms, and what was answered since is lost by a power cut or a kill. `memory`: nothing; all is gone when the daemon ends."
+        mode: DurabilityMode = DurabilityMode::Sync, "sync, interval or memory";
+        "Where the daemon keeps its log and images, its certificate, key and tokens; made at first start, and used by one daemon at a time. `earmark serve` takes its --data-dir where this is not set. A daemon in `memory` may have none: then its secrets are new at each start."
         directory: Option<PathBuf> = None, "path";
+        "Time between two flushes in mode `interval`."
+        interval_ms: u32 = 100, "milliseconds", 1 to 60_000;
+        "Length of a file of the log. They are made ahead and used again."
+        segment_bytes: u64 = 64 << 20, "bytes, a multiple of 4096", 16_777_216 to 1_073_741_824;
+        "Files of the log that are kept ready beyond the one that is written."
+        segments_ahead: u16 = 2, "files", 1 to 64;
+        "In mode `sync`: up to so much is written and synced by the thread that decided it, more by the log's own thread."
+        inline_bytes: u32 = 4_096, "bytes", 0 to 1_048_576;
+        "An image of the state is made after this time, where anything has changed."
+        snapshot_every_ms: u64 = 900_000, "milliseconds", 1_000 to 604_800_000;
+        "An image is made when the log has grown by so much. A start reads the newest image and what the log has behind it."
+        snapshot_log_bytes: u64 = 1 << 30, "bytes", 1_048_576 to 1_099_511_627_776;
+        "After a start all holds live for at least so long, so that nobody loses one to the time in which nothing could be confirmed."
+        restart_grace_ms: u64 = 60_000, "milliseconds", 0 to 86_400_000;
     }
     "Who may come in. Without these files the daemon makes a certificate for this machine and one admin token."
     security: Security {

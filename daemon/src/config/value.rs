@@ -139,6 +139,10 @@ choice!(
 choice!(
     /// What must be true of a record before its reply leaves.
     DurabilityMode {
+        /// It is on disk.
+        Sync = "sync",
+        /// Nothing: records reach the disk in a rhythm, and the last ones are at risk.
+        Interval = "interval",
         /// Nothing: records are counted and dropped, all is gone when the daemon ends.
         Memory = "memory",
     }

@@ -153,6 +153,7 @@ fn scenario(args: &DemoArgs) -> Result<Scenario, DemoError> {
 /// since the demo counts what the stock allows.
 fn config() -> Config {
     let mut config = Config::default();
+    config.durability.mode = crate::config::DurabilityMode::Memory;
     config.server.listen.set_port(0);
     config.rules.shipments_max = u16::MAX;
     // The demo bounds its load itself and waits for every answer; nothing need be shed.

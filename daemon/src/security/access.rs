@@ -37,7 +37,7 @@ pub fn command_work(body: &CommandBody) -> (Role, Work) {
 #[must_use]
 pub fn query_work(query: &Query) -> (Role, Work) {
     match query {
-        Query::Digest => (Role::Admin, Work::Keep),
+        Query::Digest | Query::Snapshot => (Role::Admin, Work::Keep),
         Query::Stats => (Role::Read, Work::Finish),
         Query::Atp(_)
         | Query::Quote(_)

@@ -1,5 +1,6 @@
 //! A daemon as one thing to start and stop: `earmark serve`, the demo and the tests use the same.
 
+mod kept;
 mod logging;
 mod rules;
 
@@ -7,15 +8,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use earmark_engine::State;
-use earmark_snapshot::{Gate, Log};
+use earmark_snapshot::storage::DataDir;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::clock::Clock;
 use crate::commit::{Committer, Mode, Pace};
 use crate::config::{CommitMode, Config, DurabilityMode};
-use crate::security::{Security, random};
+use crate::security::Security;
 use crate::server::Server;
+use crate::store::{Keeper, StoreError};
+
+use self::kept::Kept;
 
 pub use logging::install as install_logging;
 
@@ -29,6 +33,7 @@ const INLINE_CORES_MAX: usize = 3;
 /// use earmark::{config::Config, serve::Daemon};
 /// let mut config = Config::default();
 /// config.server.listen = "127.0.0.1:0".parse()?;
+/// config.durability.directory = Some("stock".into());
 /// let daemon = Daemon::start(config)?;
 /// println!("QUIC at {}", daemon.address());
 /// daemon.stop();
@@ -36,6 +41,12 @@ const INLINE_CORES_MAX: usize = 3;
 /// ```
 pub struct Daemon {
     server: Option<Server>,
+    committer: Arc<Committer>,
+    /// `None` where nothing is kept.
+    keeper: Option<Keeper>,
+    /// Held for its lock, where the directory has secrets and no log.
+    _directory: Option<DataDir>,
+    faults: UnboundedReceiver<StoreError>,
     address: SocketAddr,
     admin_token: Option<String>,
     certificate_der: Vec<u8>,
@@ -45,15 +56,24 @@ impl Daemon {
     /// Starts a daemon; it serves when this returns. May be called on any thread.
     pub fn start(config: Config) -> anyhow::Result<Self> {
         config.check()?;
+        let clock = Arc::new(Clock::start());
+        let directory = config.durability.directory.as_ref().map(DataDir::open).transpose();
+        let mut directory = directory.context("opening the data directory")?;
         let security = Security::open(&config)?;
         let admin_token = security.admin_token.as_ref().map(|token| token.0.clone());
         let certificate_der = security.certificate.der().to_vec();
-        let clock = Arc::new(Clock::start());
-        let state = State::new(&rules::capacity(&config), rules::rules(&config))?;
-        let (gate, mut acknowledgers) = Gate::new(1);
-        let log = match config.durability.mode {
-            // A log that is kept nowhere begins anew each time, so nothing of an older one may be taken for it.
-            DurabilityMode::Memory => Log::in_memory(u64::from_le_bytes(random()?), acknowledgers.remove(0)),
+        let (tell_fault, faults) = unbounded_channel();
+        let kept = match config.durability.mode {
+            DurabilityMode::Memory => Kept::nothing(&config)?,
+            DurabilityMode::Sync | DurabilityMode::Interval => {
+                let directory = directory.take().context(
+                    "durability.mode asks for a data directory; set durability.directory, or durability.mode to \
+                     \"memory\"",
+                )?;
+                // Where nobody listens any more, the daemon ends already.
+                let on_fault = Arc::new(move |error| drop(tell_fault.send(error)));
+                Kept::recovered(&config, directory, &clock, on_fault)?
+            }
         };
         let available = std::thread::available_parallelism().map_or(1, usize::from);
         let mode = match config.commit.mode {
@@ -67,12 +87,24 @@ impl Daemon {
             expiries_max: config.commit.expiries_max as usize,
         };
         let queue = config.commit.queue as usize;
-        let committer = Arc::new(Committer::new(mode, queue, pace, state, (log, gate), Arc::clone(&clock)));
-        let server = Server::start(&config, security, committer, clock)?;
+        let Kept { state, log, gate, epoch, keeping } = kept;
+        let log = (log, gate, epoch);
+        let committer = Arc::new(Committer::new(mode, queue, pace, state, log, Arc::clone(&clock)));
+        let keeper = keeping.map(|(keeping, image)| Keeper::start(keeping, image)).transpose()?;
+        let snapshots = keeper.as_ref().map(|keeper| Arc::clone(keeper.snapshots()));
+        let server = Server::start(&config, security, Arc::clone(&committer), snapshots, clock)?;
         let address = server.address();
         tracing::info!(%address, ?mode, "serving");
-        tracing::warn!("durability is off (durability.mode = \"memory\"): all is gone when the daemon ends");
-        Ok(Self { server: Some(server), address, admin_token, certificate_der })
+        Ok(Self {
+            server: Some(server),
+            committer,
+            keeper,
+            _directory: directory,
+            faults,
+            address,
+            admin_token,
+            certificate_der,
+        })
     }
 
     /// Where QUIC is served.
@@ -93,6 +125,16 @@ impl Daemon {
         &self.certificate_der
     }
 
+    /// Resolves when the disk can no longer be relied on. Nothing that must be durable is answered from then on; end the
+    /// process, and start it again to recover what is there.
+    pub async fn failed(&mut self) -> StoreError {
+        match self.faults.recv().await {
+            Some(error) => error,
+            // Without a log there is nothing to fail.
+            None => std::future::pending().await,
+        }
+    }
+
     /// Takes nothing new, finishes what is in hand, and ends; at the latest after `server.drain_ms`.
     pub fn stop(mut self) {
         self.end();
@@ -102,6 +144,9 @@ impl Daemon {
         if let Some(server) = self.server.take() {
             tracing::info!("draining");
             server.stop();
+            if let Some(keeper) = self.keeper.take() {
+                kept::close(&self.committer, keeper);
+            }
             tracing::info!("stopped");
         }
     }
@@ -123,13 +168,19 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         let interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
         anyhow::Ok((terminate, interrupt))
     })?;
-    let daemon = Daemon::start(config)?;
-    runtime.block_on(async {
+    let mut daemon = Daemon::start(config)?;
+    let fault = runtime.block_on(async {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = terminate.recv() => None,
+            _ = interrupt.recv() => None,
+            fault = daemon.failed() => Some(fault),
         }
     });
+    if let Some(fault) = fault {
+        // No drain: nobody may be told anything any more. The process ends with what is on disk.
+        std::mem::forget(daemon);
+        return Err(fault.into());
+    }
     daemon.stop();
     Ok(())
 }

@@ -36,8 +36,8 @@ pub(super) fn answer(shared: &Shared, tenant: Tenant, query: &Query) -> Reply {
             Ok(Reply::Skus(reader.skus_page(tenant, *from, most)))
         }
         Query::Stats => Ok(Reply::Stats(shared.stats())),
-        Query::Quote(_) | Query::Show(_) | Query::Cells(_) | Query::Digest => {
-            unreachable!("these are planned or asked of the committer")
+        Query::Quote(_) | Query::Show(_) | Query::Cells(_) | Query::Digest | Query::Snapshot => {
+            unreachable!("these are planned, or asked of the committer or the snapshotter")
         }
     };
     answer.unwrap_or_else(|refusal| Reply::Refused(Refused { lsn: Lsn(0), refusal }))

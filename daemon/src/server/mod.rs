@@ -33,6 +33,7 @@ use crate::clock::{Clock, OBSERVE_EVERY, Observed};
 use crate::commit::{Committer, Mode, TICK};
 use crate::config::Config;
 use crate::security::{Security, Tokens};
+use crate::store::Snapshots;
 
 /// Pipes of all connections at once: each has a receive buffer of 64 KiB, so this is 1 GiB.
 const PIPES_OF_ALL_MAX: usize = 16_384;
@@ -49,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) inline_lines_max: usize,
     pub(crate) rounds_max: u16,
+    /// `None` where nothing is kept.
+    pub(crate) snapshots: Option<Arc<Snapshots>>,
     admission: Admission,
     outbound_bytes_max: usize,
     connections_max: u32,
@@ -144,6 +147,8 @@ impl Shared {
             ("up_ms", now.0 / 1_000_000),
         ];
         let levels = self.committer.levels();
+        let snapshots = self.snapshots.as_ref().map(|snapshots| snapshots.levels());
+        let levels = levels.into_iter().chain(snapshots.into_iter().flatten());
         stats.extend(own.into_iter().chain(levels).map(|(name, value)| (name.to_owned(), value)));
         stats
     }
@@ -186,6 +191,7 @@ impl Server {
         config: &Config,
         security: Security,
         committer: Arc<Committer>,
+        snapshots: Option<Arc<Snapshots>>,
         clock: Arc<Clock>,
     ) -> anyhow::Result<Self> {
         let server = &config.server;
@@ -217,6 +223,7 @@ impl Server {
             limits,
             inline_lines_max: config.routing.inline_lines_max as usize,
             rounds_max: config.routing.rounds_max,
+            snapshots,
             admission: Admission::new(&config.overload),
             outbound_bytes_max: server.outbound_bytes_max as usize,
             connections_max: server.connections_max,

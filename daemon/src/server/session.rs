@@ -8,8 +8,10 @@ use earmark_protocol::command::Command;
 use earmark_protocol::frame::{FrameWriter, Kind, Message};
 use earmark_protocol::hello::{Hello, HelloReply, LimitName, PipeError, Role, TOKEN_BYTES_MAX};
 use earmark_protocol::hold_one::HoldOne;
+use earmark_protocol::ids::Lsn;
 use earmark_protocol::query::Query;
-use earmark_protocol::refusal::RefusalCode;
+use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
+use earmark_protocol::reply::{Refused, Reply, SnapshotReply};
 
 use super::Shared;
 use super::answers;
@@ -19,6 +21,7 @@ use super::planning::{self, Job};
 use crate::clock::Moment;
 use crate::commit::{Ask, Full, Item, One, Work, push_reply, refuse, refuse_one};
 use crate::security::{self, Grant, command_work, query_work};
+use crate::store::{Made, NotMade};
 
 /// Messages handed to the committer in one piece: it takes whole pieces, and its batches are to be bounded.
 const ITEMS_MAX: usize = 1_024;
@@ -232,11 +235,7 @@ impl Session {
                     // What is shown may be newer than what is durable: it waits as a command's reply does.
                     let lsn = shared.reader.lsn_begun();
                     let mut reply = FrameWriter::new(shared.limits.frame_bytes_max);
-                    push_reply(
-                        &mut reply,
-                        correlation,
-                        &earmark_protocol::reply::Reply::Shown(Box::new(view)),
-                    );
+                    push_reply(&mut reply, correlation, &Reply::Shown(Box::new(view)));
                     self.uncounted += 1;
                     self.count();
                     self.core.post_when_durable(Arc::clone(&self.pipe), lsn, &mut reply, 1);
@@ -245,12 +244,13 @@ impl Session {
             },
             Query::Cells(sku) => match shared.reader.cells(tenant, sku) {
                 Some(cells) => {
-                    push_reply(&mut self.replies, correlation, &earmark_protocol::reply::Reply::Cells(cells));
+                    push_reply(&mut self.replies, correlation, &Reply::Cells(cells));
                     self.answer_here();
                 }
                 None => self.hand_in(Item::Ask(Box::new(Ask { correlation, query }))),
             },
             Query::Digest => self.hand_in(Item::Ask(Box::new(Ask { correlation, query }))),
+            Query::Snapshot => self.snapshot(correlation),
             Query::Atp(_) | Query::Resolve(_) | Query::Nodes { .. } | Query::Skus { .. } | Query::Stats => {
                 push_reply(&mut self.replies, correlation, &answers::answer(&shared, tenant, &query));
                 self.answer_here();
@@ -258,6 +258,34 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Asks for an image; the answer leaves when it is made.
+    fn snapshot(&mut self, correlation: u32) {
+        self.uncounted += 1;
+        self.count();
+        let shared = self.core.shared();
+        let (pipe, limit) = (Arc::clone(&self.pipe), shared.limits.frame_bytes_max);
+        let answer = move |made: Result<Made, NotMade>| {
+            let refused =
+                |code| Reply::Refused(Refused { lsn: Lsn(0), refusal: Refusal::of(code, Field::Whole) });
+            let reply = match made {
+                Ok(Made { lsn, bytes, kept, .. }) => {
+                    let kept = u32::try_from(kept.len()).unwrap_or(u32::MAX);
+                    Reply::Snapshot(SnapshotReply { lsn: Lsn(lsn), bytes, kept })
+                }
+                Err(NotMade::NothingKept) => refused(RefusalCode::NothingKept),
+                Err(NotMade::Full) => refused(RefusalCode::StorageFull),
+                Err(NotMade::Stopping) => refused(RefusalCode::Draining),
+            };
+            let mut replies = FrameWriter::new(limit);
+            push_reply(&mut replies, correlation, &reply);
+            pipe.post(&mut replies, 1);
+        };
+        match &shared.snapshots {
+            Some(snapshots) => snapshots.ask(answer),
+            None => answer(Err(NotMade::NothingKept)),
+        }
     }
 
     /// Why this work is not even looked at, where it is not. Questions are answered while the daemon drains.

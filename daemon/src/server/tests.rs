@@ -34,11 +34,11 @@ impl Followed {
         let clock = Arc::new(Clock::start());
         let (gate, mut hands) = Gate::new(2);
         let (follower, disk) = (hands.pop().unwrap(), hands.pop().unwrap());
-        let log = (Log::in_memory(7, disk), gate);
+        let log = (Log::in_memory(7, disk), gate, 7);
         let pace = Pace { commands_max: 100, expiries_max: 100 };
         let state = State::new(&capacity, Rules::default()).unwrap();
         let committer = Arc::new(Committer::new(mode, 100, pace, state, log, Arc::clone(&clock)));
-        let server = Server::start(&config, security, Arc::clone(&committer), clock).unwrap();
+        let server = Server::start(&config, security, Arc::clone(&committer), None, clock).unwrap();
         let client = Client::connect(ClientConfig::new(server.address(), trust, token)).await.unwrap();
         let followed = Self { server, client, committer, follower };
         let node = NodeSpec {

@@ -25,6 +25,7 @@ pub(crate) struct World {
 /// A daemon's configuration for tests: a free port, little memory.
 pub(crate) fn config() -> Config {
     let mut config = Config::default();
+    config.durability.mode = earmark::config::DurabilityMode::Memory;
     config.server.listen = "127.0.0.1:0".parse().unwrap();
     let capacity = &mut config.capacity;
     (capacity.skus, capacity.nodes, capacity.cells) = (1_000, 100, 10_000);

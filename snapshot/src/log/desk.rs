@@ -12,6 +12,7 @@ use super::frame::FrameKind;
 use super::lock;
 use super::options::{LogOptions, Mode};
 use super::pen::{Pen, Written};
+use super::position::Position;
 use super::segments::{Room, Segments};
 use crate::gate::Acknowledger;
 use crate::storage::Fault;
@@ -98,6 +99,10 @@ impl Desk {
     pub(super) fn durable(&self) -> u64 {
         // Pairs with the Release store in `put_back`: who reads this mark finds the frames on disk.
         self.durable.load(Ordering::Acquire)
+    }
+
+    pub(super) fn position(&self) -> Option<Position> {
+        lock(&self.state).pen.as_ref().map(Pen::position)
     }
 
     pub(super) fn failed(&self) -> Option<Failed> {

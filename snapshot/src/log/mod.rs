@@ -162,6 +162,12 @@ impl Log {
         self.desk().map_or(Ok(Step::Nothing), Desk::stop)
     }
 
+    /// Behind the last frame that was written; `None` in memory, while somebody writes, and after a fault.
+    #[must_use]
+    pub fn position(&self) -> Option<Position> {
+        self.desk().and_then(Desk::position)
+    }
+
     /// Whether more waits to be flushed than [`LogOptions::waiting_bytes_max`], or the log has failed: take no more
     /// commands then.
     #[must_use]

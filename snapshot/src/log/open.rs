@@ -133,6 +133,12 @@ impl Recovery {
         self.reader.position()
     }
 
+    /// Number of the last segment there is. Those made ahead of the writer hold nothing.
+    #[must_use]
+    pub fn last_segment(&self) -> u64 {
+        self.numbers.last().copied().unwrap_or(0)
+    }
+
     /// The next frame to replay; `None` at the end of the log. Empty frames come too.
     ///
     /// # Errors

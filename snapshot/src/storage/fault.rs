@@ -85,6 +85,7 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.source)
+        // What it says of itself is in the message already.
+        self.source.source()
     }
 }
