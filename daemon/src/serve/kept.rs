@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use earmark_engine::State;
 use earmark_snapshot::log::{LogOptions, Mode, Position, Step};
-use earmark_snapshot::storage::{DataDir, Storage};
+use earmark_snapshot::storage::Storage;
 use earmark_snapshot::{Gate, Log};
 use parking_lot::Mutex;
 
@@ -16,6 +16,12 @@ use crate::commit::Committer;
 use crate::config::{Config, DurabilityMode};
 use crate::security::random;
 use crate::store::{Keeper, Keeping, OnFault, Opened, Opening, Stage, open, write_image};
+
+#[cfg(not(feature = "held-writes"))]
+pub(super) use earmark_snapshot::storage::DataDir as Directory;
+/// The data directory: with the feature `held-writes` one that makes kill -9 a power cut.
+#[cfg(feature = "held-writes")]
+pub(super) use earmark_snapshot::storage::HeldDir as Directory;
 
 /// How often a start says how far it is.
 const TELL_EVERY_US: u64 = 1_000_000;
@@ -46,7 +52,7 @@ impl Kept {
     /// What this directory holds.
     pub(super) fn recovered(
         config: &Config,
-        directory: DataDir,
+        directory: Directory,
         clock: &Arc<Clock>,
         on_fault: OnFault,
     ) -> anyhow::Result<Self> {

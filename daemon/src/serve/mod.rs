@@ -8,7 +8,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use earmark_snapshot::storage::DataDir;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -19,7 +18,7 @@ use crate::security::Security;
 use crate::server::Server;
 use crate::store::{Keeper, StoreError};
 
-use self::kept::Kept;
+use self::kept::{Directory, Kept};
 
 pub use logging::install as install_logging;
 
@@ -45,7 +44,7 @@ pub struct Daemon {
     /// `None` where nothing is kept.
     keeper: Option<Keeper>,
     /// Held for its lock, where the directory has secrets and no log.
-    _directory: Option<DataDir>,
+    _directory: Option<Directory>,
     faults: UnboundedReceiver<StoreError>,
     address: SocketAddr,
     admin_token: Option<String>,
@@ -57,7 +56,7 @@ impl Daemon {
     pub fn start(config: Config) -> anyhow::Result<Self> {
         config.check()?;
         let clock = Arc::new(Clock::start());
-        let directory = config.durability.directory.as_ref().map(DataDir::open).transpose();
+        let directory = config.durability.directory.as_ref().map(Directory::open).transpose();
         let mut directory = directory.context("opening the data directory")?;
         let security = Security::open(&config)?;
         let admin_token = security.admin_token.as_ref().map(|token| token.0.clone());
