@@ -11,11 +11,11 @@ use earmark_protocol::hold_one::HoldOne;
 use earmark_protocol::query::Query;
 use earmark_protocol::refusal::RefusalCode;
 
-use super::Shared;
 use super::answers;
 use super::core::{Core, PLANNING_US_MAX};
 use super::pipe::Pipe;
 use super::planning::{self, Job};
+use super::shared::Shared;
 use crate::clock::Moment;
 use crate::commit::{Ask, Full, Item, One, Work, push_reply, refuse, refuse_one};
 use crate::security::{self, Grant, command_work, query_work};
