@@ -6,10 +6,8 @@
 
 mod gate;
 pub mod image;
-mod log;
-mod position;
+pub mod log;
 pub mod storage;
 
 pub use gate::{Acknowledger, Gate, Watcher};
-pub use log::{Batch, Log};
-pub use position::Position;
+pub use log::{Batch, Log, Position};

@@ -267,7 +267,8 @@ impl Writer {
             self.tally.nothing_new += 1;
             return;
         }
-        self.decision.record.encode(self.log.records());
+        let record = &self.decision.record;
+        self.log.record(|bytes| record.encode(bytes));
         apply(&mut self.state, &self.decision.record);
     }
 

@@ -9,19 +9,15 @@
 //! | 0 | 8 | magic `earmarki` |
 //! | 8 | 4 | version, 1 |
 //! | 12 | 4 | bytes of a block, 1,048,576 |
-//! | 16 | 8 | log id |
-//! | 24 | 8 | epoch |
-//! | 32 | 8 | lsn |
-//! | 40 | 8 | time, ms since 1970 |
-//! | 48 | 8 | position in the log: segment |
-//! | 56 | 8 | position: offset |
-//! | 64 | 8 | position: next lsn |
-//! | 72 | 4 | position: checksum of the frame before |
-//! | 76 | 4 | sections |
-//! | 80 | 8 | blocks of all sections |
-//! | 88 | 8 | bytes of the file |
-//! | 96 | 4 | CRC32C of the table with its padding |
-//! | 100 | 3992 | zero |
+//! | 16 | 8 | lsn |
+//! | 24 | 8 | time, ms since 1970 |
+//! | 32 | 48 | position in the log: log id, segment, offset, next lsn, epoch (8 each), checksum of the frame before (4), zero (4) |
+//! | 80 | 4 | sections |
+//! | 84 | 4 | zero |
+//! | 88 | 8 | blocks of all sections |
+//! | 96 | 8 | bytes of the file |
+//! | 104 | 4 | CRC32C of the table with its padding |
+//! | 108 | 3984 | zero |
 //! | 4092 | 4 | CRC32C of bytes 0 to 4092 |
 //!
 //! The table begins at byte 4096 and is padded with zeros to a whole page. First, per section in the order of the file:
@@ -70,16 +66,16 @@ pub(super) enum Wrong {
 
 impl Header {
     pub(super) fn encode(&self) -> Vec<u8> {
-        let Cut { log_id, epoch, lsn, time_ms, position } = self.cut;
+        let Cut { lsn, time_ms, position } = self.cut;
         let mut page = Vec::with_capacity(PAGE_BYTES as usize);
         page.extend_from_slice(MAGIC);
         page.extend_from_slice(&VERSION.to_le_bytes());
         page.extend_from_slice(&(BLOCK_BYTES as u32).to_le_bytes());
-        for number in [log_id, epoch, lsn, time_ms, position.segment, position.offset, position.next_lsn] {
-            page.extend_from_slice(&number.to_le_bytes());
-        }
-        page.extend_from_slice(&position.previous.to_le_bytes());
+        page.extend_from_slice(&lsn.to_le_bytes());
+        page.extend_from_slice(&time_ms.to_le_bytes());
+        page.extend_from_slice(&position.encode());
         page.extend_from_slice(&self.sections.to_le_bytes());
+        page.extend_from_slice(&[0; 4]);
         page.extend_from_slice(&self.blocks.to_le_bytes());
         page.extend_from_slice(&self.file_bytes.to_le_bytes());
         page.extend_from_slice(&self.table_checksum.to_le_bytes());
@@ -110,23 +106,15 @@ impl Header {
                 format!("blocks of {block} bytes, where version 1 has {BLOCK_BYTES}"),
             ));
         }
+        let mut position = [0; Position::BYTES];
+        position.copy_from_slice(&page[32..80]);
+        let position = Position::decode(&position);
         Ok(Self {
-            cut: Cut {
-                log_id: u64_at(page, 16),
-                epoch: u64_at(page, 24),
-                lsn: u64_at(page, 32),
-                time_ms: u64_at(page, 40),
-                position: Position {
-                    segment: u64_at(page, 48),
-                    offset: u64_at(page, 56),
-                    next_lsn: u64_at(page, 64),
-                    previous: u32_at(page, 72),
-                },
-            },
-            sections: u32_at(page, 76),
-            blocks: u64_at(page, 80),
-            file_bytes: u64_at(page, 88),
-            table_checksum: u32_at(page, 96),
+            cut: Cut { lsn: u64_at(page, 16), time_ms: u64_at(page, 24), position },
+            sections: u32_at(page, 80),
+            blocks: u64_at(page, 88),
+            file_bytes: u64_at(page, 96),
+            table_checksum: u32_at(page, 104),
         })
     }
 
@@ -205,8 +193,8 @@ mod tests {
     use super::*;
 
     fn header() -> Header {
-        let position = Position { segment: 5, offset: 6 * 64, next_lsn: 7, previous: 8 };
-        let cut = Cut { log_id: 1, epoch: 2, lsn: 3, time_ms: 4, position };
+        let position = Position { log_id: 1, segment: 5, offset: 6 * 64, next_lsn: 7, epoch: 2, previous: 8 };
+        let cut = Cut { lsn: 3, time_ms: 4, position };
         Header { cut, sections: 9, blocks: 10, file_bytes: 11, table_checksum: 12 }
     }
 
@@ -219,11 +207,11 @@ mod tests {
         let page = page(&header());
         let numbers: Vec<u64> = (16..72).step_by(8).map(|offset| u64_at(&page, offset)).collect();
         assert_eq!((&page[..8], u32_at(&page, 8), u32_at(&page, 12)), (&MAGIC[..], 1, 1 << 20));
-        assert_eq!(numbers, [1, 2, 3, 4, 5, 384, 7]);
-        assert_eq!((u32_at(&page, 72), u32_at(&page, 76)), (8, 9));
-        assert_eq!((u64_at(&page, 80), u64_at(&page, 88), u32_at(&page, 96)), (10, 11, 12));
-        assert!(page[100..4092].iter().all(|byte| *byte == 0));
-        assert_eq!(u32_at(&page, 4092), 0x53888f67, "this version's checksum of these numbers");
+        assert_eq!(numbers, [3, 4, 1, 5, 384, 7, 2]);
+        assert_eq!((u32_at(&page, 72), u32_at(&page, 80)), (8, 9));
+        assert_eq!((u64_at(&page, 88), u64_at(&page, 96), u32_at(&page, 104)), (10, 11, 12));
+        assert!(page[108..4092].iter().all(|byte| *byte == 0));
+        assert_eq!(u32_at(&page, 4092), 0x9003fdf7, "this version's checksum of these numbers");
         assert_eq!(Header::decode(&page), Ok(header()));
     }
 

@@ -24,14 +24,10 @@ pub const BLOCK_BYTES: usize = 1 << 20;
 /// The moment an image shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cut {
-    /// The log it belongs to.
-    pub log_id: u64,
-    /// The life of that log at this moment.
-    pub epoch: u64,
     /// The last record whose effect is in the image; 0 for none.
     pub lsn: u64,
     /// The time stamped on that record, in milliseconds since 1970.
     pub time_ms: u64,
-    /// Where in the log the records after it are.
+    /// Where in the log the records after it are, and of which log.
     pub position: Position,
 }

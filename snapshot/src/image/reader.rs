@@ -84,7 +84,7 @@ impl ImageReader {
         })?;
         if header.file_bytes != file_bytes {
             let what = format!("the file has {file_bytes} bytes, its header says {}", header.file_bytes);
-            return Err(damaged(88, what));
+            return Err(damaged(96, what));
         }
         if let Some(lsn) = lsn_of(name)
             && lsn != header.cut.lsn
@@ -94,7 +94,7 @@ impl ImageReader {
         let table_bytes = header.table_bytes().filter(|bytes| *bytes <= file_bytes - PAGE_BYTES);
         let Some(table_bytes) = table_bytes else {
             let (sections, blocks) = (header.sections, header.blocks);
-            return Err(damaged(76, format!("{sections} sections and {blocks} blocks do not fit the file")));
+            return Err(damaged(80, format!("{sections} sections and {blocks} blocks do not fit the file")));
         };
         let mut table = vec![0; table_bytes as usize];
         file.read_at(&mut table, PAGE_BYTES)?;

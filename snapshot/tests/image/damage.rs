@@ -21,11 +21,11 @@ fn image(sections: &Sections) -> Vec<u8> {
 /// Makes the checksums of header and table right again, so that what they cover is looked at.
 fn seal(bytes: &mut [u8]) {
     let number = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
-    let sections = u64::from(u32::from_le_bytes(bytes[76..80].try_into().unwrap()));
-    let table = (sections * 24).wrapping_add(number(bytes, 80).wrapping_mul(4)).next_multiple_of(4096);
+    let sections = u64::from(u32::from_le_bytes(bytes[80..84].try_into().unwrap()));
+    let table = (sections * 24).wrapping_add(number(bytes, 88).wrapping_mul(4)).next_multiple_of(4096);
     if let Some(table) = bytes.get(4096..4096_usize.saturating_add(table as usize)) {
         let checksum = crc32c::crc32c(table);
-        bytes[96..100].copy_from_slice(&checksum.to_le_bytes());
+        bytes[104..108].copy_from_slice(&checksum.to_le_bytes());
     }
     let checksum = crc32c::crc32c(&bytes[..4092]);
     bytes[4092..4096].copy_from_slice(&checksum.to_le_bytes());
@@ -80,7 +80,7 @@ fn random_changes_are_found_also_where_the_checksums_were_made_right_again() {
             let at = match rng.u8(..4) {
                 0 => rng.usize(..bytes.len()),
                 1 => rng.usize(..128),
-                2 => 76 + rng.usize(..24),
+                2 => 80 + rng.usize(..28),
                 _ => 4096 + rng.usize(..100),
             };
             bytes[at] = match rng.u8(..3) {
@@ -109,9 +109,9 @@ fn random_changes_are_found_also_where_the_checksums_were_made_right_again() {
 #[test]
 fn lengths_that_cannot_be_are_refused_before_memory_is_taken() {
     let whole = image(&small(1));
-    for (at, number) in [(76, u64::from(u32::MAX)), (80, u64::MAX), (80, u64::MAX / 4), (88, u64::MAX)] {
+    for (at, number) in [(80, u64::from(u32::MAX)), (88, u64::MAX), (88, u64::MAX / 4), (96, u64::MAX)] {
         let mut bytes = whole.clone();
-        let width = if at == 76 { 4 } else { 8 };
+        let width = if at == 80 { 4 } else { 8 };
         bytes[at..at + width].copy_from_slice(&number.to_le_bytes()[..width]);
         seal(&mut bytes);
         let (storage, name) = disk_with(&bytes);

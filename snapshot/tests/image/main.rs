@@ -17,8 +17,15 @@ use earmark_snapshot::storage::{Fault, SimulatedDisk, Storage};
 type Sections = Vec<(u32, Vec<u8>)>;
 
 fn cut(lsn: u64) -> Cut {
-    let position = Position { segment: 2, offset: 4096 + 64 * lsn, next_lsn: lsn + 1, previous: 77 };
-    Cut { log_id: 11, epoch: 3, lsn, time_ms: 1_700_000_000_000 + lsn, position }
+    let position = Position {
+        log_id: 11,
+        segment: 2,
+        offset: 4096 + 64 * lsn,
+        next_lsn: lsn + 1,
+        epoch: 3,
+        previous: 77,
+    };
+    Cut { lsn, time_ms: 1_700_000_000_000 + lsn, position }
 }
 
 /// Sections of these lengths, whose bytes differ for each id and seed.
