@@ -5,7 +5,7 @@ use earmark_protocol::query::{Atp, Query, Resolve};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{AtpReply, Refused, Reply, Resolved};
 
-use super::Shared;
+use super::shared::Shared;
 
 /// Nodes of one page: what fills a frame, and not more than this.
 const NODES_PAGE_MAX: usize = 1_000;

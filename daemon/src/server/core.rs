@@ -12,10 +12,10 @@ use earmark_protocol::refusal::RefusalCode;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::Shared;
 use super::admission::Waits;
 use super::pipe::Pipe;
 use super::planning::{self, Job};
+use super::shared::Shared;
 use crate::clock::Moment;
 use crate::commit::{Full, Item, Work};
 

@@ -16,7 +16,7 @@ use earmark_protocol::codec;
 use earmark_protocol::command::{Command, CommandBody, Correction, Reject, StepLine};
 use earmark_protocol::ids::{CommandId, NodeIx, Segment, SkuIx, Tenant};
 
-use super::Shared;
+use super::shared::Shared;
 use crate::commit::{Desk, Full, Item, Short, Work};
 
 /// How often a cell is looked at again when its claims changed meanwhile.

@@ -13,11 +13,11 @@ use earmark_protocol::query::Query;
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{Refused, Reply, SnapshotReply};
 
-use super::Shared;
 use super::answers;
 use super::core::{Core, PLANNING_US_MAX};
 use super::pipe::Pipe;
 use super::planning::{self, Job};
+use super::shared::Shared;
 use crate::clock::Moment;
 use crate::commit::{Ask, Full, Item, One, Work, push_reply, refuse, refuse_one};
 use crate::security::{self, Grant, command_work, query_work};
