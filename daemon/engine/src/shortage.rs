@@ -24,6 +24,21 @@ pub struct CellClaim {
 }
 
 impl Reader {
+    /// All cells that promise more than they have. It looks at every cell, beside the writer.
+    #[must_use]
+    pub fn cells_short(&self) -> Vec<(Tenant, SkuIx, NodeIx, Segment)> {
+        let (mut short, mut cells) = (Vec::new(), Vec::new());
+        for sku in (0..).map(SkuIx).map_while(|sku| Some((sku, self.sku(sku)?))) {
+            let (sku, facts) = sku;
+            cells.clear();
+            if self.stock(sku, &mut cells) {
+                let of_sku = cells.iter().filter(|cell| cell.available < 0);
+                short.extend(of_sku.map(|cell| (facts.tenant, sku, cell.node, cell.segment)));
+            }
+        }
+        short
+    }
+
     /// Who claims a cell, in the order in which they give way: holds before confirmed units, holds by their class's place
     /// in the configuration, and the newest first. It looks at every reservation, beside the writer: some milliseconds per
     /// million. Reservations that change meanwhile may be missing; ask again while the cell is short.

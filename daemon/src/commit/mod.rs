@@ -214,10 +214,13 @@ impl Committer {
     /// Levels of the state and the log, by name: as of now, or of a moment ago where the committer is busy.
     #[must_use]
     pub fn levels(&self) -> Vec<(&'static str, u64)> {
-        match self.writer.try_lock() {
-            Some(writer) => writer.levels(),
-            None => self.levels.lock().clone(),
-        }
+        let Some(writer) = self.writer.try_lock() else { return self.levels.lock().clone() };
+        let levels = writer.levels();
+        drop(writer);
+        // Who queued meanwhile found the role taken; pairs with the fence in `combine`.
+        fence(Ordering::SeqCst);
+        self.turn();
+        levels
     }
 
     /// The state and its log, for the one who ends both. Nothing may be submitted any more.

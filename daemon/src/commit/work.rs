@@ -28,6 +28,8 @@ pub struct Work {
     pub tenant: Tenant,
     /// When the messages arrived: give-up times count from here.
     pub arrived: Moment,
+    /// When it was handed to the committer.
+    pub queued: Moment,
     /// What is to be decided, in order. Empty once it is.
     pub items: Vec<Item>,
     /// The replies.
@@ -50,6 +52,7 @@ impl Work {
             desk,
             tenant,
             arrived,
+            queued: arrived,
             items: Vec::new(),
             replies: FrameWriter::new(frame_bytes_max),
             answered: 0,

@@ -27,7 +27,7 @@ pub(crate) struct Core {
     shared: Arc<Shared>,
     /// Told when something is queued, decided, or let through by the gate.
     turn: Notify,
-    /// When the oldest work was read that this turn has not committed; 0 for none.
+    /// When the oldest work was queued that this turn has not committed; 0 for none.
     turn_began: AtomicU64,
     waits: Waits,
     planner: Mutex<Planner>,
@@ -82,8 +82,10 @@ impl Core {
     }
 
     /// Queue work for the committer; it is decided at the end of this turn. Where the queue is full it is refused.
-    pub(super) fn submit(&self, pipe: &Pipe, work: Work) {
-        let began = if self.turn_began.load(Ordering::Relaxed) == 0 { work.arrived.0.max(1) } else { 0 };
+    pub(super) fn submit(&self, pipe: &Pipe, mut work: Work) {
+        // What it waited for a planner is no wait of others here.
+        work.queued = self.shared.clock.moment();
+        let began = if self.turn_began.load(Ordering::Relaxed) == 0 { work.queued.0.max(1) } else { 0 };
         match self.shared.committer.submit(work) {
             Ok(()) => {
                 if began != 0 {
@@ -103,7 +105,7 @@ impl Core {
 
     /// Work of one of this core's pipes was decided. Called by the one who plays the committer.
     pub(super) fn decided(&self, pipe: Arc<Pipe>, work: Work) {
-        self.waits.observe(work.decided, work.decided.us_since(work.arrived));
+        self.waits.observe(work.decided, work.decided.us_since(work.queued));
         let Work { tenant, arrived, mut replies, answered, again, lsn, .. } = work;
         if !again.is_empty() {
             self.again.lock().push_back(Again { pipe: Arc::clone(&pipe), tenant, arrived, commands: again });

@@ -27,14 +27,19 @@ const PIPES_TO_REFUSE: u32 = 8;
 
 /// The UDP sockets of all I/O cores, on one port.
 pub(super) fn bind(listen: SocketAddr, cores: usize) -> anyhow::Result<Vec<UdpSocket>> {
+    let told = |address| format!("listening on {address}; is another program there? Set server.listen");
+    // A shared port can be shared with another daemon, too, and the kernel would part the clients between them: whether
+    // somebody is there shows on a socket that shares nothing.
+    let alone = udp(listen, false).with_context(|| told(listen))?;
+    // The first socket chooses where port 0 was asked for.
+    let address = alone.local_addr().context("asking for the address listened on")?;
+    if cores == 1 {
+        return Ok(vec![alone]);
+    }
+    drop(alone);
     let mut sockets = Vec::with_capacity(cores);
-    let mut address = listen;
     for _ in 0..cores {
-        let socket = udp(address, cores > 1).with_context(|| {
-            format!("listening on {address}; is another program there? Set server.listen")
-        })?;
-        // The first socket chooses where port 0 was asked for.
-        address = socket.local_addr().context("asking for the address listened on")?;
+        let socket = udp(address, true).with_context(|| told(address))?;
         sockets.push(socket);
     }
     Ok(sockets)

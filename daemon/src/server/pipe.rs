@@ -41,9 +41,23 @@ enum End {
     #[default]
     Open,
     /// Once all that was read is answered: this word, and no more.
-    After(Option<PipeError>),
+    After(Option<LastWord>),
     /// The peer is gone, or does not listen any more.
     Gone,
+}
+
+/// Why the daemon ends a pipe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LastWord {
+    /// Of the message at fault; 0 where it is none's.
+    pub(crate) correlation: u32,
+    pub(crate) error: PipeError,
+}
+
+impl From<PipeError> for LastWord {
+    fn from(error: PipeError) -> Self {
+        Self { correlation: 0, error }
+    }
 }
 
 /// What the writer is to do next.
@@ -111,7 +125,7 @@ impl Pipe {
     }
 
     /// End the pipe once all that was read is answered, with this last word.
-    pub(crate) fn end(&self, word: Option<PipeError>) {
+    pub(crate) fn end(&self, word: Option<LastWord>) {
         let mut outbox = self.outbox.lock();
         if matches!(outbox.end, End::Open) {
             outbox.end = End::After(word);
@@ -146,6 +160,16 @@ impl Pipe {
         }
     }
 
+    /// Bytes of replies that wait for the peer.
+    pub(crate) fn outbound_bytes(&self) -> usize {
+        self.outbox.lock().bytes
+    }
+
+    /// Whether so much waits for the peer that nothing more is to be answered.
+    pub(crate) fn is_full(&self) -> bool {
+        self.outbound_bytes() >= self.bytes_max
+    }
+
     /// What the writer is to do.
     pub(crate) fn outgoing(&self, cx: &Context<'_>) -> Poll<Outgoing> {
         let mut outbox = self.outbox.lock();
@@ -161,7 +185,7 @@ impl Pipe {
             && self.in_flight.load(Ordering::Relaxed) == 0
         {
             let Some(word) = word.take() else { return Poll::Ready(Outgoing::End) };
-            let frame: Bytes = last_word(&word).into();
+            let frame: Bytes = frame_of(&word).into();
             outbox.bytes += frame.len();
             return Poll::Ready(Outgoing::Frames(vec![frame]));
         }
@@ -191,9 +215,11 @@ impl Desk for Pipe {
 }
 
 /// The frame of a pipe's last message.
-pub(super) fn last_word(error: &PipeError) -> Vec<u8> {
+pub(super) fn frame_of(word: &LastWord) -> Vec<u8> {
     let mut frame = FrameWriter::new(earmark_protocol::hello::HELLO_FRAME_BYTES_MAX);
-    frame.push(Kind::PipeError, 0, error).expect("a pipe error is shorter than any frame limit");
+    frame
+        .push(Kind::PipeError, word.correlation, &word.error)
+        .expect("a pipe error is shorter than any frame limit");
     frame.take()
 }
 

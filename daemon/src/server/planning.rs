@@ -2,6 +2,7 @@
 //! planner threads behind a bounded queue. A plan is a proposal; the committer has the last word.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use anyhow::Context as _;
@@ -100,6 +101,7 @@ pub(crate) struct Planners {
 pub(crate) struct PlannerThreads {
     threads: Vec<JoinHandle<()>>,
     queue: Sender<Job>,
+    stop: Arc<AtomicBool>,
 }
 
 impl Planners {
@@ -114,12 +116,15 @@ impl Planners {
     ) -> anyhow::Result<(Self, PlannerThreads)> {
         let (sender, jobs) = bounded(queue);
         let waits = Arc::new(Waits::default());
-        let mut started = PlannerThreads { threads: Vec::new(), queue: sender.clone() };
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut started =
+            PlannerThreads { threads: Vec::new(), queue: sender.clone(), stop: Arc::clone(&stop) };
         for number in 0..threads {
             let (jobs, reader, clock) = (jobs.clone(), reader.clone(), Arc::clone(clock));
-            let waits = Arc::clone(&waits);
+            let (waits, stop) = (Arc::clone(&waits), Arc::clone(&stop));
             let thread = std::thread::Builder::new().name(format!("planner{number}"));
-            let thread = thread.spawn(move || work_off(&jobs, &reader, &clock, &waits, frame_bytes_max));
+            let thread =
+                thread.spawn(move || work_off(&jobs, &stop, &reader, &clock, &waits, frame_bytes_max));
             started.threads.push(thread.context("starting a planner thread")?);
         }
         Ok((Self { queue: sender, waits, counters: Arc::clone(counters), frame_bytes_max }, started))
@@ -149,8 +154,9 @@ impl Planners {
 }
 
 impl PlannerThreads {
-    /// Ends the threads once they have worked off what waits.
+    /// Ends the threads after the plan in hand. What waits is refused: the time to drain is over.
     pub(crate) fn stop(self) {
+        self.stop.store(true, Ordering::Release);
         for _ in &self.threads {
             // A send fails only where all threads are gone already.
             let _ = self.queue.send(Job::Stop);
@@ -174,9 +180,20 @@ fn refuse_job(job: Job, code: RefusalCode, frame_bytes_max: u32) {
     pipe.post(&mut replies, 1);
 }
 
-fn work_off(jobs: &Receiver<Job>, reader: &Reader, clock: &Clock, waits: &Waits, frame_bytes_max: u32) {
+fn work_off(
+    jobs: &Receiver<Job>,
+    stop: &AtomicBool,
+    reader: &Reader,
+    clock: &Clock,
+    waits: &Waits,
+    frame_bytes_max: u32,
+) {
     let mut planner = Planner::new();
     while let Ok(job) = jobs.recv() {
+        if stop.load(Ordering::Acquire) && !matches!(job, Job::Stop) {
+            refuse_job(job, RefusalCode::Draining, frame_bytes_max);
+            continue;
+        }
         let now = clock.moment();
         match job {
             Job::Command { pipe, tenant, arrived, mut full } => {

@@ -5,6 +5,7 @@
 //! It acts as a client would, with `Reject` commands; the committer has the last word.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -29,21 +30,25 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Relief {
     thread: JoinHandle<()>,
     queue: Sender<Option<Short>>,
+    stop: Arc<AtomicBool>,
 }
 
 impl Relief {
     /// Starts the thread; the committer tells it what became short.
     pub(super) fn start(shared: &Arc<Shared>) -> anyhow::Result<Self> {
         let (queue, shorts) = shared.committer.shorts();
-        let shared = Arc::clone(shared);
+        let stop = Arc::new(AtomicBool::new(false));
+        let (shared, told) = (Arc::clone(shared), Arc::clone(&stop));
         let thread = std::thread::Builder::new().name("relief".to_owned());
-        let thread =
-            thread.spawn(move || relieve_all(&shared, &shorts)).context("starting the relief thread")?;
-        Ok(Self { thread, queue })
+        let thread = thread
+            .spawn(move || relieve_all(&shared, &shorts, &told))
+            .context("starting the relief thread")?;
+        Ok(Self { thread, queue, stop })
     }
 
-    /// Ends the thread.
+    /// Ends the thread after the cell in hand. What is short stays so, and is looked at again after the next start.
     pub(super) fn stop(self) {
+        self.stop.store(true, Ordering::Release);
         // A send fails only where the thread is gone already.
         let _ = self.queue.send(None);
         if self.thread.join().is_err() {
@@ -52,10 +57,20 @@ impl Relief {
     }
 }
 
-fn relieve_all(shared: &Shared, shorts: &Receiver<Option<Short>>) {
+fn relieve_all(shared: &Shared, shorts: &Receiver<Option<Short>>, stop: &AtomicBool) {
     let mut planner = Planner::new();
+    // What a count left short in an earlier life, and had not given way when that ended.
+    for (tenant, sku, node, segment) in shared.reader.cells_short() {
+        if stop.load(Ordering::Acquire) {
+            return;
+        }
+        relieve(shared, &mut planner, tenant, (sku, node, segment));
+    }
     while let Ok(Some(Short { tenant, cells })) = shorts.recv() {
         for (sku, node, segment) in cells {
+            if stop.load(Ordering::Acquire) {
+                break;
+            }
             let units = relieve(shared, &mut planner, tenant, (sku, node, segment));
             if units > 0 {
                 tracing::warn!(

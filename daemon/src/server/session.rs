@@ -26,6 +26,9 @@ use crate::store::{Made, NotMade};
 /// Messages handed to the committer in one piece: it takes whole pieces, and its batches are to be bounded.
 const ITEMS_MAX: usize = 1_024;
 
+/// Answers of one read that are gathered before they are handed to the pipe.
+const REPLY_BYTES_MAX: usize = 64 << 10;
+
 /// A pipe's side of the conversation.
 pub(super) struct Session {
     pipe: Arc<Pipe>,
@@ -42,6 +45,10 @@ pub(super) struct Session {
     /// Messages of the frame in hand, as far as it says.
     expected: usize,
     arrived: Moment,
+    /// When this pipe's turn on the core began.
+    turn_began: Moment,
+    /// A question was answered since the replies were last looked at.
+    has_answered: bool,
     now: Moment,
     waits_us: u64,
 }
@@ -62,6 +69,8 @@ impl Session {
             uncounted: 0,
             expected: 0,
             arrived: now,
+            turn_began: now,
+            has_answered: false,
             now,
             waits_us: 0,
         }
@@ -75,19 +84,27 @@ impl Session {
     /// Bytes were read now; the messages in them follow.
     pub(super) fn begin_read(&mut self) {
         self.arrived = self.shared().clock.moment();
+        self.turn_began = self.arrived;
         self.look_at_clock(self.arrived);
     }
 
     /// Others have had their turn.
     pub(super) fn go_on(&mut self) {
         let now = self.shared().clock.moment();
-        self.arrived = now;
+        self.turn_began = now;
         self.look_at_clock(now);
     }
 
     /// Whether this read has kept the core busy for so long that others are to have their turn first.
     pub(super) fn is_long(&self) -> bool {
-        self.now.us_since(self.arrived) > PLANNING_US_MAX
+        self.now.us_since(self.turn_began) > PLANNING_US_MAX
+    }
+
+    /// Whether answers to questions have become so many that the peer is to take some before the next. Those of commands
+    /// are short, and bounded by their number.
+    pub(super) fn has_said_much(&mut self) -> bool {
+        std::mem::take(&mut self.has_answered)
+            && (self.replies.len() >= REPLY_BYTES_MAX || self.pipe.is_full())
     }
 
     /// All messages of the read were taken, or enough of them: hand over what came of them.
@@ -140,7 +157,7 @@ impl Session {
             return Err(PipeError::Draining);
         }
         let Some(grant) = shared.tokens.grant(&hello.token) else {
-            tracing::warn!(peer = %self.peer, "a pipe was refused: its token is not known");
+            self.shared().tell_unknown_token(&self.peer);
             return Err(PipeError::TokenUnknown);
         };
         tracing::debug!(peer = %self.peer, token = %grant.name, "a pipe said Hello");
@@ -205,6 +222,7 @@ impl Session {
 
     fn query(&mut self, message: &Message<'_>, role: Role) -> Result<(), PipeError> {
         let query: Query = message.decode().map_err(PipeError::Wire)?;
+        self.has_answered = true;
         let needs = query_work(&query);
         let tenant = self.tenant();
         let shared = Arc::clone(self.core.shared());

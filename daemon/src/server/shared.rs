@@ -7,12 +7,13 @@ use std::time::Duration;
 use dashmap::DashMap;
 use earmark_engine::Reader;
 use earmark_protocol::hello::{LimitName, Limits, PipeError};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::admission::Admission;
 use super::pipe::Pipe;
 use super::planning::Planners;
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::commit::Committer;
 use crate::config::Config;
 use crate::security::Tokens;
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     connections_opened: AtomicU64,
     connections_refused: AtomicU64,
     pipe_errors: AtomicU64,
+    unknown_told: Mutex<Option<Moment>>,
     pub(super) planned_again: AtomicU64,
     pipes: DashMap<u64, Arc<Pipe>>,
     pipes_open: AtomicUsize,
@@ -93,6 +95,7 @@ impl Shared {
             connections_opened: AtomicU64::new(0),
             connections_refused: AtomicU64::new(0),
             pipe_errors: AtomicU64::new(0),
+            unknown_told: Mutex::default(),
             planned_again: AtomicU64::new(0),
             pipes: DashMap::new(),
             pipes_open: AtomicUsize::new(0),
@@ -162,6 +165,16 @@ impl Shared {
         self.pipes_open.load(Ordering::SeqCst)
     }
 
+    /// Tells of a token that nobody knows, at most once a second: strangers are not to fill the operator's disk.
+    pub(super) fn tell_unknown_token(&self, peer: &str) {
+        let now = self.clock.moment();
+        let mut told = self.unknown_told.lock();
+        if told.is_none_or(|told| now.us_since(told) >= 1_000_000) {
+            *told = Some(now);
+            tracing::warn!(%peer, "a pipe was refused: its token is not known");
+        }
+    }
+
     pub(super) fn count_pipe_error(&self) {
         self.pipe_errors.fetch_add(1, Ordering::Relaxed);
     }
@@ -170,6 +183,7 @@ impl Shared {
     pub(super) fn stats(&self) -> Vec<(String, u64)> {
         let now = self.clock.moment();
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let outbound_bytes: usize = self.pipes.iter().map(|pipe| pipe.outbound_bytes()).sum();
         let (jumps, away) = self.clock.jumps();
         let mut stats = self.committer.counters().list();
         let own = [
@@ -184,6 +198,7 @@ impl Shared {
             ("connections_refused", count(&self.connections_refused)),
             ("pipes", self.pipes_open.load(Ordering::Relaxed) as u64),
             ("pipes_opened", count(&self.pipes_opened)),
+            ("outbound_bytes", outbound_bytes as u64),
             ("pipe_errors", count(&self.pipe_errors)),
             ("clock_jumps", jumps),
             ("clock_away", u64::from(away)),

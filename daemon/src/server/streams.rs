@@ -11,12 +11,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use earmark_protocol::hello::{HELLO_FRAME_BYTES_MAX, PipeError};
 use earmark_protocol::receive::ReceiveBuffer;
+use earmark_protocol::wire_error::{WireError, WireFault};
 use quinn::{RecvStream, SendStream};
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::core::Core;
-use super::pipe::{Outgoing, Pipe, Readable};
+use super::pipe::{LastWord, Outgoing, Pipe, Readable, frame_of};
 use super::session::Session;
 
 /// Where a pipe's bytes come from.
@@ -34,9 +35,15 @@ pub(super) enum Sink {
 /// Why reading ended.
 enum Ended {
     /// The peer has said all it has to say, or something it must not, or the daemon stops.
-    With(Option<PipeError>),
+    With(Option<LastWord>),
     /// The peer is gone.
     Gone,
+}
+
+impl Ended {
+    fn with(error: PipeError) -> Self {
+        Self::With(Some(error.into()))
+    }
 }
 
 /// What a read brought.
@@ -65,11 +72,11 @@ pub(super) async fn serve(
     let mut session = Session::new(Arc::clone(&pipe), peer.clone());
     match read_in(&pipe, &mut session, source, shared.hello_time, &greeted).await {
         Ended::With(word) => {
-            if let Some(error) = &word
+            if let Some(LastWord { error, .. }) = &word
                 && *error != PipeError::Draining
             {
                 shared.count_pipe_error();
-                tracing::warn!(%peer, "closing a pipe: {error}");
+                tracing::debug!(%peer, "{error}");
             }
             pipe.end(word);
         }
@@ -82,7 +89,7 @@ pub(super) async fn serve(
 
 /// Tells a peer why it gets no pipe.
 pub(super) async fn refuse(mut sink: Sink, word: PipeError) {
-    let written = sink.write(&mut [super::pipe::last_word(&word).into()]).await;
+    let written = sink.write(&mut [frame_of(&word.into()).into()]).await;
     if written.is_ok() {
         sink.finish().await;
     }
@@ -101,36 +108,48 @@ async fn read_in(
         let greeted = session.is_greeted();
         let got = poll_fn(|cx| {
             if !greeted && hello_due.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Got::Nothing(Ended::With(Some(PipeError::HelloOutOfPlace))));
+                return Poll::Ready(Got::Nothing(Ended::with(PipeError::HelloOutOfPlace)));
             }
             poll_next(pipe, &mut source, buffer.space(), cx)
         });
         match got.await {
             Got::Bytes(count) => buffer.filled(count),
+            // The peer has ended in the midst of a frame.
+            Got::Nothing(Ended::With(None)) if buffer.pending() > 0 => return Ended::with(cut_off(&buffer)),
             Got::Nothing(ended) => return ended,
         }
         session.begin_read();
-        let taken = take(session, &mut buffer, pipe.core().shared().limits.frame_bytes_max).await;
+        let taken = take(pipe, session, &mut buffer).await;
         session.flush();
         if !greeted && session.is_greeted() {
             connection_greeted.store(true, Ordering::Relaxed);
         }
-        if let Err(error) = taken {
-            return Ended::With(Some(error));
+        if let Err(word) = taken {
+            return Ended::With(Some(word));
         }
     }
 }
 
+/// What is said of a frame of which the peer sent a part alone.
+fn cut_off(buffer: &ReceiveBuffer) -> PipeError {
+    let have = buffer.pending() as u64;
+    PipeError::Wire(WireError { offset: buffer.position(), need: have + 1, have, what: WireFault::Truncated })
+}
+
 /// Takes all whole frames out of the buffer.
-async fn take(
-    session: &mut Session,
-    buffer: &mut ReceiveBuffer,
-    frame_bytes_max: u32,
-) -> Result<(), PipeError> {
+async fn take(pipe: &Pipe, session: &mut Session, buffer: &mut ReceiveBuffer) -> Result<(), LastWord> {
+    let frame_bytes_max = pipe.core().shared().limits.frame_bytes_max;
     while let Some(frame) = buffer.next_frame().map_err(PipeError::Wire)? {
         session.begin_frame(frame.count());
         for message in frame.messages() {
-            session.message(&message.map_err(PipeError::Wire)?)?;
+            let message = message.map_err(PipeError::Wire)?;
+            let correlation = message.correlation;
+            session.message(&message).map_err(|error| LastWord { correlation, error })?;
+            if session.has_said_much() {
+                session.flush();
+                poll_fn(|cx| until_not_full(pipe, cx)).await;
+                session.go_on();
+            }
             if session.is_long() {
                 session.flush();
                 tokio::task::yield_now().await;
@@ -159,9 +178,17 @@ fn poll_next(pipe: &Pipe, source: &mut Source, space: &mut [u8], cx: &mut Contex
             Poll::Ready(Got::Nothing(Ended::Gone))
         }
         Poll::Pending if readable == Readable::Draining => {
-            Poll::Ready(Got::Nothing(Ended::With(Some(PipeError::Draining))))
+            Poll::Ready(Got::Nothing(Ended::with(PipeError::Draining)))
         }
         Poll::Pending => Poll::Pending,
+    }
+}
+
+/// Waits while the peer has as many replies to take as may wait for it. One that is gone is seen at the next read.
+fn until_not_full(pipe: &Pipe, cx: &Context<'_>) -> Poll<()> {
+    match pipe.readable(cx) {
+        Readable::Full => Poll::Pending,
+        Readable::Yes | Readable::Draining | Readable::Gone => Poll::Ready(()),
     }
 }
 

@@ -34,7 +34,9 @@ pub(crate) async fn stock(client: &Client, book: &mut Book) {
     done(client, CommandBody::PutSkus(skus.iter().map(spec).collect())).await;
     done(client, CommandBody::PutNodes(nodes.iter().map(node).collect())).await;
     let question = Query::Resolve(Resolve { skus, nodes });
-    let Reply::Resolved(handles) = client.query(question).await.unwrap() else { panic!("not resolved") };
+    let Reply::Resolved(handles) = client.query(question).await.expect("the daemon answers") else {
+        panic!("not resolved")
+    };
     book.skus = handles.skus.into_iter().flatten().collect();
     book.nodes = handles.nodes.into_iter().flatten().collect();
     let cells = book.skus.iter().flat_map(|sku| book.nodes.iter().map(move |node| (*sku, *node)));
@@ -44,7 +46,7 @@ pub(crate) async fn stock(client: &Client, book: &mut Book) {
 }
 
 async fn done(client: &Client, body: CommandBody) {
-    let reply = client.command(body).await.unwrap();
+    let reply = client.command(body).await.expect("the daemon answers");
     assert!(matches!(reply, Reply::Done(_)), "{reply:?}");
 }
 
@@ -78,7 +80,7 @@ pub(crate) async fn load(client: &Client, book: &mut Book, time: Duration, kill:
     tokio::time::sleep(time).await;
     kill();
     for task in tasks {
-        let one = task.await.unwrap();
+        let one = task.await.expect("a client ends well");
         book.answered += one.answered;
         book.entries.extend(one.entries);
     }
@@ -151,7 +153,7 @@ async fn hold(client: &Client, entry: &Entry) -> Option<Told> {
 }
 
 async fn show(client: &Client, id: CommandId) -> Option<Box<ReservationView>> {
-    match client.query(Query::Show(id)).await.unwrap() {
+    match client.query(Query::Show(id)).await.expect("the daemon answers") {
         Reply::Shown(view) => Some(view),
         Reply::Refused(_) => None,
         other => panic!("{other:?}"),
@@ -166,7 +168,7 @@ pub(crate) async fn check(client: &Client, book: &mut Book) {
         let found = entry.compare(view.as_deref());
         (faults.lost, faults.doubled) = (faults.lost + found.lost, faults.doubled + found.doubled);
         if let Some(pending) = entry.pending.take() {
-            let reply = client.command_as(pending.id, pending.body).await.unwrap();
+            let reply = client.command_as(pending.id, pending.body).await.expect("the daemon answers");
             assert!(matches!(reply, Reply::Done(_)), "{reply:?}");
             if let Told::Is(lsn, _) = entry.told {
                 entry.told = Told::Is(lsn, pending.to);
@@ -186,7 +188,9 @@ pub(crate) async fn check(client: &Client, book: &mut Book) {
     }
     let wanted = book.cells();
     for sku in &book.skus {
-        let Reply::Cells(cells) = client.query(Query::Cells(*sku)).await.unwrap() else { panic!("no cells") };
+        let Reply::Cells(cells) = client.query(Query::Cells(*sku)).await.expect("the daemon answers") else {
+            panic!("no cells")
+        };
         for cell in cells {
             let (held, allocated) = wanted.get(&(*sku, cell.node)).copied().unwrap_or_default();
             faults.lost +=

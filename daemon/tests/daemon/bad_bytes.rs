@@ -72,7 +72,7 @@ async fn a_wire_error_says_offset_need_and_have() {
     pipe.send.write_all(&frame).await.unwrap();
     let what = WireFault::BadValue;
     let expected = WireError { offset: hello + second + 20, need: 0, have: 10, what };
-    assert_eq!(pipe.last_word().await, PipeError::Wire(expected));
+    assert_eq!(pipe.last_word_of().await, (2, PipeError::Wire(expected)));
     world.stop().await;
 }
 
@@ -94,5 +94,20 @@ async fn what_was_asked_before_the_bad_byte_is_still_answered() {
     assert!(kinds[..20].iter().all(|kind| *kind == Kind::HoldOneReply));
     assert_eq!(kinds[20], Kind::PipeError);
     assert_eq!(world.available(world.skus[0]).await, 280);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_frame_that_is_cut_off_is_told_from_an_end() {
+    let world = World::start(config()).await;
+    let connection = connect(&world).await;
+    let hello = raw::hello(world.daemon.admin_token().unwrap()).len() as u64;
+    let frame = query(1);
+    let mut pipe = greeted(&world, &connection).await;
+    pipe.send.write_all(&frame[..frame.len() - 1]).await.unwrap();
+    pipe.send.finish().unwrap();
+    let have = frame.len() as u64 - 1;
+    let expected = WireError { offset: hello, need: have + 1, have, what: WireFault::Truncated };
+    assert_eq!(pipe.last_word().await, PipeError::Wire(expected));
     world.stop().await;
 }

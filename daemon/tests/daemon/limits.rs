@@ -147,3 +147,14 @@ async fn connections_beyond_the_limit_are_turned_away() {
     assert_eq!(world.stat("connections").await, 1);
     world.stop().await;
 }
+
+#[tokio::test]
+async fn a_second_daemon_gets_no_part_of_a_port_that_many_cores_share() {
+    let mut two_cores = config();
+    two_cores.server.io_cores = 2;
+    let world = World::start(two_cores.clone()).await;
+    two_cores.server.listen = world.daemon.address();
+    let error = earmark::serve::Daemon::start(two_cores).err().expect("the port is taken");
+    assert!(format!("{error:#}").contains("is another program there?"), "{error:#}");
+    world.stop().await;
+}

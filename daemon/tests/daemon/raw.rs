@@ -75,11 +75,22 @@ impl RawPipe {
 
     /// Reads to the end of the pipe, and gives the daemon's last word.
     pub(crate) async fn last_word(&mut self) -> PipeError {
+        self.last_word_of().await.1
+    }
+
+    /// The same, with the correlation it carries.
+    pub(crate) async fn last_word_of(&mut self) -> (u32, PipeError) {
         let all = self.receive.read_to_end(64 << 20);
         let all = tokio::time::timeout(PATIENCE, all).await.expect("the daemon ends the pipe").unwrap();
-        let (kind, body) = messages(&all).pop().expect("a last word");
-        assert_eq!(kind, Kind::PipeError);
-        earmark_protocol::codec::decode(&body).unwrap()
+        let mut rest: &[u8] = &all;
+        let mut last = None;
+        while let Some((frame, whole)) = Frame::parse(rest, FRAME_BYTES_MAX, 0).unwrap() {
+            last = frame.messages().map(Result::unwrap).last().or(last);
+            rest = &rest[whole..];
+        }
+        let last = last.expect("a last word");
+        assert_eq!(last.kind, Kind::PipeError);
+        (last.correlation, last.decode().unwrap())
     }
 }
 

@@ -55,3 +55,32 @@ async fn a_client_that_does_not_read_holds_back_only_itself() {
     asking.await.unwrap();
     world.stop().await;
 }
+
+#[tokio::test]
+async fn the_answers_of_one_frame_wait_for_their_reader_too() {
+    const ASKED: u32 = 8_000;
+    let mut config = config();
+    config.server.outbound_bytes_max = 65_536;
+    let world = World::start(config).await;
+    let connection = connect(&world).await;
+    let mut lazy = greeted(&world, &connection).await;
+    let mut writer = FrameWriter::new(FRAME_BYTES_MAX);
+    for correlation in 1..=ASKED {
+        let from = earmark_protocol::ids::SkuIx(0);
+        writer.push(Kind::Query, correlation, &Query::Skus { from }).unwrap();
+    }
+    lazy.send.write_all(writer.finish()).await.unwrap();
+    // Until the daemon has begun to answer, and the transport has taken what it takes.
+    while world.stat("outbound_bytes").await < 65_536 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..100 {
+        let waiting = world.stat("outbound_bytes").await;
+        assert!(waiting < 4 * 65_536, "{waiting} bytes wait for a pipe that does not read");
+    }
+    let mut answered = 0;
+    while answered < ASKED as usize {
+        answered += lazy.frame().await.len();
+    }
+    world.stop().await;
+}

@@ -84,31 +84,12 @@ impl Disk {
         lock(&self.inner).changes
     }
 
-    /// From this change on, counted from the first, everything fails.
-    pub(crate) fn halt_at(&self, change: u64) {
-        lock(&self.inner).halts_at = Some(change);
-    }
-
     pub(crate) fn fail(&self, attempt: Attempt, kind: io::ErrorKind) {
         lock(&self.inner).failing.push((attempt, kind));
     }
 
     pub(crate) fn set_capacity(&self, bytes: Option<u64>) {
         lock(&self.inner).capacity = bytes;
-    }
-
-    pub(crate) fn bytes(&self, name: &str) -> Vec<u8> {
-        let inner = lock(&self.inner);
-        inner.contents[inner.names[name]].now.clone()
-    }
-
-    /// Changes bytes behind everybody's back.
-    pub(crate) fn edit(&self, name: &str, edit: impl FnOnce(&mut Vec<u8>)) {
-        let mut inner = lock(&self.inner);
-        let place = inner.names[name];
-        let content = &mut inner.contents[place];
-        edit(&mut content.now);
-        content.durable.clone_from(&content.now);
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
