@@ -21,8 +21,14 @@ const SEQUENCES: u64 = 2_000;
 const STEPS: usize = 90;
 
 /// Refusals that are given before a command reaches the engine.
-const ADMISSION: [RefusalCode; 4] =
-    [RefusalCode::Overloaded, RefusalCode::GaveUp, RefusalCode::Draining, RefusalCode::NotAllowed];
+const ADMISSION: [RefusalCode; 6] = [
+    RefusalCode::Overloaded,
+    RefusalCode::GaveUp,
+    RefusalCode::Draining,
+    RefusalCode::NotAllowed,
+    RefusalCode::StorageFull,
+    RefusalCode::NothingKept,
+];
 
 #[test]
 fn the_engine_answers_as_the_naive_model_does() {
