@@ -4,19 +4,17 @@
 //! have, and skus of which no near node has enough, are looked up everywhere instead. What lies outside is bounded
 //! from below, so that a search over the candidates can tell whether it had to look further. This room chooses nothing.
 
-use earmark_protocol::catalogue::capabilities;
 use earmark_protocol::ids::{NodeIx, Segment};
 use earmark_protocol::refusal::RefusalCode;
 
 use super::carried::Carried;
-use super::case::{Candidate, Case, Part, Supply, Unseen};
+use super::case::{Case, Supply, Unseen};
 use super::demand::Demand;
-use super::lanes::{BANDS_MAX, Band, LaneSet, Sheet};
-use super::price::unit_to_address;
-use crate::Reader;
+use super::lanes::BANDS_MAX;
+use super::scope::Scope;
+use super::walk::{Near, Walk};
 use crate::inventory::Place;
 use crate::inventory::cell::{word_available, word_place};
-use crate::rules::Tariff;
 use crate::sync::Ordering;
 
 /// A sku with at most this many cells is looked up at all its nodes at once.
@@ -28,76 +26,12 @@ const SEARCH_WORDS: usize = 16;
 /// Of a want that must be split at least so many of the cheapest supplies are looked at, in each band.
 const SUPPLIES_MIN: usize = 64;
 
-/// What an order draws on.
-#[derive(Clone, Copy)]
-pub(crate) struct Scope<'a> {
-    pub(crate) reader: &'a Reader,
-    pub(crate) sheet: &'a Sheet,
-    /// `None` for a pickup.
-    pub(crate) lanes: Option<&'a LaneSet>,
-    pub(crate) tariff: &'a Tariff,
-    pub(crate) segments: &'a [Segment],
-    /// The nodes that may serve it; empty for all.
-    pub(crate) named: &'a [NodeIx],
-    pub(crate) without: &'a [NodeIx],
-    /// Whether a want may be split that no node has whole.
-    pub(crate) split_lines: bool,
-}
-
-impl Scope<'_> {
-    /// What a node must be able to do.
-    pub(crate) fn needs(&self) -> u16 {
-        if self.lanes.is_some() { capabilities::SHIP } else { capabilities::PICKUP }
-    }
-
-    /// A node with its rates.
-    pub(crate) fn candidate(&self, node: u32) -> Candidate {
-        let (site, costs) = (&self.sheet.sites[node as usize], self.sheet.costs(node));
-        let (miles, fixed, unit) = match self.lanes {
-            Some(lanes) => {
-                let miles = u32::from(lanes.miles[node as usize]);
-                let fixed = self.tariff.shipment_base.0.saturating_add(costs.fixed);
-                (miles, fixed, unit_to_address(self.tariff, costs.unit, miles))
-            }
-            None => (0, costs.fixed, costs.unit),
-        };
-        let (rank, code_rank, priority) = (site.rank, site.code_rank, site.priority);
-        Candidate { node, miles, fixed, line: costs.line, unit, rank, code_rank, priority }
-    }
-
-    /// What these wants cost at least, whatever stock there is: one shipment at the lowest rates of all nodes.
-    pub(crate) fn floor(&self, units: &[i64]) -> i64 {
-        let mut least = Candidate { fixed: i64::MAX, line: i64::MAX, unit: i64::MAX, ..Candidate::default() };
-        let mut lower = |candidate: Candidate| {
-            least.fixed = least.fixed.min(candidate.fixed);
-            least.line = least.line.min(candidate.line);
-            least.unit = least.unit.min(candidate.unit);
-        };
-        if let Some(lanes) = self.lanes.filter(|_| self.named.is_empty()) {
-            let mut start = 0;
-            for (band, end) in self.sheet.bands.iter().zip(lanes.ends) {
-                if start < end {
-                    let cheapest = self.candidate(lanes.order[start as usize]);
-                    let fixed = self.tariff.shipment_base.0.saturating_add(band.fixed);
-                    lower(Candidate { fixed, line: band.line, ..cheapest });
-                }
-                start = end;
-            }
-        } else {
-            self.named.iter().for_each(|node| lower(self.candidate(node.0)));
-        }
-        units.iter().filter(|units| **units > 0).fold(least.fixed, |floor, units| {
-            floor.saturating_add(least.line).saturating_add(least.unit.saturating_mul(*units))
-        })
-    }
-}
-
 /// What a node has of a want.
 #[derive(Clone, Copy, Debug)]
-struct Hit {
+pub(super) struct Hit {
     want: u32,
-    node: u32,
-    available: i64,
+    pub(super) node: u32,
+    pub(super) available: i64,
 }
 
 /// What is known of a want's stock.
@@ -119,18 +53,18 @@ pub(crate) struct Gatherer {
     /// By want.
     pub(crate) found: Vec<Found>,
     /// By node: slot plus one; 0 for none.
-    slots: Vec<u32>,
+    pub(super) slots: Vec<u32>,
     /// By node: whether this turn's order allows or excludes it.
     gates: Vec<u32>,
     turn: u32,
     /// By slot: its node.
-    nodes: Vec<u32>,
+    pub(super) nodes: Vec<u32>,
     /// By node: what it has of the want at hand; 0 in between.
     there: Vec<i64>,
-    hits: Vec<Hit>,
+    pub(super) hits: Vec<Hit>,
     pub(crate) carried: Carried,
     /// By want of a carried case: whether its stock was looked up.
-    looked_at: Vec<bool>,
+    pub(super) looked_at: Vec<bool>,
     /// Cells of all the skus looked at.
     pub(crate) words: usize,
     carriers: Vec<u32>,
@@ -142,95 +76,11 @@ pub(crate) struct Gatherer {
 
 /// Which nodes a look at a sku's cells is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Look {
+pub(super) enum Look {
     /// Candidates with slots from here on.
     Slots(usize),
     /// All that are eligible.
     Everywhere,
-}
-
-/// How many nodes are near: at least so many; then, up to so many, those from where the whole order would cost not more
-/// than this extra.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Near {
-    pub(crate) least: usize,
-    pub(crate) most: usize,
-    pub(crate) extra: i64,
-}
-
-/// Each time an answer is not proven, so many times more nodes are near.
-pub(crate) const WIDEN: usize = 4;
-
-impl Near {
-    /// Takes in more nodes.
-    pub(crate) fn widen(&mut self) {
-        self.least = self.least.saturating_mul(WIDEN);
-        self.most = self.most.saturating_mul(WIDEN);
-        self.extra = self.extra.saturating_mul(WIDEN as i64);
-    }
-}
-
-/// A walk over all nodes of the sheet, by what the whole order costs from a node at least.
-pub(crate) struct Walk<'a> {
-    scope: &'a Scope<'a>,
-    lanes: &'a LaneSet,
-    skus: i64,
-    units: i64,
-    at: [u32; BANDS_MAX],
-    /// By band: what a unit costs from its next node, where it has one.
-    next: [Option<i64>; BANDS_MAX],
-}
-
-impl<'a> Walk<'a> {
-    /// `None` where the order names its nodes.
-    pub(crate) fn new(scope: &'a Scope<'a>, demand: &Demand) -> Option<Self> {
-        let lanes = scope.lanes.filter(|_| scope.named.is_empty())?;
-        let units = demand.wants.iter().map(|want| want.units).sum();
-        let skus = demand.wants.len() as i64;
-        let mut walk = Self { scope, lanes, skus, units, at: [0; BANDS_MAX], next: [None; BANDS_MAX] };
-        for band in 0..scope.sheet.bands.len() {
-            walk.at[band] = if band == 0 { 0 } else { lanes.ends[band - 1] };
-            walk.look_ahead(band);
-        }
-        Some(walk)
-    }
-
-    fn look_ahead(&mut self, band: usize) {
-        self.next[band] = (self.at[band] < self.lanes.ends[band]).then(|| {
-            let node = self.lanes.order[self.at[band] as usize] as usize;
-            let miles = u32::from(self.lanes.miles[node]);
-            unit_to_address(self.scope.tariff, self.scope.sheet.costs(node as u32).unit, miles)
-        });
-    }
-
-    /// The band that the next node is in, and what the order costs at least from there and from all later ones.
-    pub(crate) fn next(&self) -> Option<(usize, i64)> {
-        let base = self.scope.tariff.shipment_base.0;
-        let floor = |(band, floor): (usize, &Band)| {
-            let units = self.next[band]?.saturating_mul(self.units);
-            let lines = floor.line.saturating_mul(self.skus);
-            Some((band, base.saturating_add(floor.fixed).saturating_add(lines).saturating_add(units)))
-        };
-        self.scope.sheet.bands.iter().enumerate().filter_map(floor).min_by_key(|next| next.1)
-    }
-
-    /// The next node of a band.
-    pub(crate) fn take(&mut self, band: usize) -> u32 {
-        let node = self.lanes.order[self.at[band] as usize];
-        self.at[band] += 1;
-        self.look_ahead(band);
-        node
-    }
-
-    /// What a plan of two shipments or more costs at least, asked before the first node is taken.
-    pub(crate) fn pair_floor(&self) -> i64 {
-        let bands = &self.scope.sheet.bands;
-        let fixed = bands.iter().map(|band| band.fixed).min().unwrap_or(0);
-        let line = bands.iter().map(|band| band.line).min().unwrap_or(0);
-        let unit = self.next.iter().flatten().min().copied().unwrap_or(0);
-        let fixed = self.scope.tariff.shipment_base.0.saturating_add(fixed).saturating_mul(2);
-        fixed.saturating_add(line.saturating_mul(self.skus)).saturating_add(unit.saturating_mul(self.units))
-    }
 }
 
 /// A want that is looked up.
@@ -285,10 +135,11 @@ impl Gatherer {
     /// Whether a node may serve the order.
     #[inline]
     pub(crate) fn eligible(&self, scope: &Scope<'_>, node: u32) -> bool {
-        let Some(site) = scope.sheet.sites.get(node as usize) else { return false };
+        if !scope.allows(node) {
+            return false;
+        }
         let gate = self.gates[node as usize];
-        let gate_open = if scope.named.is_empty() { gate != self.turn + 1 } else { gate == self.turn };
-        site.active && gate_open && site.capabilities & scope.needs() != 0
+        if scope.named.is_empty() { gate != self.turn + 1 } else { gate == self.turn }
     }
 
     /// Why no node has anything of a sku with these flags.
@@ -352,121 +203,8 @@ impl Gatherer {
         self.settle(case);
     }
 
-    /// Fills the case with the cheapest eligible nodes, and takes every node that carries a want for one that has enough
-    /// of it. So its answer is no dearer than the truth, and true if the nodes it chose have enough. `false` where the
-    /// order is not one for this: it names its nodes, or some want is carried by none near.
-    pub(crate) fn gather_carried(
-        &mut self,
-        scope: &Scope<'_>,
-        demand: &Demand,
-        near: Near,
-        case: &mut Case,
-    ) -> bool {
-        if scope.lanes.is_none() || !scope.named.is_empty() {
-            return false;
-        }
-        case.list.clear();
-        self.hits.clear();
-        self.words = 0;
-        self.found.clear();
-        self.found.resize(demand.wants.len(), Found::default());
-        let unseen = self.walk(scope, demand, near, case);
-        self.bound_unseen(scope, demand, unseen, case);
-        self.settle(case);
-        self.nodes.clear();
-        self.nodes.extend(case.list.iter().map(|candidate| candidate.node));
-        self.looked_at.clear();
-        self.looked_at.resize(demand.wants.len(), false);
-        case.more_supplies = false;
-        case.begin(demand.wants.iter().map(|want| want.units));
-        let words = case.words;
-        for (at, want) in demand.wants.iter().enumerate() {
-            let Some(bits) = self.carried.bits(scope.reader, want.sku) else { return false };
-            let mut any = 0;
-            for (slot, node) in self.nodes.iter().enumerate() {
-                let node = *node as usize;
-                let bit = bits[node / 64] >> (node % 64) & 1;
-                any |= bit;
-                case.masks[slot * words + at / 64] |= bit << (at % 64);
-            }
-            if any == 0 || want.flags != 0 && !self.only_capable(scope, at, want.flags, case) {
-                return false;
-            }
-        }
-        true
-    }
-
-    /// Takes a want from the nodes that may not have it. `false` where none is left.
-    fn only_capable(&self, scope: &Scope<'_>, want: usize, flags: u16, case: &mut Case) -> bool {
-        let mut any = false;
-        for (slot, node) in self.nodes.iter().enumerate() {
-            let capable = scope.sheet.sites[*node as usize].capabilities & flags == flags;
-            let word = &mut case.masks[slot * case.words + want / 64];
-            *word &= !(u64::from(!capable) << (want % 64));
-            any |= *word >> (want % 64) & 1 == 1;
-        }
-        any
-    }
-
-    /// Whether the nodes that serve the wants of a carried case have enough. `Some(false)` when some have not: the case
-    /// knows it now, or with `look_at_all` all that there is to know. `None` where a want has no candidate left.
-    pub(crate) fn confirm(
-        &mut self,
-        scope: &Scope<'_>,
-        demand: &Demand,
-        case: &mut Case,
-        parts: &[Part],
-        look_at_all: bool,
-    ) -> Option<bool> {
-        let mut confirmed = true;
-        for part in parts {
-            let want = part.want as usize;
-            if self.looked_at[want] {
-                continue;
-            }
-            let (sku, node) = (demand.wants[want].sku, NodeIx(case.list[part.slot as usize].node));
-            let there = self.carried.available(scope.reader, sku, node, scope.segments);
-            let enough = there >= part.units;
-            confirmed &= enough;
-            if look_at_all {
-                self.looked_at[want] = true;
-                if !self.look_closely(scope, demand, want, case) {
-                    return None;
-                }
-            } else if !enough {
-                case.masks[part.slot as usize * case.words + want / 64] &= !(1 << (want % 64));
-                if (0..case.list.len()).all(|slot| !case.serves(slot, want)) {
-                    return None;
-                }
-            }
-        }
-        Some(confirmed)
-    }
-
-    /// Looks a want up at all candidates. `false` where none has enough.
-    fn look_closely(&mut self, scope: &Scope<'_>, demand: &Demand, want: usize, case: &mut Case) -> bool {
-        let (word, bit) = (want / 64, want % 64);
-        for (slot, candidate) in case.list.iter().enumerate() {
-            self.slots[candidate.node as usize] = slot as u32 + 1;
-            case.masks[slot * case.words + word] &= !(1 << bit);
-        }
-        self.hits.clear();
-        self.look(scope, demand, want, Look::Slots(0), false);
-        let mut any = false;
-        for hit in &self.hits {
-            let enough = hit.available >= case.units[want];
-            let slot = self.slots[hit.node as usize] as usize - 1;
-            case.masks[slot * case.words + word] |= u64::from(enough) << bit;
-            any |= enough;
-        }
-        for candidate in &case.list {
-            self.slots[candidate.node as usize] = 0;
-        }
-        any
-    }
-
     /// Takes the cheapest nodes into the list. Returns each band's next cost per unit, where it has nodes left.
-    fn walk(
+    pub(super) fn walk(
         &mut self,
         scope: &Scope<'_>,
         demand: &Demand,
@@ -498,7 +236,14 @@ impl Gatherer {
     }
 
     /// Looks at a sku's cells and notes what its nodes have. `true` when all eligible nodes were looked at.
-    fn look(&mut self, scope: &Scope<'_>, demand: &Demand, want: usize, look: Look, may_widen: bool) -> bool {
+    pub(super) fn look(
+        &mut self,
+        scope: &Scope<'_>,
+        demand: &Demand,
+        want: usize,
+        look: Look,
+        may_widen: bool,
+    ) -> bool {
         let start = self.hits.len();
         let mut hits = std::mem::take(&mut self.hits);
         let wanted = Want { want: want as u32, flags: demand.wants[want].flags };
@@ -590,7 +335,7 @@ impl Gatherer {
     }
 
     /// Writes down the least that nodes outside the list cost.
-    fn bound_unseen(
+    pub(super) fn bound_unseen(
         &self,
         scope: &Scope<'_>,
         demand: &Demand,
@@ -599,16 +344,12 @@ impl Gatherer {
     ) {
         let bands =
             || scope.sheet.bands.iter().zip(next).filter_map(|(band, unit)| unit.map(|unit| (band, unit)));
-        let fixed = bands().map(|(band, _)| band.fixed).min();
+        let fixed = bands().map(|(band, _)| scope.band_fixed(band)).min();
         let unit = bands().map(|(_, unit)| unit).min();
-        case.unseen = fixed
-            .zip(unit)
-            .map(|(fixed, unit)| Unseen { fixed: scope.tariff.shipment_base.0.saturating_add(fixed), unit });
+        case.unseen = fixed.zip(unit).map(|(fixed, unit)| Unseen { fixed, unit });
         let listed = case.list.iter().map(|candidate| candidate.fixed).min().unwrap_or(0);
-        let any = scope.sheet.bands.iter().map(|band| band.fixed).min().unwrap_or(0);
-        let any = scope.tariff.shipment_base.0.saturating_add(any);
         let all_listed = case.unseen.is_none() && self.found.iter().all(|found| !found.more);
-        case.fixed_least = if all_listed { listed } else { listed.min(any) };
+        case.fixed_least = if all_listed { listed } else { listed.min(scope.fixed_least()) };
         case.unseen_floor.clear();
         case.unseen_floor.extend(demand.wants.iter().zip(&self.found).map(|(want, found)| {
             let floor = bands().map(|(band, unit)| band.line + want.units * unit).min();
@@ -623,7 +364,7 @@ impl Gatherer {
     }
 
     /// Sorts the list and gives the slots back.
-    fn settle(&mut self, case: &mut Case) {
+    pub(super) fn settle(&mut self, case: &mut Case) {
         for candidate in &case.list {
             self.slots[candidate.node as usize] = 0;
         }

@@ -1,9 +1,9 @@
 //! Routing: which nodes serve an order, priced, with a proof of how good the answer is.
 //!
-//! The way through: an order's lines become demands ([`demand`]), lanes say how far each node is ([`lanes`]), the
-//! nodes worth a look are gathered with what they have ([`candidates`]), a good node set is found ([`heuristic`],
-//! [`split`]), improved and proven ([`exact`], [`bound`]), and written down as a plan ([`planner`]). All of them price
-//! by [`price`]. Nothing here changes state, reads a clock or draws a random number: the same order over the same
+//! The way through: an order's lines become demands ([`demand`]), which nodes it may use at which cost is settled
+//! ([`scope`]), lanes say how far each node is ([`lanes`], [`walk`]), the nodes worth a look are gathered with what they
+//! have ([`candidates`], or guessed to have: [`presume`]), a good node set is found ([`heuristic`], [`split`]), improved
+//! and proven ([`exact`], [`bound`]), and written down as a plan ([`planner`]). All of them price by [`price`]. Nothing here changes state, reads a clock or draws a random number: the same order over the same
 //! stock gives the same plan, whatever order nodes were put in.
 
 mod bound;
@@ -15,9 +15,12 @@ mod exact;
 mod heuristic;
 mod lanes;
 mod planner;
+mod presume;
 pub mod price;
 mod repair;
+mod scope;
 mod split;
+mod walk;
 mod write;
 
 use earmark_protocol::ids::{LineId, NodeIx, Segment, SkuIx};

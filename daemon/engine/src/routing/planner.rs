@@ -11,14 +11,16 @@ use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 
 use super::Proposal;
 use super::bound::{self, Dual};
-use super::candidates::{Gatherer, Near, Scope, WIDEN, Walk};
+use super::candidates::Gatherer;
 use super::case::{Best, Budget, Candidate, Case, Part};
 use super::demand::{Demand, Want};
 use super::exact::{self, Exact, Searched};
 use super::heuristic::Heuristic;
 use super::lanes::{Bookmark, LaneBook};
 use super::repair::Repair;
+use super::scope::{Leaning, Scope};
 use super::split::Splitter;
+use super::walk::{Near, WIDEN, Walk};
 use super::write::Writer;
 use crate::rules::Rules;
 use crate::{NodeTable, Reader};
@@ -122,6 +124,7 @@ impl Planner {
             named: &named,
             without,
             split_lines: rules.split_lines,
+            leaning: Leaning::default(),
         };
         let planned = self.plan_in(&scope, rules, order, best_effort);
         self.named = named;
@@ -220,9 +223,7 @@ impl Planner {
     /// How many nodes to look at first. A node is worth a look if serving all from there costs not much more than a
     /// second shipment does.
     fn near(&self, scope: &Scope<'_>) -> Near {
-        let bands = &scope.sheet.bands;
-        let fixed = bands.iter().map(|band| band.fixed).min().unwrap_or(0);
-        let extra = scope.tariff.shipment_base.0.saturating_add(fixed).saturating_mul(NEAR_SHIPMENTS);
+        let extra = scope.fixed_least().saturating_mul(NEAR_SHIPMENTS);
         let (least, most) = if self.demand.wants.len() <= FEW_SKUS { NEAR_FEW } else { NEAR_MANY };
         Near { least, most, extra }
     }

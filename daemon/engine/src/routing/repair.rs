@@ -8,10 +8,10 @@ use earmark_protocol::command::{Delivery, Order};
 use earmark_protocol::ids::{Money, NodeIx, SkuIx, Tenant};
 
 use super::Proposal;
-use super::candidates::Scope;
 use super::case::{Candidate, Part};
 use super::lanes::LaneBook;
 use super::planner::{Planner, zone};
+use super::scope::{Leaning, Scope};
 use crate::Reader;
 
 /// Most lookups of a cell in one repair: each takes some 30 to 50 ns, so all of them stay below 20 µs.
@@ -63,6 +63,7 @@ impl Planner {
             named,
             without: &[],
             split_lines: rules.split_lines,
+            leaning: Leaning::default(),
         };
         self.demand.read(&order.lines);
         self.gatherer.begin(&scope);

@@ -5,9 +5,9 @@ use earmark_protocol::ids::{Money, NodeIx, Segment};
 use earmark_protocol::refusal::RefusalCode;
 use earmark_protocol::reply::{Plan, Shipment, ShipmentLine, Unfilled};
 
-use super::candidates::Scope;
 use super::case::{Candidate, Part};
 use super::demand::{Demand, END};
+use super::scope::Scope;
 use super::{Pick, Proposal};
 
 /// Where a want's lines are served up to.

@@ -1,0 +1,116 @@
+//! What an order draws on: the stock it may see, the nodes it may use, and what a shipment from each of them costs.
+//!
+//! Whoever narrows an order's nodes or makes some dearer does it here, in [`Leaning`], once per order; all other rooms
+//! ask [`Scope::allows`], [`Scope::candidate`] and the least costs of a band, and so stay exact about it. This room
+//! looks at no stock.
+
+use earmark_protocol::catalogue::capabilities;
+use earmark_protocol::ids::{NodeIx, Segment};
+
+use super::case::Candidate;
+use super::lanes::{Band, LaneSet, Sheet};
+use super::price::unit_to_address;
+use crate::Reader;
+use crate::rules::Tariff;
+
+/// What rules say of the nodes for one order, by place in the node table.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Leaning<'a> {
+    /// A bit per node that may serve the order; `None` for all. Nodes beyond the last word may not.
+    pub(crate) eligible: Option<&'a [u64]>,
+    /// By node: what a shipment from there costs on top, in micros; nothing for nodes beyond the last. A node that is
+    /// preferred has less than 0.
+    pub(crate) extra: &'a [i64],
+    /// The least of `extra` over all nodes; 0 where `extra` does not name all.
+    pub(crate) extra_least: i64,
+}
+
+/// What an order draws on.
+#[derive(Clone, Copy)]
+pub(crate) struct Scope<'a> {
+    pub(crate) reader: &'a Reader,
+    pub(crate) sheet: &'a Sheet,
+    /// `None` for a pickup.
+    pub(crate) lanes: Option<&'a LaneSet>,
+    pub(crate) tariff: &'a Tariff,
+    pub(crate) segments: &'a [Segment],
+    /// The nodes that may serve it; empty for all.
+    pub(crate) named: &'a [NodeIx],
+    pub(crate) without: &'a [NodeIx],
+    /// Whether a want may be split that no node has whole.
+    pub(crate) split_lines: bool,
+    pub(crate) leaning: Leaning<'a>,
+}
+
+impl Scope<'_> {
+    /// What a node must be able to do.
+    pub(crate) fn needs(&self) -> u16 {
+        if self.lanes.is_some() { capabilities::SHIP } else { capabilities::PICKUP }
+    }
+
+    /// Whether the node is of the tenant, active, able to deliver the way the order asks for, and let in by rules.
+    #[inline]
+    pub(crate) fn allows(&self, node: u32) -> bool {
+        let Some(site) = self.sheet.sites.get(node as usize) else { return false };
+        let let_in =
+            |bits: &[u64]| bits.get(node as usize / 64).is_some_and(|bits| bits >> (node % 64) & 1 == 1);
+        site.active && site.capabilities & self.needs() != 0 && self.leaning.eligible.is_none_or(let_in)
+    }
+
+    /// What each shipment costs before it is known from where.
+    fn base(&self) -> i64 {
+        if self.lanes.is_some() { self.tariff.shipment_base.0 } else { 0 }
+    }
+
+    /// The least that a shipment from a band's nodes costs, lines and units aside.
+    pub(crate) fn band_fixed(&self, band: &Band) -> i64 {
+        self.base().saturating_add(band.fixed).saturating_add(self.leaning.extra_least)
+    }
+
+    /// The least that a shipment costs, lines and units aside.
+    pub(crate) fn fixed_least(&self) -> i64 {
+        let fixed = self.sheet.bands.iter().map(|band| band.fixed).min().unwrap_or(0);
+        self.base().saturating_add(fixed).saturating_add(self.leaning.extra_least)
+    }
+
+    /// A node with its rates.
+    pub(crate) fn candidate(&self, node: u32) -> Candidate {
+        let (site, costs) = (&self.sheet.sites[node as usize], self.sheet.costs(node));
+        let (miles, unit) = match self.lanes {
+            Some(lanes) => {
+                let miles = u32::from(lanes.miles[node as usize]);
+                (miles, unit_to_address(self.tariff, costs.unit, miles))
+            }
+            None => (0, costs.unit),
+        };
+        let extra = self.leaning.extra.get(node as usize).copied().unwrap_or(0);
+        let fixed = self.base().saturating_add(costs.fixed).saturating_add(extra);
+        let (rank, code_rank, priority) = (site.rank, site.code_rank, site.priority);
+        Candidate { node, miles, fixed, line: costs.line, unit, rank, code_rank, priority }
+    }
+
+    /// What these wants cost at least, whatever stock there is: one shipment at the lowest rates of all nodes.
+    pub(crate) fn floor(&self, units: &[i64]) -> i64 {
+        let mut least = Candidate { fixed: i64::MAX, line: i64::MAX, unit: i64::MAX, ..Candidate::default() };
+        let mut lower = |candidate: Candidate| {
+            least.fixed = least.fixed.min(candidate.fixed);
+            least.line = least.line.min(candidate.line);
+            least.unit = least.unit.min(candidate.unit);
+        };
+        if let Some(lanes) = self.lanes.filter(|_| self.named.is_empty()) {
+            let mut start = 0;
+            for (band, end) in self.sheet.bands.iter().zip(lanes.ends) {
+                if start < end {
+                    let cheapest = self.candidate(lanes.order[start as usize]);
+                    lower(Candidate { fixed: self.band_fixed(band), line: band.line, ..cheapest });
+                }
+                start = end;
+            }
+        } else {
+            self.named.iter().for_each(|node| lower(self.candidate(node.0)));
+        }
+        units.iter().filter(|units| **units > 0).fold(least.fixed, |floor, units| {
+            floor.saturating_add(least.line).saturating_add(least.unit.saturating_mul(*units))
+        })
+    }
+}
