@@ -82,10 +82,19 @@ impl Slew {
     }
 }
 
+/// Where moments come from.
+#[derive(Debug)]
+enum Source {
+    /// The system's monotonic clock, from here on.
+    Monotonic(Instant),
+    /// Nanoseconds, as they were set.
+    Standing(AtomicU64),
+}
+
 /// The daemon's clock, shared by all its threads.
 #[derive(Debug)]
 pub struct Clock {
-    start: Instant,
+    source: Source,
     slew: Mutex<Slew>,
     jumps: AtomicU64,
     away: AtomicBool,
@@ -95,8 +104,28 @@ impl Clock {
     /// A clock that shows wall time now.
     #[must_use]
     pub fn start() -> Self {
-        let slew = Mutex::new(Slew::new(0, wall_ns()));
-        Self { start: monotonic(), slew, jumps: AtomicU64::new(0), away: AtomicBool::new(false) }
+        Self::of(Source::Monotonic(monotonic()), wall_ns())
+    }
+
+    /// A clock that stands still until it is [advanced](Clock::advance), for those who play time themselves.
+    #[must_use]
+    pub fn standing_at(time: TimestampMs) -> Self {
+        Self::of(Source::Standing(AtomicU64::new(0)), time.0 * 1_000_000)
+    }
+
+    fn of(source: Source, time_ns: u64) -> Self {
+        let slew = Mutex::new(Slew::new(0, time_ns));
+        Self { source, slew, jumps: AtomicU64::new(0), away: AtomicBool::new(false) }
+    }
+
+    /// Moves a clock that stands still.
+    ///
+    /// # Panics
+    /// Where it is a clock that runs by itself.
+    pub fn advance(&self, ms: u64) {
+        let Source::Standing(moment_ns) = &self.source else { panic!("a clock that runs cannot be moved") };
+        // Nothing else is read on the strength of it, so Relaxed will do, here and in `moment`.
+        moment_ns.fetch_add(ms * 1_000_000, Ordering::Relaxed);
     }
 
     /// The time to stamp on what is decided.
@@ -108,7 +137,13 @@ impl Clock {
     /// The moment to measure waits from.
     #[must_use]
     pub fn moment(&self) -> Moment {
-        Moment(u64::try_from(monotonic().duration_since(self.start).as_nanos()).unwrap_or(u64::MAX))
+        match &self.source {
+            Source::Monotonic(start) => {
+                let passed = monotonic().duration_since(*start);
+                Moment(u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX))
+            }
+            Source::Standing(moment_ns) => Moment(moment_ns.load(Ordering::Relaxed)),
+        }
     }
 
     /// Look at the wall clock; call it every [`OBSERVE_EVERY`].
@@ -198,5 +233,13 @@ mod tests {
         assert!(clock.moment() >= earlier);
         assert_eq!(clock.observe(), Observed::Near);
         assert_eq!(clock.jumps(), (0, false));
+    }
+
+    #[test]
+    fn a_clock_that_stands_moves_when_it_is_told_to() {
+        let clock = Clock::standing_at(TimestampMs(5_000));
+        assert_eq!((clock.now(), clock.moment()), (TimestampMs(5_000), Moment(0)));
+        clock.advance(7);
+        assert_eq!((clock.now(), clock.moment()), (TimestampMs(5_007), Moment(7_000_000)));
     }
 }

@@ -7,8 +7,7 @@ use std::sync::Mutex;
 
 use earmark_engine::routing::Pick;
 use earmark_protocol::command::{CellQuantity, Command, CommandBody, Hold};
-use earmark_protocol::hold_one::HoldOne;
-use earmark_protocol::ids::{CommandId, HoldClass, NodeIx, Segment, SkuIx, Tenant, TimestampMs};
+use earmark_protocol::ids::{CommandId, HoldClass, NodeIx, Segment, SkuIx, Tenant};
 use earmark_protocol::query::{Atp, Scope};
 use earmark_protocol::refusal::{Field, RefusalCode};
 
@@ -126,7 +125,7 @@ impl Game {
                 self.pair.restart(grace_ms, self.dice.one_in(2));
             }
             _ => {
-                let given = self.fresh(tenant);
+                let given = self.author(tenant).given();
                 self.submit(tenant, given);
             }
         }
@@ -148,51 +147,6 @@ impl Game {
             }
             _ => while self.pair.expire(most) {},
         }
-    }
-
-    /// A new id: mostly of now, sometimes of the past or the future, rarely none at all.
-    fn id(&mut self) -> CommandId {
-        let now = self.pair.now.0;
-        let rules = &self.pair.model.rules;
-        let (window, future) = (rules.retry_window_ms, rules.id_future_ms);
-        let time = match self.dice.below(60) {
-            0 => now - window - self.dice.between(0, 3),
-            1 => now - window + self.dice.between(0, 3),
-            2 => now + future + self.dice.between(0, 2),
-            3..6 => now + self.dice.between(0, future),
-            6..12 => now - self.dice.between(0, window / 2),
-            _ => now,
-        };
-        let mut id = CommandId::new(TimestampMs(time), self.dice.bytes());
-        if self.dice.one_in(150) {
-            id.0[6] = 0x40;
-        }
-        id
-    }
-
-    fn fresh(&mut self, tenant: Tenant) -> Given {
-        let id = self.id();
-        if self.dice.one_in(6) {
-            let mut author = self.author(tenant);
-            let cell = author.cell();
-            let lifetime_ms = author.lifetime_ms();
-            let flags = u8::from(self.dice.one_in(60));
-            let class = HoldClass(self.dice.below(3) as u8);
-            let (sku, node, segment, quantity) = (cell.sku, cell.node, cell.segment, cell.quantity);
-            return Given::One(HoldOne {
-                id,
-                sku,
-                node,
-                quantity,
-                lifetime_ms,
-                give_up_ms: 0,
-                segment,
-                class,
-                flags,
-            });
-        }
-        let body = self.author(tenant).any();
-        Given::Full(Command { id, give_up_ms: 0, body })
     }
 
     fn submit_body(&mut self, tenant: Tenant, body: CommandBody) {
@@ -217,25 +171,8 @@ impl Game {
         } else {
             recent + self.dice.below(self.past.len() - recent)
         };
-        let (mut tenant, mut given) = self.past[place].clone();
-        match self.dice.below(8) {
-            0 => match self.fresh(tenant) {
-                Given::One(mut one) => {
-                    one.id = given.id();
-                    given = Given::One(one);
-                }
-                Given::Full(mut command) => {
-                    command.id = given.id();
-                    given = Given::Full(command);
-                }
-            },
-            1 => tenant = Tenant(1 - tenant.0),
-            2 => match &mut given {
-                Given::One(one) => one.give_up_ms = 77,
-                Given::Full(command) => command.give_up_ms = 77,
-            },
-            _ => {}
-        }
+        let (tenant, given) = self.past[place].clone();
+        let (tenant, given) = self.author(tenant).again(given);
         let before = self.pair.digest();
         let lsn = self.pair.model.lsn;
         self.submit(tenant, given);
@@ -247,7 +184,7 @@ impl Game {
     /// Plans something, lets other things happen, and submits it then.
     fn submit_a_stale_plan(&mut self, tenant: Tenant) {
         let given = loop {
-            let given = self.fresh(tenant);
+            let given = self.author(tenant).given();
             if let Given::Full(Command { body: CommandBody::Reserve(_) | CommandBody::Reject(_), .. }) = given
             {
                 break given;
@@ -258,7 +195,7 @@ impl Game {
         for _ in 0..self.dice.below(4) {
             let other = match draft.picks() {
                 picks if !picks.is_empty() && self.dice.one_in(2) => self.snatch(picks),
-                _ => self.fresh(tenant),
+                _ => self.author(tenant).given(),
             };
             self.submit(tenant, other);
         }
@@ -275,7 +212,7 @@ impl Game {
         let quantity = 1 + self.dice.below(8) as u32;
         let cell = CellQuantity { sku, node, segment, quantity };
         let hold = Hold { cells: vec![cell], class: HoldClass(2), lifetime_ms: 0, best_effort: true };
-        Given::Full(Command { id: self.id(), give_up_ms: 0, body: CommandBody::Hold(hold) })
+        Given::Full(Command { id: self.author(Tenant(0)).id(), give_up_ms: 0, body: CommandBody::Hold(hold) })
     }
 
     fn ask(&mut self, tenant: Tenant) {

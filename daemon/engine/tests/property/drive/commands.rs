@@ -3,16 +3,18 @@
 
 use earmark_protocol::catalogue::{NodeKind, NodeSpec, NodeState, SkuSpec, capabilities, sku_flags};
 use earmark_protocol::command::{
-    AdjustStock, Amend, AmendLine, CellQuantity, CommandBody, Correction, Delivery, Disposition, Extend,
-    Hold, Order, OrderLine, Reject, Reserve, Restock, SetNodeState, SetStock, Step, StepLine, StockChange,
-    StockCount, Transfer,
+    AdjustStock, Amend, AmendLine, CellQuantity, Command, CommandBody, Correction, Delivery, Disposition,
+    Extend, Hold, Order, OrderLine, Reject, Reserve, Restock, SetNodeState, SetStock, Step, StepLine,
+    StockChange, StockCount, Transfer,
 };
 use earmark_protocol::geo::Position;
+use earmark_protocol::hold_one::HoldOne;
 use earmark_protocol::ids::{
     Channel, CommandId, HoldClass, LineId, Money, NodeIx, QUANTITY_MAX, Segment, SkuIx, Tenant, TimestampMs,
 };
 use earmark_protocol::reply::RowView;
 
+use super::Given;
 use super::dice::Dice;
 use crate::model::{Model, open_units};
 
@@ -29,6 +31,60 @@ pub(crate) struct Author<'a> {
 }
 
 impl Author<'_> {
+    /// A new id: mostly of now, sometimes of the past or the future, rarely none at all.
+    pub(crate) fn id(&mut self) -> CommandId {
+        let now = self.now.0;
+        let (window, future) = (self.model.rules.retry_window_ms, self.model.rules.id_future_ms);
+        let time = match self.dice.below(60) {
+            0 => now - window - self.dice.between(0, 3),
+            1 => now - window + self.dice.between(0, 3),
+            2 => now + future + self.dice.between(0, 2),
+            3..6 => now + self.dice.between(0, future),
+            6..12 => now - self.dice.between(0, window / 2),
+            _ => now,
+        };
+        let mut id = CommandId::new(TimestampMs(time), self.dice.bytes());
+        if self.dice.one_in(150) {
+            id.0[6] = 0x40;
+        }
+        id
+    }
+
+    /// Some command with a new id, in either form.
+    pub(crate) fn given(&mut self) -> Given {
+        let id = self.id();
+        if !self.dice.one_in(6) {
+            return Given::Full(Command { id, give_up_ms: 0, body: self.any() });
+        }
+        let CellQuantity { sku, node, segment, quantity } = self.cell();
+        let lifetime_ms = self.lifetime_ms();
+        let flags = u8::from(self.dice.one_in(60));
+        let class = HoldClass(self.dice.below(3) as u8);
+        Given::One(HoldOne { id, sku, node, quantity, lifetime_ms, give_up_ms: 0, segment, class, flags })
+    }
+
+    /// The same once more: mostly just as it was, sometimes its id with another content, or by another tenant.
+    pub(crate) fn again(&mut self, mut given: Given) -> (Tenant, Given) {
+        let mut tenant = self.tenant;
+        match self.dice.below(8) {
+            0 => {
+                let id = given.id();
+                given = self.given();
+                match &mut given {
+                    Given::One(one) => one.id = id,
+                    Given::Full(command) => command.id = id,
+                }
+            }
+            1 => tenant = Tenant(1 - tenant.0),
+            2 => match &mut given {
+                Given::One(one) => one.give_up_ms = 77,
+                Given::Full(command) => command.give_up_ms = 77,
+            },
+            _ => {}
+        }
+        (tenant, given)
+    }
+
     /// Some command.
     pub(crate) fn any(&mut self) -> CommandBody {
         let weights = [16, 22, 10, 4, 5, 8, 4, 6, 4, 4, 9, 7, 6, 5, 3, 5, 2, 1, 2, 3];

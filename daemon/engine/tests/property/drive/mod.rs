@@ -1,6 +1,7 @@
 //! Engine and model side by side: the same commands at the same times, and every answer and quantity compared.
 
 mod commands;
+mod compare;
 mod dice;
 mod scene;
 mod settings;
@@ -11,20 +12,21 @@ use earmark_engine::image::Loading;
 use earmark_engine::resume::{grace, resize};
 use earmark_engine::{
     Capacity, CommandRef, Decision, Outcome, Planned, Reader, Record, Rules, State, Submission, apply,
-    check_order, decide, digest, expire, quantities,
+    check_order, decide, digest, expire,
 };
 use earmark_protocol::codec;
 use earmark_protocol::command::{Command, CommandBody};
 use earmark_protocol::hold_one::{HoldOne, HoldOneReply};
-use earmark_protocol::ids::{CommandId, Lsn, NodeIx, SkuIx, Tenant, TimestampMs};
+use earmark_protocol::ids::{CommandId, Lsn, Tenant, TimestampMs};
 use earmark_protocol::query::Atp;
 use earmark_protocol::refusal::{Field, RefusalCode};
-use earmark_protocol::reply::{DigestReply, Reply};
+use earmark_protocol::reply::Reply;
 
 use crate::model::{CellKey, Model, Stale};
 use earmark_engine::routing::{Pick, Planner};
 
 pub(crate) use commands::Author;
+pub(crate) use compare::{compare, compare_all, compare_reservation};
 pub(crate) use dice::Dice;
 pub(crate) use scene::Scene;
 pub(crate) use settings::Setting;
@@ -57,7 +59,7 @@ impl Given {
         }
     }
 
-    fn content(&self) -> u64 {
+    pub(crate) fn content(&self) -> u64 {
         match self {
             Self::One(one) => one.content_hash(),
             Self::Full(command) => {
@@ -81,7 +83,7 @@ impl Given {
     }
 
     /// Whether it takes units that were available.
-    fn claims(&self) -> bool {
+    pub(crate) fn claims(&self) -> bool {
         match self {
             Self::One(_) => true,
             Self::Full(command) => matches!(
@@ -95,7 +97,7 @@ impl Given {
     }
 
     /// The reservation it makes or changes.
-    fn reservation(&self) -> CommandId {
+    pub(crate) fn reservation(&self) -> CommandId {
         let Self::Full(command) = self else { return self.id() };
         match &command.body {
             CommandBody::Confirm(step)
@@ -110,6 +112,28 @@ impl Given {
             CommandBody::Reject(reject) => reject.reservation,
             _ => command.id,
         }
+    }
+}
+
+/// What a planner proposes for a command, where it is one that is routed.
+pub(crate) fn propose(
+    planner: &mut Planner,
+    reader: &Reader,
+    tenant: Tenant,
+    given: &Given,
+) -> Option<Planned> {
+    match given {
+        Given::Full(Command { body: CommandBody::Reserve(reserve), .. }) => {
+            let checked = check_order(reader, tenant, &reserve.order);
+            Some(checked.and_then(|()| {
+                let (order, best_effort) = (&reserve.order, reserve.best_effort);
+                planner.plan(reader, reader.lanes(), tenant, order, best_effort, &[])
+            }))
+        }
+        Given::Full(Command { body: CommandBody::Reject(reject), .. }) if reject.reroute => reader
+            .order_to_reroute(tenant, reject)
+            .map(|order| planner.plan(reader, reader.lanes(), tenant, &order, true, &[reject.node])),
+        _ => None,
     }
 }
 
@@ -221,20 +245,7 @@ impl Pair {
 
     /// Asks a planner, where the command is to be routed.
     pub(crate) fn plan(&mut self, tenant: Tenant, given: &Given) -> Draft {
-        let reader = &self.reader;
-        let planned = match given {
-            Given::Full(Command { body: CommandBody::Reserve(reserve), .. }) => {
-                let checked = check_order(reader, tenant, &reserve.order);
-                Some(checked.and_then(|()| {
-                    let (order, best_effort) = (&reserve.order, reserve.best_effort);
-                    self.planner.plan(reader, reader.lanes(), tenant, order, best_effort, &[])
-                }))
-            }
-            Given::Full(Command { body: CommandBody::Reject(reject), .. }) if reject.reroute => reader
-                .order_to_reroute(tenant, reject)
-                .map(|order| self.planner.plan(reader, reader.lanes(), tenant, &order, true, &[reject.node])),
-            _ => None,
-        };
+        let planned = propose(&mut self.planner, &self.reader, tenant, given);
         Draft { planned, lsn: self.state.lsn(), then: None, is_last: false }
     }
 
@@ -336,69 +347,16 @@ impl Pair {
         self.records.push((record.now, bytes));
     }
 
-    /// Every quantity of every cell, and the sums over them.
     fn compare(&self) {
-        self.model.assert_sound();
-        assert_eq!(self.reader.lsn(), self.model.lsn, "the last Lsn");
-        for (place, sku) in self.model.catalogue.skus.iter().enumerate() {
-            let ix = SkuIx(place as u32);
-            let cells = self.reader.cells(sku.tenant, ix);
-            assert_eq!(cells, Some(self.model.cells(ix)), "the cells of sku {ix}");
-        }
-        for (key, cell) in &self.model.stock.cells {
-            let seen = self.reader.available(key.0, key.1, key.2).map(i64::from);
-            assert_eq!(seen, Some(cell.promise()), "what can be promised of {key:?}");
-        }
-        for tenant in [Tenant(0), Tenant(1)] {
-            let seen = DigestReply { state: 0, ..quantities(&self.state, tenant) };
-            assert_eq!(seen, self.model.quantities(tenant), "the sums of tenant {tenant}");
-        }
+        compare(&self.model, &self.reader, &self.state);
     }
 
     fn compare_reservation(&self, tenant: Tenant, id: CommandId) {
-        let seen = self.reader.show(tenant, &id);
-        let expected = self.model.view(tenant, id);
-        if seen.is_none() {
-            let known = self.model.reservations.get(&(tenant, id));
-            let is_fair = known.is_none_or(|known| self.model.may_be_forgotten(known));
-            assert!(is_fair, "reservation {id} is forgotten: {known:?}");
-        } else {
-            assert_eq!(seen, expected, "reservation {id}");
-        }
+        compare_reservation(&self.model, &self.reader, tenant, id);
     }
 
-    /// All reservations, the catalogue, and what can be promised.
     pub(crate) fn compare_all(&self) {
-        for (tenant, id) in self.model.reservations.keys() {
-            self.compare_reservation(*tenant, *id);
-        }
-        for (place, sku) in self.model.catalogue.skus.iter().enumerate() {
-            let ix = SkuIx(place as u32);
-            assert_eq!(self.reader.resolve_sku(sku.tenant, &sku.spec.code), Some(ix));
-            let seen = self.reader.skus_page(sku.tenant, ix, 1);
-            assert_eq!((&seen[0].spec, seen[0].retired), (&sku.spec, sku.retired));
-        }
-        for (place, node) in self.model.catalogue.nodes.iter().enumerate() {
-            let ix = NodeIx(place as u32);
-            assert_eq!(self.reader.resolve_node(node.tenant, &node.spec.code), Some(ix));
-            let seen = self.reader.nodes_page(node.tenant, ix, 1);
-            assert_eq!((&seen[0].spec, seen[0].state), (&node.spec, node.state));
-        }
-        self.compare_claims();
-    }
-
-    /// Who gives way first where a cell is short.
-    fn compare_claims(&self) {
-        for (key, cell) in self.model.stock.cells.iter().filter(|(_, cell)| cell.available() < 0) {
-            let tenant = self.model.catalogue.skus[key.0.0 as usize].tenant;
-            let seen: Vec<_> = self
-                .reader
-                .claims_on(tenant, key.0, key.1, key.2)
-                .into_iter()
-                .map(|claim| (claim.reservation, claim.line, claim.units, claim.confirmed))
-                .collect();
-            assert_eq!(seen, self.model.claims_on(tenant, *key), "the claims on {key:?}: {cell:?}");
-        }
+        compare_all(&self.model, &self.reader);
     }
 
     pub(crate) fn compare_atp(&self, tenant: Tenant, question: &Atp) {

@@ -1,0 +1,67 @@
+//! An engine's state and a model's, compared: quantities, reservations, catalogue, who gives way.
+
+use earmark_engine::{Reader, State, quantities};
+use earmark_protocol::ids::{CommandId, NodeIx, SkuIx, Tenant};
+use earmark_protocol::reply::DigestReply;
+
+use crate::model::Model;
+
+/// Every quantity of every cell, and the sums over them.
+pub(crate) fn compare(model: &Model, reader: &Reader, state: &State) {
+    model.assert_sound();
+    assert_eq!(reader.lsn(), model.lsn, "the last Lsn");
+    for (place, sku) in model.catalogue.skus.iter().enumerate() {
+        let ix = SkuIx(place as u32);
+        let cells = reader.cells(sku.tenant, ix);
+        assert_eq!(cells, Some(model.cells(ix)), "the cells of sku {ix}");
+    }
+    for (key, cell) in &model.stock.cells {
+        let seen = reader.available(key.0, key.1, key.2).map(i64::from);
+        assert_eq!(seen, Some(cell.promise()), "what can be promised of {key:?}");
+    }
+    for tenant in [Tenant(0), Tenant(1)] {
+        let seen = DigestReply { state: 0, ..quantities(state, tenant) };
+        assert_eq!(seen, model.quantities(tenant), "the sums of tenant {tenant}");
+    }
+}
+
+/// One reservation; an ended one may be forgotten.
+pub(crate) fn compare_reservation(model: &Model, reader: &Reader, tenant: Tenant, id: CommandId) {
+    let seen = reader.show(tenant, &id);
+    let expected = model.view(tenant, id);
+    if seen.is_none() {
+        let known = model.reservations.get(&(tenant, id));
+        let is_fair = known.is_none_or(|known| model.may_be_forgotten(known));
+        assert!(is_fair, "reservation {id} is forgotten: {known:?}");
+    } else {
+        assert_eq!(seen, expected, "reservation {id}");
+    }
+}
+
+/// All reservations, the catalogue, and who gives way where a cell is short.
+pub(crate) fn compare_all(model: &Model, reader: &Reader) {
+    for (tenant, id) in model.reservations.keys() {
+        compare_reservation(model, reader, *tenant, *id);
+    }
+    for (place, sku) in model.catalogue.skus.iter().enumerate() {
+        let ix = SkuIx(place as u32);
+        assert_eq!(reader.resolve_sku(sku.tenant, &sku.spec.code), Some(ix));
+        let seen = reader.skus_page(sku.tenant, ix, 1);
+        assert_eq!((&seen[0].spec, seen[0].retired), (&sku.spec, sku.retired));
+    }
+    for (place, node) in model.catalogue.nodes.iter().enumerate() {
+        let ix = NodeIx(place as u32);
+        assert_eq!(reader.resolve_node(node.tenant, &node.spec.code), Some(ix));
+        let seen = reader.nodes_page(node.tenant, ix, 1);
+        assert_eq!((&seen[0].spec, seen[0].state), (&node.spec, node.state));
+    }
+    for (key, cell) in model.stock.cells.iter().filter(|(_, cell)| cell.available() < 0) {
+        let tenant = model.catalogue.skus[key.0.0 as usize].tenant;
+        let seen: Vec<_> = reader
+            .claims_on(tenant, key.0, key.1, key.2)
+            .into_iter()
+            .map(|claim| (claim.reservation, claim.line, claim.units, claim.confirmed))
+            .collect();
+        assert_eq!(seen, model.claims_on(tenant, *key), "the claims on {key:?}: {cell:?}");
+    }
+}
