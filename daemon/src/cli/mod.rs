@@ -14,6 +14,7 @@ mod step;
 mod stock;
 mod table;
 mod text;
+mod top;
 mod words;
 
 use std::process::ExitCode;
@@ -86,6 +87,8 @@ enum Command {
     Node(node::NodeCommand),
     /// Show the daemon's counters and levels
     Stats(ask::StatsArgs),
+    /// Watch the daemon's counters: how fast they grow, look by look
+    Top(top::TopArgs),
     /// Have the daemon write an image of its state now, and wait until it is on disk
     Snapshot(ask::SnapshotArgs),
     /// Print completions for a shell
@@ -139,6 +142,7 @@ async fn ask_daemon(command: &Command, session: &Session, as_json: bool) -> Outc
         Command::Stock(command) => stock::run(command, session).await,
         Command::Node(command) => node::run(command, session).await,
         Command::Stats(args) => ask::stats(args, session).await,
+        Command::Top(args) => top::top(args, session, as_json).await,
         Command::Snapshot(args) => ask::snapshot(args, session).await,
         Command::Demo(_) | Command::Serve(_) | Command::Check(_) | Command::Completions { .. } => {
             unreachable!("these ask no daemon and were run before")
@@ -215,6 +219,7 @@ mod tests {
             "stock",
             "node",
             "stats",
+            "top",
             "snapshot",
             "completions",
         ] {
