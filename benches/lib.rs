@@ -1,5 +1,7 @@
 //! What the benchmarks share: a state of a given size, filled, and holds on it.
 
+pub mod steady;
+
 use earmark_engine::{Capacity, CommandRef, Decision, Rules, State, Submission, apply, decide};
 use earmark_protocol::catalogue::{NodeKind, NodeSpec, SkuSpec, capabilities};
 use earmark_protocol::command::{Command, CommandBody, SetStock, StockCount};

@@ -1,0 +1,227 @@
+//! The hot functions one by one, for `scripts/count-instructions.sh`: it has callgrind count what is executed inside
+//! `measured::NAME` and nothing else.
+//!
+//! `earmark-instructions` lists the names with how many operations each run of it does; `earmark-instructions NAME`
+//! sets up its world and runs it.
+
+use std::hint::black_box;
+use std::process::ExitCode;
+
+use earmark_benches::steady::{BATCH, NODES, Steady};
+use earmark_benches::{Random, START, TENANT, holds, run};
+use earmark_engine::routing::Planner;
+use earmark_engine::{Capacity, Decision, Rules, State};
+use earmark_protocol::catalogue::{NodeKind, NodeSpec, SkuSpec, capabilities};
+use earmark_protocol::command::{CommandBody, Delivery, Order, OrderLine, SetStock, StockCount};
+use earmark_protocol::frame::{FRAME_BYTES_MAX, FrameWriter, Kind};
+use earmark_protocol::geo::Position;
+use earmark_protocol::hold_one::HoldOneReply;
+use earmark_protocol::ids::{Channel, LineId, Lsn, NodeIx, Segment, SkuIx};
+use earmark_protocol::reply::Status;
+
+/// Enough that no hold finds its memory warm by chance, few enough to be filled in a second under callgrind.
+const CELLS: u32 = 100_000;
+const RESERVATIONS: u32 = 1 << 16;
+const BATCHES: usize = 200;
+const READS: usize = 10_000;
+const FRAMES: usize = 100;
+const PLANS: usize = 200;
+const ROUTED_NODES: u32 = 3_223;
+const ROUTED_SKUS: u32 = 48;
+/// Deciles of the units of a line in real orders of two lines.
+const UNITS: [u32; 10] = [1, 1, 2, 4, 8, 12, 24, 48, 100, 200];
+/// Places that orders go to: lanes are computed at the first order to each, which is not measured.
+const PLACES: usize = 10;
+
+/// What callgrind counts. Never inlined, so that it finds the names.
+mod measured {
+    use earmark_engine::Reader;
+    use earmark_protocol::hold_one::HoldOne;
+    use earmark_protocol::receive::ReceiveBuffer;
+
+    use super::*;
+
+    #[inline(never)]
+    pub(super) fn hold(steady: &mut Steady, batch: &[HoldOne]) {
+        steady.commit(batch);
+    }
+
+    #[inline(never)]
+    pub(super) fn expire(steady: &mut Steady) {
+        steady.expire();
+    }
+
+    #[inline(never)]
+    pub(super) fn atp(reader: &Reader, cells: &[(SkuIx, NodeIx)]) {
+        for (sku, node) in cells {
+            black_box(reader.available(*sku, *node, Segment(0)));
+        }
+    }
+
+    /// As the server does on either side of the committer: take the holds out of a frame, and frame their replies.
+    #[inline(never)]
+    pub(super) fn frame(received: &mut ReceiveBuffer, replies: &mut FrameWriter) {
+        let frame = received.next_frame().expect("our own frame").expect("a whole frame");
+        for message in frame.messages() {
+            let message = message.expect("our own message");
+            let hold = HoldOne::read(message.body).expect("our own hold");
+            black_box(hold.content_hash());
+            let (lsn, status) = (Lsn(u64::from(message.correlation)), Status::Held);
+            let reply = HoldOneReply::Held { lsn, deadline: START, status };
+            let pushed = replies.push_body(Kind::HoldOneReply, message.correlation, &reply.to_bytes());
+            pushed.expect("the limit has room for a fixed reply");
+        }
+        black_box(replies.finish());
+    }
+
+    #[inline(never)]
+    pub(super) fn plan(planner: &mut Planner, reader: &Reader, order: &Order) {
+        let plan = planner.plan(reader, reader.lanes(), TENANT, order, true, &[]);
+        black_box(plan.expect("there is stock for it"));
+    }
+}
+
+/// A name, how many operations one run of it measures, and the run.
+type Case = (&'static str, usize, fn());
+
+const CASES: [Case; 5] = [
+    ("hold", BATCHES * BATCH, hold),
+    ("expire", BATCHES * BATCH, expire),
+    ("atp", READS, atp),
+    ("frame", FRAMES * BATCH, frame),
+    ("plan", PLANS, plan),
+];
+
+fn main() -> ExitCode {
+    let Some(wanted) = std::env::args().nth(1) else {
+        CASES.iter().for_each(|(name, operations, _)| println!("{name} {operations}"));
+        return ExitCode::SUCCESS;
+    };
+    let Some((_, _, case)) = CASES.iter().find(|(name, ..)| *name == wanted) else {
+        eprintln!("there is no case {wanted}; run it without arguments for their names");
+        return ExitCode::from(2);
+    };
+    case();
+    ExitCode::SUCCESS
+}
+
+fn hold() {
+    let mut steady = Steady::new(CELLS, RESERVATIONS);
+    for _ in 0..BATCHES {
+        let batch = steady.next_batch();
+        steady.expire();
+        measured::hold(&mut steady, &batch);
+    }
+}
+
+fn expire() {
+    let mut steady = Steady::new(CELLS, RESERVATIONS);
+    for _ in 0..BATCHES {
+        let batch = steady.next_batch();
+        measured::expire(&mut steady);
+        steady.commit(&batch);
+    }
+}
+
+fn atp() {
+    let Steady { state, mut random, .. } = Steady::new(CELLS, RESERVATIONS);
+    let mut draw = |limit: u32| random.below(u64::from(limit)) as u32;
+    let cells: Vec<_> = (0..READS).map(|_| (SkuIx(draw(CELLS / NODES)), NodeIx(draw(NODES)))).collect();
+    measured::atp(&state.reader(), &cells);
+}
+
+fn frame() {
+    let mut sent = FrameWriter::new(FRAME_BYTES_MAX);
+    for (hold, correlation) in holds(&mut Random(4), START, BATCH, CELLS / NODES, NODES).iter().zip(1..) {
+        sent.push_body(Kind::HoldOne, correlation, &hold.to_bytes())
+            .expect("the limit has room for 64 holds");
+    }
+    let sent = sent.take();
+    let mut received = earmark_protocol::receive::ReceiveBuffer::new(FRAME_BYTES_MAX);
+    let mut replies = FrameWriter::new(FRAME_BYTES_MAX);
+    for _ in 0..FRAMES {
+        received.space()[..sent.len()].copy_from_slice(&sent);
+        received.filled(sent.len());
+        replies.clear();
+        measured::frame(&mut received, &mut replies);
+    }
+}
+
+/// Orders of two lines over as many nodes as a large retailer has, a sku at half of them.
+fn plan() {
+    let mut random = Random(7);
+    let state = routed(&mut random);
+    let (reader, mut planner) = (state.reader(), Planner::new());
+    let places: Vec<_> = (0..PLACES).map(|_| somewhere(&mut random)).collect();
+    let orders: Vec<_> = (0..PLANS).map(|at| order(&mut random, places[at % PLACES])).collect();
+    for order in orders.iter().take(PLACES) {
+        let lanes = planner.plan(&reader, reader.lanes(), TENANT, order, true, &[]);
+        black_box(lanes.expect("there is stock for it"));
+    }
+    orders.iter().for_each(|order| measured::plan(&mut planner, &reader, order));
+}
+
+fn order(random: &mut Random, position: Position) -> Order {
+    let first = random.below(u64::from(ROUTED_SKUS)) as u32;
+    let lines = [first, (first + 1) % ROUTED_SKUS].into_iter().zip(0..);
+    let mut line = |(sku, line)| {
+        let quantity = UNITS[random.below(UNITS.len() as u64) as usize];
+        OrderLine { line: LineId(line), sku: SkuIx(sku), quantity }
+    };
+    Order {
+        channel: Channel(0),
+        delivery: Delivery::Ship { position, postal: String::new() },
+        nodes: Vec::new(),
+        shipments_max: 0,
+        lines: lines.map(&mut line).collect(),
+    }
+}
+
+fn somewhere(random: &mut Random) -> Position {
+    Position {
+        lat_udeg: 28_000_000 + random.below(19_000_000) as i32,
+        lon_udeg: -122_000_000 + random.below(48_000_000) as i32,
+    }
+}
+
+fn routed(random: &mut Random) -> State {
+    let capacity = Capacity {
+        skus: ROUTED_SKUS + 1,
+        nodes: ROUTED_NODES + 1,
+        cells: 1 << 20,
+        reservations: 1 << 10,
+        lines: 1 << 10,
+        commands: 1 << 10,
+        facts_bytes: 1 << 20,
+        sku_code_bytes: 1 << 12,
+        movements: 1 << 10,
+    };
+    let mut state = State::new(&capacity, Rules::default()).expect("the benchmark's memory");
+    let mut decision = Decision::default();
+    let mut do_now = |random: &mut Random, body| run(&mut state, &mut decision, random, body);
+    let nodes = (0..ROUTED_NODES).map(|node| NodeSpec {
+        code: format!("N{node:05}"),
+        kind: NodeKind::Store,
+        position: somewhere(random),
+        time_zone: "America/Chicago".to_owned(),
+        capabilities: capabilities::ALL,
+        ..NodeSpec::default()
+    });
+    let nodes = nodes.collect();
+    do_now(random, CommandBody::PutNodes(nodes));
+    let skus = (0..ROUTED_SKUS).map(|sku| SkuSpec { code: format!("S{sku:07}"), ..SkuSpec::default() });
+    do_now(random, CommandBody::PutSkus(skus.collect()));
+    for sku in 0..ROUTED_SKUS {
+        let carrying = (0..ROUTED_NODES).filter(|_| random.below(2) == 0).collect::<Vec<_>>();
+        let count = |node: u32| StockCount {
+            sku: SkuIx(sku),
+            node: NodeIx(node),
+            segment: Segment(0),
+            on_hand: 12 + random.below(229) as u32,
+            safety: None,
+        };
+        let counts = carrying.into_iter().map(count).collect();
+        do_now(random, CommandBody::SetStock(SetStock { source: 0, as_of: None, counts }));
+    }
+    state
+}
