@@ -24,6 +24,8 @@ use crate::security::Certificate;
 const SOCKET_BUFFER_BYTES: usize = 8 << 20;
 /// Streams allowed beyond the limit of pipes, so that a peer that passes it is told so on the stream itself.
 const PIPES_TO_REFUSE: u32 = 8;
+/// Why a connection is turned away.
+const NO_ROOM: &str = "server.connections_max is reached, or the daemon is stopping";
 
 /// The UDP sockets of all I/O cores, on one port.
 pub(super) fn bind(listen: SocketAddr, cores: usize) -> anyhow::Result<Vec<UdpSocket>> {
@@ -103,7 +105,7 @@ pub(super) fn quic(config: &Config, certificate: &Certificate, cores: usize) -> 
 pub(super) async fn accept(core: Arc<Core>, endpoint: Endpoint) {
     while let Some(incoming) = endpoint.accept().await {
         let Some(connected) = core.shared().connect() else {
-            tracing::warn!(peer = %incoming.remote_address(), "turned away: server.connections_max is reached");
+            core.shared().tell_turned_away(&incoming.remote_address().to_string(), NO_ROOM);
             incoming.refuse();
             continue;
         };
@@ -216,7 +218,7 @@ impl Drop for UnixSocket {
 
 fn serve_unix(core: &Arc<Core>, stream: UnixStream) {
     let Some(connected) = core.shared().connect() else {
-        tracing::warn!("a unix connection was turned away: server.connections_max is reached");
+        core.shared().tell_turned_away("unix socket", NO_ROOM);
         return;
     };
     let core = Arc::clone(core);

@@ -157,7 +157,7 @@ impl Session {
             return Err(PipeError::Draining);
         }
         let Some(grant) = shared.tokens.grant(&hello.token) else {
-            self.shared().tell_unknown_token(&self.peer);
+            self.shared().tell_turned_away(&self.peer, "its token is not known");
             return Err(PipeError::TokenUnknown);
         };
         tracing::debug!(peer = %self.peer, token = %grant.name, "a pipe said Hello");

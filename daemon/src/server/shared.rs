@@ -43,7 +43,7 @@ pub(crate) struct Shared {
     connections_opened: AtomicU64,
     connections_refused: AtomicU64,
     pipe_errors: AtomicU64,
-    unknown_told: Mutex<Option<Moment>>,
+    turned_away_told: Mutex<Option<Moment>>,
     pub(super) planned_again: AtomicU64,
     pipes: DashMap<u64, Arc<Pipe>>,
     pipes_open: AtomicUsize,
@@ -95,7 +95,7 @@ impl Shared {
             connections_opened: AtomicU64::new(0),
             connections_refused: AtomicU64::new(0),
             pipe_errors: AtomicU64::new(0),
-            unknown_told: Mutex::default(),
+            turned_away_told: Mutex::default(),
             planned_again: AtomicU64::new(0),
             pipes: DashMap::new(),
             pipes_open: AtomicUsize::new(0),
@@ -165,13 +165,13 @@ impl Shared {
         self.pipes_open.load(Ordering::SeqCst)
     }
 
-    /// Tells of a token that nobody knows, at most once a second: strangers are not to fill the operator's disk.
-    pub(super) fn tell_unknown_token(&self, peer: &str) {
+    /// Tells that a peer was turned away, at most once a second: strangers are not to fill the operator's disk.
+    pub(super) fn tell_turned_away(&self, peer: &str, why: &str) {
         let now = self.clock.moment();
-        let mut told = self.unknown_told.lock();
+        let mut told = self.turned_away_told.lock();
         if told.is_none_or(|told| now.us_since(told) >= 1_000_000) {
             *told = Some(now);
-            tracing::warn!(%peer, "a pipe was refused: its token is not known");
+            tracing::warn!(%peer, "turned away: {why}");
         }
     }
 
