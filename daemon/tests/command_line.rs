@@ -53,6 +53,35 @@ fn a_good_directory_is_done_and_a_bad_one_is_refused_with_its_rows() {
 }
 
 #[test]
+fn a_good_policy_is_done_and_a_bad_one_is_refused_with_its_places() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_string_lossy().into_owned()
+    };
+    let good = write("good.toml", "name = \"a\"\n[[rule]]\nname = \"b\"\nexclude = 'node.cold'\n");
+    let told = earmark(&["policy", "check", &good, "--json"]);
+    assert_eq!((code(&told), &object(&told)["rules"]), (0, &Value::from(1)));
+
+    let bad = write("bad.toml", "name = \"a\"\n[[rule]]\nname = \"b\"\nexclude = 'node.kind == \"shop\"'\n");
+    let told = earmark(&["policy", "check", &bad]);
+    assert_eq!(code(&told), 1);
+    let text = String::from_utf8(told.stderr).unwrap();
+    assert!(text.contains("bad.toml:4:25: node.kind is never \"shop\""), "{text}");
+    let told = earmark(&["policy", "check", &bad, "--json"]);
+    let finding = &object(&told)["findings"][0];
+    assert_eq!((&finding["line"], &finding["column"]), (&Value::from(4), &Value::from(25)));
+
+    let idle = write("idle.toml", "name = \"a\"\n[[rule]]\nname = \"b\"\nexclude = 'time.hour > 23'\n");
+    let told = earmark(&["policy", "check", &idle]);
+    assert_eq!(code(&told), 1);
+    assert!(
+        String::from_utf8(told.stderr).unwrap().contains("idle.toml:4:11: warning: \"b\" can never match")
+    );
+}
+
+#[test]
 fn a_wrong_command_line_is_wrong_usage() {
     let nowhere = tempfile::tempdir().unwrap();
     let nowhere = nowhere.path().to_string_lossy();
@@ -60,6 +89,7 @@ fn a_wrong_command_line_is_wrong_usage() {
         vec!["sell"],
         vec!["check"],
         vec!["check", "/no/such/directory"],
+        vec!["policy", "check", "/no/such/file"],
         vec!["reserve", "MUG:0", "--to", "41.8,-87.6"],
         vec!["reserve", "MUG"],
         vec!["reserve", "MUG@CHI", "TEAPOT", "--data-dir", &nowhere],

@@ -69,6 +69,27 @@ number!(
     Money(i64)
 );
 
+/// A text is no amount of money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is no amount; write it like 8.759, with at most six decimals")]
+pub struct NoMoney;
+
+impl FromStr for Money {
+    type Err = NoMoney;
+
+    /// An amount that is not negative, exact to the micro.
+    fn from_str(text: &str) -> Result<Self, NoMoney> {
+        let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+        let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        if whole.is_empty() || !digits(whole) || !digits(decimals) || decimals.len() > 6 {
+            return Err(NoMoney);
+        }
+        let micros: i64 = format!("{decimals:0<6}").parse().map_err(|_| NoMoney)?;
+        let whole: i64 = whole.parse().map_err(|_| NoMoney)?;
+        whole.checked_mul(1_000_000).and_then(|whole| whole.checked_add(micros)).map(Self).ok_or(NoMoney)
+    }
+}
+
 impl NodeIx {
     /// Handles of nodes are below this: 20 bits of a cell's place.
     pub const LIMIT: u32 = 1 << 20;

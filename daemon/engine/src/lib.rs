@@ -18,6 +18,7 @@ mod inventory;
 mod loom_tests;
 mod movements;
 mod outcomes;
+pub mod policy;
 mod prefetch;
 mod reader;
 mod record;

@@ -9,6 +9,7 @@ mod files;
 mod node;
 mod order;
 mod outcome;
+mod policy;
 mod serve;
 mod step;
 mod stock;
@@ -85,6 +86,9 @@ enum Command {
     /// Pause, resume, retire and list nodes
     #[command(subcommand)]
     Node(node::NodeCommand),
+    /// Check the rules that routing obeys
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Show the daemon's counters and levels
     Stats(ask::StatsArgs),
     /// Watch the daemon's counters: how fast they grow, look by look
@@ -111,6 +115,7 @@ pub fn run() -> ExitCode {
         Command::Demo(args) => demonstrate(args, cli.json),
         Command::Serve(args) => serve::serve(args, matches.subcommand_matches("serve")),
         Command::Check(args) => files::check(args),
+        Command::Policy(policy::PolicyCommand::Check(args)) => policy::check(args),
         asking => block_on(asking, cli.json),
     };
     tell(outcome, cli.json)
@@ -144,7 +149,11 @@ async fn ask_daemon(command: &Command, session: &Session, as_json: bool) -> Outc
         Command::Stats(args) => ask::stats(args, session).await,
         Command::Top(args) => top::top(args, session, as_json).await,
         Command::Snapshot(args) => ask::snapshot(args, session).await,
-        Command::Demo(_) | Command::Serve(_) | Command::Check(_) | Command::Completions { .. } => {
+        Command::Demo(_)
+        | Command::Serve(_)
+        | Command::Check(_)
+        | Command::Policy(_)
+        | Command::Completions { .. } => {
             unreachable!("these ask no daemon and were run before")
         }
     }
@@ -218,6 +227,7 @@ mod tests {
             "explain",
             "stock",
             "node",
+            "policy",
             "stats",
             "top",
             "snapshot",

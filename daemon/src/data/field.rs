@@ -69,15 +69,7 @@ pub fn segment(text: &str) -> Result<Segment, String> {
 
 /// An amount of money of at most six decimals, not negative.
 pub fn money(text: &str) -> Result<Money, String> {
-    let wrong = || format!("{text:?} is no amount; write it like 8.759, with at most six decimals");
-    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
-    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || !digits(whole) || !digits(decimals) || decimals.len() > 6 {
-        return Err(wrong());
-    }
-    let micros: i64 = format!("{decimals:0<6}").parse().map_err(|_| wrong())?;
-    let whole: i64 = whole.parse().map_err(|_| wrong())?;
-    whole.checked_mul(1_000_000).and_then(|whole| whole.checked_add(micros)).map(Money).ok_or_else(wrong)
+    text.parse().map_err(|wrong| format!("{text:?}: {wrong}"))
 }
 
 /// Decimal degrees.

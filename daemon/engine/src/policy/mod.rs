@@ -1,0 +1,45 @@
+//! Policies: rules and weights that routing obeys, written by people, changed without code.
+//!
+//! The way of a policy: its TOML text is read into a model ([`read`], [`model`]), each condition by a small reader of
+//! CEL ([`syntax`]) and a checker of types ([`check`]) against one table of fields ([`schema`]); what surely was not meant
+//! is warned of ([`analysis`]). Nothing here reads a file or a clock, and nothing here plans.
+
+mod analysis;
+mod check;
+mod eval;
+mod model;
+mod read;
+mod schema;
+mod syntax;
+#[cfg(test)]
+mod tests;
+
+pub use model::Policy;
+pub use read::{FALLBACKS_MAX, Finding, RULES_MAX, Severity, TEXT_LEN_MAX};
+pub use schema::{FIELDS, FieldSpec, Type};
+
+impl Policy {
+    /// Reads a policy and warns of what surely was not meant.
+    ///
+    /// # Errors
+    /// All mistakes, in the order of the text.
+    pub fn check(text: &str) -> Result<(Self, Vec<Finding>), Vec<Finding>> {
+        let policy = read::read(text)?;
+        let warnings = analysis::warnings(text, &policy);
+        Ok((policy, warnings))
+    }
+
+    /// How many rules it has.
+    #[must_use]
+    pub fn rules(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// Reads a policy.
+    ///
+    /// # Errors
+    /// All mistakes, in the order of the text.
+    pub fn parse(text: &str) -> Result<Self, Vec<Finding>> {
+        read::read(text)
+    }
+}

@@ -1,0 +1,122 @@
+//! A policy as it was written: settings and rules, before anything is known of nodes and orders.
+
+use earmark_protocol::ids::Money;
+use jiff::tz::TimeZone;
+
+use super::check::Term;
+use super::schema::Needs;
+
+/// A policy.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Its name.
+    pub name: String,
+    /// What `time` is told in.
+    pub(crate) zone: TimeZone,
+    /// Most shipments of an order that names no limit of its own.
+    pub(crate) shipments_max: Option<u16>,
+    /// Whether a line may be split over nodes where none has enough.
+    pub(crate) split_lines: Option<bool>,
+    /// Which orders may have more than one shipment; all where it is not said.
+    pub(crate) split_when: Option<Term>,
+    pub(crate) unfillable: Unfillable,
+    /// Added to each shipment.
+    pub(crate) shipment_cost: Money,
+    /// Added to each shipment for each mile of its way.
+    pub(crate) mile_cost: Money,
+    pub(crate) rules: Vec<Rule>,
+}
+
+/// What becomes of an order some of which cannot be had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Unfillable {
+    /// It is refused, unless its client takes what there is.
+    #[default]
+    Reject,
+    /// What there is is held.
+    Partial,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            zone: TimeZone::UTC,
+            shipments_max: None,
+            split_lines: None,
+            split_when: None,
+            unfillable: Unfillable::default(),
+            shipment_cost: Money(0),
+            mile_cost: Money(0),
+            rules: Vec::new(),
+        }
+    }
+}
+
+/// A rule.
+#[derive(Clone, Debug)]
+pub(crate) struct Rule {
+    pub(crate) name: String,
+    /// Where it begins in the text.
+    pub(crate) at: usize,
+    /// Where its condition stands in the text.
+    pub(crate) body_at: usize,
+    pub(crate) kind: Kind,
+    /// For which orders, lines and times it is in force; always where it is not said.
+    pub(crate) when: Option<Term>,
+    /// Which nodes it speaks of.
+    pub(crate) body: Term,
+    /// Which nodes it lets in after all where it leaves too little stock.
+    pub(crate) otherwise: Option<Term>,
+}
+
+/// What a rule does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Only these nodes.
+    Require,
+    /// Not these nodes.
+    Exclude,
+    /// A shipment from any other node costs this much more.
+    Prefer(Money),
+    /// A shipment from these nodes costs this much more.
+    Avoid(Money),
+}
+
+impl Kind {
+    /// As it is written.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Require => "require",
+            Self::Exclude => "exclude",
+            Self::Prefer(_) => "prefer",
+            Self::Avoid(_) => "avoid",
+        }
+    }
+}
+
+impl Rule {
+    /// Whether it excludes nodes and does not only make them dearer.
+    pub(crate) fn is_hard(&self) -> bool {
+        matches!(self.kind, Kind::Require | Kind::Exclude)
+    }
+
+    /// The nodes it hits: those it excludes, or makes dearer. A preference is a dislike of all others.
+    pub(crate) fn hits(&self) -> Term {
+        let body = self.body.clone();
+        let of_nodes = match self.kind {
+            Kind::Require | Kind::Prefer(_) => Term::Not(Box::new(body)),
+            Kind::Exclude | Kind::Avoid(_) => body,
+        };
+        match &self.when {
+            Some(when) => Term::And(vec![when.clone(), of_nodes]),
+            None => of_nodes,
+        }
+    }
+
+    /// What it depends on.
+    pub(crate) fn needs(&self) -> Needs {
+        let of = |term: &Option<Term>| term.as_ref().map_or(Needs::default(), Term::needs);
+        self.body.needs() | of(&self.when) | of(&self.otherwise)
+    }
+}

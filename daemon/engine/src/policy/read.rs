@@ -1,0 +1,361 @@
+//! A policy's text as a model: TOML settings, and rules whose conditions are checked.
+//!
+//! Everything wrong is found at once, each with line and column of the file, conditions included. It says nothing of
+//! what rules do to each other; `analysis` does.
+
+use std::fmt;
+use std::ops::Range;
+
+use earmark_protocol::ids::Money;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
+use serde::Serialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::check::{self, Term};
+use super::model::{Kind, Policy, Rule, Unfillable};
+use super::schema::{Needs, nearest};
+use super::syntax::Mistake;
+
+/// Longest policy, in bytes.
+pub const TEXT_LEN_MAX: usize = 64 << 10;
+/// Most rules of a policy.
+pub const RULES_MAX: usize = 256;
+/// Most rules with an `otherwise`: each may cost an order that finds no stock another plan.
+pub const FALLBACKS_MAX: usize = 16;
+/// Longest name of a policy or rule, in bytes.
+const NAME_LEN_MAX: usize = 64;
+/// The most a rule or weight may cost: what a node may.
+const COST_MAX: i64 = 1_000_000_000_000;
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// The policy cannot be taken.
+    Mistake,
+    /// It can, but surely does not do what was meant.
+    Warning,
+}
+
+/// Something found in a policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Line of the text, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What stood in the way and what to do.
+    pub reason: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = match self.severity {
+            Severity::Mistake => "",
+            Severity::Warning => "warning: ",
+        };
+        write!(f, "{}:{}: {severity}{}", self.line, self.column, self.reason)
+    }
+}
+
+/// Reads a policy.
+///
+/// # Errors
+/// All mistakes, in the order of the text.
+pub(crate) fn read(text: &str) -> Result<Policy, Vec<Finding>> {
+    let mut reader = Reader { text, findings: Vec::new() };
+    if text.len() > TEXT_LEN_MAX {
+        reader.mistake(0, format!("the policy is longer than {TEXT_LEN_MAX} bytes; shorten it"));
+        return Err(reader.findings);
+    }
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        let at = error.span().map_or(0, |span| span.start);
+        reader.mistake(at, format!("this is not TOML: {}", error.message()));
+    }
+    if !errors.is_empty() {
+        return Err(reader.findings);
+    }
+    let policy = reader.policy(table.get_ref());
+    let mut findings = reader.findings;
+    findings.sort_by_key(|finding| (finding.line, finding.column));
+    if findings.is_empty() { Ok(policy) } else { Err(findings) }
+}
+
+/// A finding at a place of the text.
+pub(crate) fn finding(text: &str, at: usize, severity: Severity, reason: String) -> Finding {
+    let at = (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let before = &text[..at];
+    let line = before.matches('\n').count() + 1;
+    let column = before[before.rfind('\n').map_or(0, |end| end + 1)..].chars().count() + 1;
+    Finding { line, column, severity, reason }
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    findings: Vec<Finding>,
+}
+
+type Value<'a> = Spanned<DeValue<'a>>;
+
+impl Reader<'_> {
+    fn mistake(&mut self, at: usize, reason: impl Into<String>) {
+        self.findings.push(finding(self.text, at, Severity::Mistake, reason.into()));
+    }
+
+    fn policy(&mut self, table: &DeTable<'_>) -> Policy {
+        const KEYS: [&str; 8] = [
+            "name",
+            "time_zone",
+            "shipments_max",
+            "split_lines",
+            "split_when",
+            "unfillable",
+            "weights",
+            "rule",
+        ];
+        let mut policy = Policy::default();
+        for (key, value) in table {
+            let at = value.span().start;
+            match key.get_ref().as_ref() {
+                "name" => policy.name = self.name(value).unwrap_or_default(),
+                "time_zone" => {
+                    if let Some(name) = self.text_of(value) {
+                        match zone(&name) {
+                            Some(zone) => policy.zone = zone,
+                            None => self.mistake(
+                                at,
+                                format!("{name:?} is no time zone; write an IANA name like America/Chicago"),
+                            ),
+                        }
+                    }
+                }
+                "shipments_max" => policy.shipments_max = self.number_of(value),
+                "split_lines" => match value.get_ref().as_bool() {
+                    Some(split) => policy.split_lines = Some(split),
+                    None => self.mistake(at, "expected true or false"),
+                },
+                "split_when" => policy.split_when = self.scalar_condition(value, "split_when"),
+                "unfillable" => match self.text_of(value).as_deref() {
+                    Some("reject") => policy.unfillable = Unfillable::Reject,
+                    Some("partial") => policy.unfillable = Unfillable::Partial,
+                    Some(other) => {
+                        self.mistake(at, format!("{other:?} is neither \"reject\" nor \"partial\""))
+                    }
+                    None => {}
+                },
+                "weights" => self.weights(value, &mut policy),
+                "rule" => self.rules(value, &mut policy),
+                unknown => self.unknown(unknown, key.span(), &KEYS, "a policy has"),
+            }
+        }
+        if policy.name.is_empty() && self.findings.is_empty() {
+            self.mistake(0, "the policy has no name; begin with name = \"…\"");
+        }
+        policy
+    }
+
+    fn unknown(&mut self, key: &str, span: Range<usize>, known: &[&str], whose: &str) {
+        let hint = match nearest(key, known.iter().copied()) {
+            Some(near) => format!("did you mean {near}?"),
+            None => format!("{whose} {}", known.join(", ")),
+        };
+        self.mistake(span.start, format!("there is no setting {key}; {hint}"));
+    }
+
+    fn weights(&mut self, value: &Value<'_>, policy: &mut Policy) {
+        let Some(table) = value.get_ref().as_table() else {
+            return self
+                .mistake(value.span().start, "expected a section: write [weights] and its settings below");
+        };
+        for (key, value) in table {
+            match key.get_ref().as_ref() {
+                "shipment" => policy.shipment_cost = self.money(value).unwrap_or_default(),
+                "mile" => policy.mile_cost = self.money(value).unwrap_or_default(),
+                unknown => self.unknown(unknown, key.span(), &["shipment", "mile"], "weights are"),
+            }
+        }
+    }
+
+    fn rules(&mut self, value: &Value<'_>, policy: &mut Policy) {
+        let at = value.span().start;
+        let Some(rules) = value.get_ref().as_array() else {
+            return self.mistake(at, "expected a list of rules: begin each with [[rule]]");
+        };
+        for rule in rules {
+            let Some(table) = rule.get_ref().as_table() else {
+                self.mistake(rule.span().start, "expected a rule: begin each with [[rule]]");
+                continue;
+            };
+            if let Some(rule) = self.rule(table, rule.span().start) {
+                if policy.rules.iter().any(|other| other.name == rule.name) {
+                    self.mistake(
+                        rule.at,
+                        format!("there is a rule {:?} already; give each its own name", rule.name),
+                    );
+                }
+                policy.rules.push(rule);
+            }
+        }
+        if policy.rules.len() > RULES_MAX {
+            self.mistake(at, format!("the policy has more than {RULES_MAX} rules; join some"));
+        }
+        if policy.rules.iter().filter(|rule| rule.otherwise.is_some()).count() > FALLBACKS_MAX {
+            self.mistake(at, format!("more than {FALLBACKS_MAX} rules have an `otherwise`; join some"));
+        }
+    }
+
+    fn rule(&mut self, table: &DeTable<'_>, at: usize) -> Option<Rule> {
+        const KEYS: [&str; 8] =
+            ["name", "when", "require", "exclude", "prefer", "avoid", "cost", "otherwise"];
+        let before = self.findings.len();
+        let mut name = None;
+        let (mut when, mut otherwise) = (None, None);
+        let mut cost: Option<(usize, Money)> = None;
+        let mut bodies: Vec<(&str, usize, Term)> = Vec::new();
+        for (key, value) in table {
+            let place = value.span().start;
+            match key.get_ref().as_ref() {
+                "name" => name = self.name(value),
+                "when" => when = self.scalar_condition(value, "when"),
+                "otherwise" => otherwise = self.condition(value).map(|term| (key.span().start, term)),
+                "cost" => cost = self.money(value).map(|cost| (key.span().start, cost)),
+                kind @ ("require" | "exclude" | "prefer" | "avoid") => {
+                    bodies.extend(self.condition(value).map(|term| {
+                        let kind = KEYS.into_iter().find(|known| *known == kind).unwrap_or_default();
+                        (kind, place, term)
+                    }));
+                }
+                unknown => self.unknown(unknown, key.span(), &KEYS, "a rule has"),
+            }
+        }
+        if self.findings.len() > before {
+            return None;
+        }
+        let Some(name) = name else {
+            self.mistake(at, "the rule has no name; give it one: explanations tell it");
+            return None;
+        };
+        let [(kind, body_at, body)] = <[_; 1]>::try_from(bodies)
+            .map_err(|bodies| {
+                let what = if bodies.is_empty() { "none" } else { "more than one" };
+                let reason =
+                    format!("a rule has one of require, exclude, prefer and avoid; {name:?} has {what}");
+                self.mistake(at, reason);
+            })
+            .ok()?;
+        let kind = match (kind, cost) {
+            ("require", None) => Kind::Require,
+            ("exclude", None) => Kind::Exclude,
+            ("prefer", Some((_, cost))) => Kind::Prefer(cost),
+            ("avoid", Some((_, cost))) => Kind::Avoid(cost),
+            ("prefer" | "avoid", None) => {
+                self.mistake(at, format!("{name:?} says not what it costs; add cost = \"2.50\""));
+                return None;
+            }
+            (_, Some((cost_at, _))) => {
+                self.mistake(cost_at, "a rule that requires or excludes has no cost");
+                return None;
+            }
+            _ => unreachable!("no other kind is collected"),
+        };
+        let rule =
+            Rule { name, at, body_at, kind, when, body, otherwise: otherwise.as_ref().map(|x| x.1.clone()) };
+        if !rule.is_hard() {
+            if let Some((at, _)) = otherwise {
+                self.mistake(at, "only a rule that requires or excludes can have an `otherwise`");
+                return None;
+            }
+            if rule.needs().has(Needs::LINE) {
+                let reason = "a preference is about whole orders and cannot ask about a line; ask order.hazmat, order.cold, \
+                              order.units, …";
+                self.mistake(body_at, reason);
+                return None;
+            }
+        }
+        Some(rule)
+    }
+
+    fn text_of(&mut self, value: &Value<'_>) -> Option<String> {
+        let text = value.get_ref().as_str().map(str::to_owned);
+        if text.is_none() {
+            self.mistake(value.span().start, "expected text in quotes");
+        }
+        text
+    }
+
+    fn name(&mut self, value: &Value<'_>) -> Option<String> {
+        let name = self.text_of(value)?;
+        let good =
+            !name.trim().is_empty() && name.len() <= NAME_LEN_MAX && !name.chars().any(char::is_control);
+        if !good {
+            self.mistake(
+                value.span().start,
+                format!("a name has 1 to {NAME_LEN_MAX} bytes, none of them control characters"),
+            );
+        }
+        good.then_some(name)
+    }
+
+    fn number_of(&mut self, value: &Value<'_>) -> Option<u16> {
+        let integer = value.get_ref().as_integer().filter(|integer| integer.radix() == 10);
+        let number = integer.and_then(|integer| integer.as_str().parse().ok()).filter(|number| *number > 0);
+        if number.is_none() {
+            self.mistake(value.span().start, format!("expected a whole number from 1 to {}", u16::MAX));
+        }
+        number
+    }
+
+    /// An amount of money: text, or a number as it is written.
+    fn money(&mut self, value: &Value<'_>) -> Option<Money> {
+        let written = match value.get_ref() {
+            DeValue::String(text) => text.as_ref(),
+            DeValue::Integer(number) if number.radix() == 10 => number.as_str(),
+            DeValue::Float(number) => number.as_str(),
+            _ => "",
+        };
+        let money = written.parse().ok().filter(|Money(cost)| *cost <= COST_MAX);
+        if money.is_none() {
+            let reason = "expected an amount from 0 to 1000000, with at most six decimals, like \"2.50\"";
+            self.mistake(value.span().start, reason);
+        }
+        money
+    }
+
+    fn condition(&mut self, value: &Value<'_>) -> Option<Term> {
+        let text = self.text_of(value)?;
+        match check::condition(&text) {
+            Ok(term) => Some(term),
+            Err(Mistake { at, reason }) => {
+                let at = place_in(self.text, value.span(), &text, at);
+                self.mistake(at, reason);
+                None
+            }
+        }
+    }
+
+    fn scalar_condition(&mut self, value: &Value<'_>, what: &str) -> Option<Term> {
+        let term = self.condition(value)?;
+        let needs = term.needs();
+        let not_of_lines = what == "split_when" && needs.has(Needs::LINE);
+        if needs.is_scalar() && !not_of_lines {
+            return Some(term);
+        }
+        let may = if what == "split_when" { "order and time" } else { "order, line and time" };
+        self.mistake(value.span().start, format!("`{what}` may ask about {may} alone"));
+        None
+    }
+}
+
+/// Where a place of a text value stands in the file. Exact where the value stands there as it is, without escapes.
+fn place_in(file: &str, span: Range<usize>, value: &str, at: usize) -> usize {
+    let begins = span.start;
+    file.get(span).and_then(|written| written.find(value)).map_or(begins, |skipped| begins + skipped + at)
+}
+
+fn zone(name: &str) -> Option<TimeZone> {
+    TimeZoneDatabase::bundled().get(name).ok()
+}
