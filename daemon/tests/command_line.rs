@@ -106,6 +106,13 @@ fn a_wrong_command_line_is_wrong_usage() {
         vec!["serve", "--server.listen", "here"],
         // No certificate lies there.
         vec!["atp", "MUG", "--data-dir", &nowhere],
+        // Neither log nor image.
+        vec!["log", "check", &nowhere],
+        vec!["log", "dump", &nowhere],
+        vec!["log", "dump", "/no/such/directory"],
+        vec!["snapshot", "inspect", &nowhere],
+        vec!["snapshot", "inspect", "/no/such/image"],
+        vec!["snapshot", "--data-dir", &nowhere, "inspect", &nowhere],
     ] {
         let output = earmark(&arguments);
         assert_eq!(code(&output), 2, "{arguments:?}");

@@ -16,11 +16,11 @@ use crate::sync::{AtomicU64, Ordering};
 
 /// What is kept of a reservation beside its rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Facts {
+pub struct Facts {
     /// The order, where it was routed.
-    pub(crate) order: Option<Order>,
+    pub order: Option<Order>,
     /// The first plan, then one for each time lines were routed again.
-    pub(crate) plans: Vec<Plan>,
+    pub plans: Vec<Plan>,
 }
 
 impl Facts {
@@ -30,7 +30,9 @@ impl Facts {
         bytes
     }
 
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
+    /// Those that these bytes are; nothing where they are none.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Self {
         codec::decode(bytes).unwrap_or_default()
     }
 }

@@ -36,6 +36,7 @@ pub use catalogue::{Node, NodeTable, SkuFacts};
 pub use decide::{CommandRef, Decision, Outcome, Planned, Submission, check_order, decide};
 pub use digest::{digest, quantities};
 pub use expire::expire;
+pub use facts::Facts;
 pub use inventory::{CellStock, Place, SHARDS, shard_of};
 pub use outcomes::CompactReply;
 pub use prefetch::prefetch;

@@ -6,6 +6,7 @@ use std::fmt;
 use earmark_protocol::ids::{Lsn, TimestampMs};
 
 use crate::decide::{Decision, Outcome};
+use crate::image::Scalars;
 use crate::record::Effect;
 use crate::rules::Capacity;
 use crate::state::State;
@@ -43,7 +44,7 @@ pub fn resize(state: &State, capacity: &Capacity, decision: &mut Decision) -> Re
     if state.capacity() == capacity {
         return Ok(false);
     }
-    for ((setting, given), used) in capacity.numbers().into_iter().zip(state.in_use()) {
+    for ((setting, given), used) in capacity.numbers().into_iter().zip(Scalars::of(state).in_use()) {
         if given < used {
             return Err(TooSmall { setting, given, used });
         }

@@ -173,23 +173,6 @@ impl State {
         &self.capacity
     }
 
-    /// What is in use of each capacity, in the order of [`Capacity::numbers`]. Of the rings, which keep what their size
-    /// allows, all that they hold now.
-    pub(crate) fn in_use(&self) -> [u64; 9] {
-        let (reservations, skus) = (self.reservations.scalars(), self.skus.scalars());
-        [
-            u64::from(skus.len),
-            self.nodes.nodes.len() as u64,
-            u64::from(self.inventory.scalars().used),
-            u64::from(reservations.fresh),
-            u64::from(reservations.rows_used),
-            u64::from(self.outcomes.len()),
-            self.movements.scalars().len,
-            self.texts.used(),
-            u64::from(skus.texts_used) * 8,
-        ]
-    }
-
     pub(crate) fn plan_epoch(&self) -> u64 {
         self.shared.plan_epoch()
     }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::codes::{Names, Unnamed, handles, query};
 use super::connect::{Connection, Session};
+use super::image::ImageCommand;
 use super::outcome::{Answer, Failure, Outcome};
 use super::table::Table;
 use super::words::{explanation, reservation_json, reservation_text};
@@ -63,7 +64,10 @@ pub(super) struct StatsArgs {
 
 /// `earmark snapshot`.
 #[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct SnapshotArgs {
+    #[command(subcommand)]
+    pub(super) look: Option<ImageCommand>,
     #[command(flatten)]
     connection: Connection,
 }

@@ -5,7 +5,11 @@ mod ask;
 mod change;
 mod codes;
 mod connect;
+mod dump;
+mod effects;
 mod files;
+mod image;
+mod log;
 mod node;
 mod order;
 mod outcome;
@@ -93,8 +97,11 @@ enum Command {
     Stats(ask::StatsArgs),
     /// Watch the daemon's counters: how fast they grow, look by look
     Top(top::TopArgs),
-    /// Have the daemon write an image of its state now, and wait until it is on disk
+    /// Have the daemon write an image of its state now, and wait until it is on disk; or look at images that are there
     Snapshot(ask::SnapshotArgs),
+    /// Look at the log of a data directory, without a daemon or beside one
+    #[command(subcommand)]
+    Log(log::LogCommand),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -116,6 +123,8 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::serve(args, matches.subcommand_matches("serve")),
         Command::Check(args) => files::check(args),
         Command::Policy(policy::PolicyCommand::Check(args)) => policy::check(args),
+        Command::Log(command) => log::run(command, cli.json),
+        Command::Snapshot(ask::SnapshotArgs { look: Some(look), .. }) => look.run(),
         asking => block_on(asking, cli.json),
     };
     tell(outcome, cli.json)
@@ -153,6 +162,7 @@ async fn ask_daemon(command: &Command, session: &Session, as_json: bool) -> Outc
         | Command::Serve(_)
         | Command::Check(_)
         | Command::Policy(_)
+        | Command::Log(_)
         | Command::Completions { .. } => {
             unreachable!("these ask no daemon and were run before")
         }
@@ -231,6 +241,7 @@ mod tests {
             "stats",
             "top",
             "snapshot",
+            "log",
             "completions",
         ] {
             assert!(names.contains(&name), "{name} is missing");

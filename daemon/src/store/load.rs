@@ -49,7 +49,11 @@ pub fn load(
     Ok(Loaded { state, cut: None, bytes: 0 })
 }
 
-fn load_image(
+/// The state that this image has, loaded by so many threads.
+///
+/// # Errors
+/// A fault; damage; an image of a newer version, or with sections that are no state of this build.
+pub fn load_image(
     storage: &dyn Storage,
     name: &str,
     rules: &Rules,

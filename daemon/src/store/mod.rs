@@ -2,6 +2,7 @@
 //! that flush its log, make segments and images ([`Keeper`]). The bytes on disk are the `snapshot` crate's; what they
 //! mean is the engine's; this room knows in which order things happen.
 
+pub mod check;
 mod error;
 mod follower;
 mod images;
@@ -15,7 +16,7 @@ pub use error::StoreError;
 pub use follower::Follower;
 pub use images::{KEPT, Made, write_image};
 pub use keeper::{Keeper, Keeping, OnFault};
-pub use load::{Loaded, load};
+pub use load::{Loaded, load, load_image};
 pub use open::{Opened, Opening, Stage, open};
 pub use replay::Replay;
 pub use snapshots::{NotMade, Snapshots};

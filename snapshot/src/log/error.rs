@@ -78,6 +78,8 @@ pub struct Damage {
 pub enum Sign {
     /// The segment's first bytes are not the header of such a segment.
     SegmentHeader,
+    /// No frame of the log is in the segment.
+    NoFrame,
     /// A frame further on was written when what is missing was durable.
     LaterFrame {
         /// Number of its segment.
@@ -102,6 +104,7 @@ impl fmt::Display for Damage {
         }
         match self.sign {
             Sign::SegmentHeader => write!(f, " (its header is not one of such a segment)")?,
+            Sign::NoFrame => write!(f, " (no frame can be read in it)")?,
             Sign::LaterFrame { segment, offset, first_lsn, durable_lsn } => {
                 let name = segment_name(segment);
                 write!(

@@ -4,7 +4,7 @@
 //! The committer has a [`Log`]: it encodes records, seals batches, ends its turn. The log thread has a [`Flusher`], the
 //! maintenance thread a [`Preparer`]. At a start [`Recovery`] finds where the log goes on, and a [`LogReader`] reads it,
 //! then and later. What each byte on disk is stands in [`frame`] and [`segment`]; what is a torn tail and what is
-//! damage, in [`tail`].
+//! damage, in [`tail`]. For a person who wants to know what is there, [`survey()`] reads it all and changes nothing.
 
 mod buffer;
 mod bytes;
@@ -12,6 +12,7 @@ mod desk;
 mod error;
 mod frame;
 mod hands;
+mod inspect;
 mod open;
 mod options;
 mod pen;
@@ -31,6 +32,7 @@ pub use desk::Step;
 pub use error::{Damage, Failed, LogError, Sign};
 pub use frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind, Records};
 pub use hands::{Flusher, Preparer};
+pub use inspect::{Found, Gap, SegmentFile, Survey, Visit, find, segments, survey};
 pub use open::{Recovered, Recovery};
 pub use options::{LogOptions, Mode};
 pub use position::Position;

@@ -17,7 +17,7 @@ use super::segment::{Segment, SegmentHeader, segment_name, segment_number};
 use super::segments::{self, Segments};
 use super::tail::{Torn, judge};
 use crate::gate::Acknowledger;
-use crate::storage::Storage;
+use crate::storage::{Fault, Storage};
 
 /// What was found at a start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,18 +91,7 @@ impl Recovery {
             segments::make(&*storage, &header, None)?;
             numbers.insert(1);
         }
-        let first = from.map_or(1, |position| position.segment);
-        let last = numbers.last().copied().unwrap_or(0).max(first);
-        if let Some(segment) = (first..=last).find(|number| !numbers.contains(number)) {
-            return Err(LogError::Missing { place: storage.place(), segment });
-        }
-        let log_id = match from {
-            Some(position) => position.log_id,
-            None => Segment::open(&*storage, first)?.log_id,
-        };
-        for number in first..=last {
-            Segment::open_of(&*storage, number, log_id)?.file.sync()?;
-        }
+        let log_id = needed(&*storage, &numbers, from.as_ref(), &mut |segment| segment.file.sync())?;
         storage.sync_names()?;
         let position = from.unwrap_or_else(|| Position::start(log_id));
         let reader = LogReader::new(Arc::clone(&storage), position)?;
@@ -230,6 +219,31 @@ impl Recovery {
         let sizes = (self.options.segment_bytes, self.options.ahead);
         Ok(Segments::new(Arc::clone(&self.storage), end.log_id, sizes, kept, ready, next))
     }
+}
+
+/// Calls `visit` with each segment that a start from this position needs, found right and of one log, whose id is returned.
+///
+/// # Errors
+/// One that is missing, damaged, of another version or log; a fault.
+pub(super) fn needed(
+    storage: &dyn Storage,
+    numbers: &BTreeSet<u64>,
+    from: Option<&Position>,
+    visit: &mut dyn FnMut(&Segment) -> Result<(), Fault>,
+) -> Result<u64, LogError> {
+    let first = from.map_or(1, |position| position.segment);
+    let last = numbers.last().copied().unwrap_or(0).max(first);
+    if let Some(segment) = (first..=last).find(|number| !numbers.contains(number)) {
+        return Err(LogError::Missing { place: storage.place(), segment });
+    }
+    let log_id = match from {
+        Some(position) => position.log_id,
+        None => Segment::open(storage, first)?.log_id,
+    };
+    for number in first..=last {
+        visit(&Segment::open_of(storage, number, log_id)?)?;
+    }
+    Ok(log_id)
 }
 
 impl fmt::Debug for Recovery {

@@ -91,23 +91,33 @@ pub(super) fn beyond(
     position: &Position,
     visit: &mut dyn FnMut(u64, u64, &FrameHeader) -> Result<(), LogError>,
 ) -> Result<(), LogError> {
-    let mut stretch = Vec::new();
     let numbers = storage.list()?.into_iter().filter_map(|name| segment_number(&name));
     for number in numbers.filter(|number| *number >= position.segment) {
         let segment = Segment::open_of(storage, number, position.log_id)?;
         let is_first = number == position.segment;
-        let mut offset = if is_first { position.offset } else { SEGMENT_HEADER_BYTES };
-        while offset < segment.bytes {
-            let length = STRETCH.min(segment.bytes - offset);
-            stretch.resize(length as usize, 0);
-            segment.file.read_at(&mut stretch, offset)?;
-            for (place, block) in stretch.chunks_exact(FRAME_HEADER_BYTES).enumerate() {
-                if let Some(header) = FrameHeader::decode(block, position.log_id) {
-                    visit(number, offset + (place * FRAME_HEADER_BYTES) as u64, &header)?;
-                }
+        let offset = if is_first { position.offset } else { SEGMENT_HEADER_BYTES };
+        headers(&segment, offset, &mut |offset, header| visit(number, offset, header))?;
+    }
+    Ok(())
+}
+
+/// Calls `visit` with the place and header of all that looks like a frame of this segment's log, from `offset` on.
+pub(super) fn headers(
+    segment: &Segment,
+    mut offset: u64,
+    visit: &mut dyn FnMut(u64, &FrameHeader) -> Result<(), LogError>,
+) -> Result<(), LogError> {
+    let mut stretch = Vec::new();
+    while offset < segment.bytes {
+        let length = STRETCH.min(segment.bytes - offset);
+        stretch.resize(length as usize, 0);
+        segment.file.read_at(&mut stretch, offset)?;
+        for (place, block) in stretch.chunks_exact(FRAME_HEADER_BYTES).enumerate() {
+            if let Some(header) = FrameHeader::decode(block, segment.log_id) {
+                visit(offset + (place * FRAME_HEADER_BYTES) as u64, &header)?;
             }
-            offset += length;
         }
+        offset += length;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! no pointers, so an image means the same wherever it is loaded. It knows no file and no log.
 
 mod scalars;
+mod summary;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,6 +22,7 @@ use crate::state::{ReserveError, State};
 use crate::sync::AtomicU64;
 
 pub(crate) use scalars::Scalars;
+pub use summary::Summary;
 
 /// The section that says what is known beside the arenas; it is read before all others.
 pub const SCALARS: u32 = 1;

@@ -9,7 +9,7 @@ use earmark_protocol::wire_error::WireError;
 use crate::bytes::Bytes;
 use crate::catalogue::nodes::NodeTable;
 use crate::catalogue::skus::SkuScalars;
-use crate::facts::TextScalars;
+use crate::facts::{TextScalars, words_of};
 use crate::inventory::{InventoryScalars, SHARDS};
 use crate::movements::MovementScalars;
 use crate::reservations::ReservationScalars;
@@ -72,6 +72,22 @@ impl Scalars {
             outcomes: state.outcomes.scalars(),
             movements: state.movements.scalars(),
         }
+    }
+
+    /// What is in use of each capacity, in the order of [`Capacity::numbers`]. Of the rings, which keep what their size
+    /// allows, all that they hold now.
+    pub(crate) fn in_use(&self) -> [u64; 9] {
+        [
+            u64::from(self.skus.len),
+            self.nodes.nodes.len() as u64,
+            u64::from(self.inventory.used),
+            u64::from(self.reservations.fresh),
+            u64::from(self.reservations.rows_used),
+            u64::from(self.outcomes.0),
+            self.movements.len,
+            8 * words_of(self.texts.used) as u64,
+            u64::from(self.skus.texts_used) * 8,
+        ]
     }
 
     pub(crate) fn write(&self, bytes: &mut Vec<u8>) {

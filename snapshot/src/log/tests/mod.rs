@@ -4,6 +4,7 @@
 mod dice;
 mod disk;
 mod golden;
+mod looking;
 mod writing;
 
 use std::sync::Arc;

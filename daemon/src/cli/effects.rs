@@ -1,0 +1,139 @@
+//! What a record of the log changes, in words and as JSON: both are made of the same fields. Skus and nodes are named by
+//! their handles, as the log has them.
+
+use earmark_engine::{Effect, Facts, Place, Stage};
+use earmark_protocol::codec;
+use earmark_protocol::reply::Plan;
+use serde_json::{Value, json};
+
+use super::text::{class_text, moment_text};
+use super::words::{deadline_json, status};
+
+type Fields = Vec<(&'static str, Value)>;
+
+/// An effect as one line.
+#[must_use]
+pub(super) fn effect_text(effect: &Effect) -> String {
+    let (name, fields) = words(effect);
+    let fields = fields.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| match value {
+        Value::String(text) => format!("{name} {text}"),
+        other => format!("{name} {other}"),
+    });
+    format!("{name}: {}", fields.collect::<Vec<_>>().join(", "))
+}
+
+/// An effect as one object.
+#[must_use]
+pub(super) fn effect_json(effect: &Effect) -> Value {
+    let (name, fields) = words(effect);
+    let mut object = json!({ "effect": name });
+    fields.into_iter().for_each(|(name, value)| object[name] = value);
+    object
+}
+
+fn words(effect: &Effect) -> (&'static str, Fields) {
+    match effect {
+        Effect::Open { id, content, tenant, class, deadline, rows } => (
+            "open",
+            vec![
+                ("reservation", json!(id)),
+                ("class", json!(class_text(*class))),
+                ("deadline", deadline_json(*deadline)),
+                ("rows", json!(rows)),
+                ("tenant", json!(tenant)),
+                ("content", hash(*content)),
+            ],
+        ),
+        Effect::Touch { slot } => ("touch", vec![("slot", json!(slot))]),
+        Effect::Widen { rows } => ("widen", vec![("rows", json!(rows))]),
+        Effect::Claim { row, cell, line, sku, place: at, quantity, stage } => {
+            let mut fields = vec![("row", json!(row)), ("line", json!(line)), ("sku", json!(sku))];
+            fields.extend(place(*at));
+            fields.extend([
+                ("cell", json!(cell)),
+                ("quantity", json!(quantity)),
+                ("to", json!(stage_name(*stage))),
+            ]);
+            ("claim", fields)
+        }
+        Effect::Move { row, cell, from, to, quantity } => (
+            "move",
+            vec![
+                ("row", json!(row)),
+                ("cell", json!(cell)),
+                ("quantity", json!(quantity)),
+                ("from", json!(stage_name(*from))),
+                ("to", json!(stage_name(*to))),
+            ],
+        ),
+        Effect::Settle { status: now, deadline } => {
+            ("settle", vec![("status", json!(status(*now))), ("deadline", deadline_json(*deadline))])
+        }
+        Effect::Facts { text } => {
+            let Facts { order, plans } = Facts::from_bytes(text);
+            ("facts", vec![("order", json!(order)), ("plans", json!(plans))])
+        }
+        Effect::Cells { sku, places } => {
+            let places = places.iter().map(|at| place(*at).into_iter().collect::<Value>());
+            ("cells", vec![("sku", json!(sku)), ("places", places.collect())])
+        }
+        Effect::Stock { sku, place: at, on_hand, safety, unsellable, moved, counted } => {
+            let mut fields = vec![("sku", json!(sku))];
+            fields.extend(place(*at));
+            fields.extend([
+                ("on_hand", json!(on_hand)),
+                ("safety", json!(safety)),
+                ("unsellable", json!(unsellable)),
+                ("moved", json!(moved)),
+                ("counted_by", json!(counted.map(|(source, _)| source))),
+                ("counted_as_of", json!(counted.map(|(_, as_of)| moment_text(as_of)))),
+            ]);
+            ("stock", fields)
+        }
+        Effect::Outcome { id, content, tenant, outcome, plan } => {
+            let plan: Option<Plan> = (!plan.is_empty()).then(|| codec::decode(plan).ok()).flatten();
+            (
+                "outcome",
+                vec![
+                    ("command", json!(id)),
+                    ("outcome", json!(outcome)),
+                    ("plan", json!(plan)),
+                    ("tenant", json!(tenant)),
+                    ("content", hash(*content)),
+                ],
+            )
+        }
+        Effect::Sku { tenant, spec } => ("sku", vec![("tenant", json!(tenant)), ("spec", json!(spec))]),
+        Effect::SkuRetired { sku } => ("sku_retired", vec![("sku", json!(sku))]),
+        Effect::Node { tenant, spec } => ("node", vec![("tenant", json!(tenant)), ("spec", json!(spec))]),
+        Effect::NodeState { node, state } => {
+            ("node_state", vec![("node", json!(node)), ("state", json!(state))])
+        }
+        Effect::Capacity(capacity) => {
+            let numbers = capacity.numbers().into_iter();
+            ("capacity", numbers.map(|(setting, number)| (setting, json!(number))).collect())
+        }
+        Effect::Grace { until } => ("grace", vec![("until", json!(moment_text(*until)))]),
+    }
+}
+
+fn place(place: u32) -> [(&'static str, Value); 2] {
+    let place = Place(place);
+    [("node", json!(place.node())), ("segment", json!(place.segment()))]
+}
+
+/// A hash in hex: as a number it would lose bits in JSON.
+fn hash(hash: u64) -> Value {
+    json!(format!("{hash:016x}"))
+}
+
+fn stage_name(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Free => "free",
+        Stage::Held => "held",
+        Stage::Confirmed => "confirmed",
+        Stage::Dispatched => "dispatched",
+        Stage::Ready => "ready",
+        Stage::Shipped => "shipped",
+    }
+}
