@@ -12,7 +12,7 @@ use super::call::PipeCalls;
 use super::calls::{Answer, Loss};
 use super::clock;
 use super::error::ClientError;
-use super::pipe::{Pipe, lost, pipe_error};
+use super::pipe::{Pipe, pipe_error};
 use crate::frame::{FrameWriter, Kind, Message};
 use crate::hold_one::HoldOneReply;
 use crate::wire_error::WireError;
@@ -26,8 +26,6 @@ pub(super) struct Driver<'a, R, W> {
     calls: &'a PipeCalls,
     deadlines: &'a mut Deadlines,
     writer: FrameWriter,
-    /// How much of the writer's bytes is sent.
-    sent: usize,
     /// Whether any call was answered.
     answered: bool,
     // Reused from turn to turn.
@@ -39,7 +37,7 @@ impl<'a, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<'a, R, W> {
     pub(super) fn new(pipe: Pipe<R, W>, calls: &'a PipeCalls, deadlines: &'a mut Deadlines) -> Self {
         let writer = FrameWriter::new(pipe.hello.limits.frame_bytes_max);
         let (answers, wakers) = (Vec::new(), Vec::new());
-        Self { pipe, calls, deadlines, writer, sent: 0, answered: false, answers, wakers }
+        Self { pipe, calls, deadlines, writer, answered: false, answers, wakers }
     }
 
     /// Until the pipe is gone. Says why, and whether it was of any use before.
@@ -105,24 +103,20 @@ impl<'a, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<'a, R, W> {
 
     /// Whether something was sent, and all that was taken for this turn.
     fn write(&mut self, cx: &mut Context<'_>) -> Result<bool, Loss> {
-        if self.sent == self.writer.len() {
-            self.writer.clear();
-            self.sent = 0;
+        if self.writer.is_empty() {
             let epoch = self.pipe.hello.log_epoch;
             let earliest = self.calls.lock().take_turn(epoch, &mut self.writer, &mut self.wakers, cx.waker());
             self.wakers.drain(..).for_each(Waker::wake);
             self.deadlines.poll(cx, self.calls, earliest);
         }
-        let bytes = self.writer.finish();
-        let anything = self.sent < bytes.len();
-        while self.sent < bytes.len() {
-            match Pin::new(&mut self.pipe.sender.write).poll_write(cx, &bytes[self.sent..]) {
-                Poll::Pending => return Ok(false),
-                Poll::Ready(Ok(count)) => self.sent += count,
-                Poll::Ready(Err(error)) => return Err(Loss::of(lost(error), 0)),
-            }
+        if self.writer.is_empty() {
+            return Ok(false);
         }
-        Ok(anything)
+        match self.pipe.sender.poll_send(cx, &mut self.writer) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(Ok(())) => Ok(true),
+            Poll::Ready(Err(error)) => Err(Loss::of(error, 0)),
+        }
     }
 }
 

@@ -30,7 +30,9 @@ pub struct Pipe<R, W> {
 /// The way out of a pipe.
 #[derive(Debug)]
 pub struct PipeSender<W> {
-    pub(super) write: W,
+    write: W,
+    /// How much is sent of the frames that are being sent.
+    sent: usize,
 }
 
 /// The way in of a pipe.
@@ -43,7 +45,7 @@ pub struct PipeReceiver<R> {
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Pipe<R, W> {
     /// Says Hello over these two halves of a transport, a QUIC stream's or a unix socket's.
     pub async fn open(read: R, write: W, token: &str) -> Result<Self, ClientError> {
-        let mut sender = PipeSender { write };
+        let mut sender = PipeSender { write, sent: 0 };
         let mut receiver = PipeReceiver { read, buffer: ReceiveBuffer::new(HELLO_FRAME_BYTES_MAX) };
         let mut writer = FrameWriter::new(HELLO_FRAME_BYTES_MAX);
         writer.push(Kind::Hello, 1, &Hello::new(token))?;
@@ -61,9 +63,24 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Pipe<R, W> {
 impl<W: AsyncWrite + Unpin> PipeSender<W> {
     /// Sends all frames of the writer and empties it.
     pub async fn send(&mut self, frames: &mut FrameWriter) -> Result<(), ClientError> {
-        self.write.write_all(frames.finish()).await.map_err(lost)?;
+        poll_fn(|cx| self.poll_send(cx, frames)).await
+    }
+
+    /// Sends on with the frames of this writer; once they are ready they are all sent and the writer is empty. Until
+    /// then add nothing to it, and come back with the same one.
+    pub fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        frames: &mut FrameWriter,
+    ) -> Poll<Result<(), ClientError>> {
+        let bytes = frames.finish();
+        while self.sent < bytes.len() {
+            self.sent +=
+                ready!(Pin::new(&mut self.write).poll_write(cx, &bytes[self.sent..])).map_err(lost)?;
+        }
+        self.sent = 0;
         frames.clear();
-        Ok(())
+        Poll::Ready(Ok(()))
     }
 
     /// Says that nothing more will be sent; answers still come in.
@@ -88,7 +105,7 @@ impl<R: AsyncRead + Unpin> PipeReceiver<R> {
     }
 
     /// Reads what has arrived. Take all frames out first.
-    pub(super) fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ClientError>> {
+    pub fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ClientError>> {
         let mut space = ReadBuf::new(self.buffer.space());
         ready!(Pin::new(&mut self.read).poll_read(cx, &mut space)).map_err(lost)?;
         let count = space.filled().len();

@@ -1,0 +1,103 @@
+//! The command line. Exit codes are those of `earmark`: 0 done, 1 refused or failed, 2 wrong usage, 3 unreachable.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use serde_json::json;
+
+use crate::error::Trouble;
+use crate::generate::{GenerateArgs, generate};
+use crate::run::{RunArgs, run};
+
+/// Puts load on a running Earmark and measures what becomes of it.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "earmark-loadgen", version, about, max_term_width = 110, after_help = EXIT_CODES)]
+struct Cli {
+    /// Answer with one JSON object on standard output
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 unreachable.";
+
+#[derive(Clone, Debug, Subcommand)]
+enum Command {
+    /// Send the daemon a catalogue and stock to put load on
+    Generate(GenerateArgs),
+    /// Put load on the daemon, and report
+    Run(RunArgs),
+}
+
+/// What a command has to say.
+struct Answer {
+    text: String,
+    json: serde_json::Value,
+    done: bool,
+}
+
+/// Runs a command line, that of a process or another, and says how it ends.
+#[must_use]
+pub fn command_line(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nothing is left to do for a terminal that is gone.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    match carry_out(&cli.command) {
+        Ok(answer) => {
+            if cli.json {
+                println!("{}", answer.json);
+            } else {
+                print!("{}", answer.text);
+            }
+            if answer.done { ExitCode::SUCCESS } else { ExitCode::from(1) }
+        }
+        Err(trouble) => {
+            if cli.json {
+                println!("{}", json!({ "error": trouble.to_string() }));
+            } else {
+                eprintln!("error: {trouble}");
+            }
+            trouble.exit_code()
+        }
+    }
+}
+
+/// On a small runtime for what is asked before and after; the load has threads of its own.
+fn carry_out(command: &Command) -> Result<Answer, Trouble> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Trouble::Failed(format!("starting a runtime: {error}")))?;
+    runtime.block_on(async {
+        match command {
+            Command::Generate(args) => {
+                let json = generate(args).await?;
+                let text = format!(
+                    "generated {} skus at {} nodes: {} cells\n",
+                    json["skus"], json["nodes"], json["cells"]
+                );
+                Ok(Answer { text, json, done: true })
+            }
+            Command::Run(args) => {
+                let outcome = run(args).await?;
+                let json = serde_json::to_value(&outcome).expect("a result is plain data");
+                Ok(Answer { text: outcome.to_string(), json, done: outcome.pipes_lost.is_empty() })
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}
