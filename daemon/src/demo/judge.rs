@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use earmark_protocol::ids::Money;
 
-use super::ledger::{Balance, Ledger, Movement, Row};
+use super::ledger::{Balance, Ledger, Movement};
 use super::nearest::{Distances, Nearest, Tariff, price};
 use super::scenario::Scenario;
 
@@ -53,7 +53,8 @@ pub fn judge(scenario: &Scenario, tariff: Tariff, ledger: &Ledger) -> Verdict {
             mispriced += u64::from(price(scenario, tariff, &miles, priced) != planned);
             if shipments > 1 {
                 split += 1;
-                forced += u64::from(!one_node_could(scenario, &free, order, rows));
+                let wanted = rows.iter().map(|row| (lines[row.line as usize].sku, row.units));
+                forced += u64::from(!one_node_could(scenario, &free, wanted));
             }
             rows.iter().for_each(|row| free[row.cell as usize] -= i64::from(row.units));
             nearest.reserve(order, &miles);
@@ -78,13 +79,13 @@ pub fn judge(scenario: &Scenario, tariff: Tariff, ledger: &Ledger) -> Verdict {
     }
 }
 
-/// Whether some node alone has all that these rows took.
-fn one_node_could(scenario: &Scenario, free: &[i64], order: u32, rows: &[Row]) -> bool {
+/// Whether some node alone has these units of skus, of what is free by cell.
+#[must_use]
+pub fn one_node_could(scenario: &Scenario, free: &[i64], units: impl Iterator<Item = (u32, u32)>) -> bool {
     let cells = &scenario.stock.cells;
     let mut wanted: BTreeMap<u32, i64> = BTreeMap::new();
-    for row in rows {
-        let sku = scenario.orders[order as usize].lines[row.line as usize].sku;
-        *wanted.entry(sku).or_default() += i64::from(row.units);
+    for (sku, units) in units {
+        *wanted.entry(sku).or_default() += i64::from(units);
     }
     let Some((&rarest, &units)) = wanted.iter().min_by_key(|(sku, _)| cells.of(**sku).len()) else {
         return true;
@@ -120,7 +121,7 @@ mod tests {
     use earmark_protocol::ids::{Lsn, TimestampMs};
 
     use super::*;
-    use crate::demo::ledger::Event;
+    use crate::demo::ledger::{Event, Row};
     use crate::demo::scenario::{DemoLine, DemoOrder};
     use crate::demo::stock::Stock;
 

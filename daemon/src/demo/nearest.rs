@@ -40,10 +40,43 @@ impl Distances {
 
 /// Units of one line from one cell.
 #[derive(Clone, Copy, Debug)]
-struct Pick {
-    line: u32,
-    cell: usize,
-    units: u32,
+pub struct Pick {
+    /// The line's place in its order.
+    pub line: u32,
+    /// The cell.
+    pub cell: usize,
+    /// Units.
+    pub units: u32,
+}
+
+/// Each line of an order from the nearest node that has any of what is free, by cell, and the rest from the next.
+#[must_use]
+pub fn nearest_picks(scenario: &Scenario, free: &[i64], order: u32, miles: &[u32]) -> Vec<Pick> {
+    let cells = &scenario.stock.cells;
+    let mut picks: Vec<Pick> = Vec::new();
+    let mut near = Vec::new();
+    for (line, place) in scenario.orders[order as usize].lines.iter().zip(0..) {
+        // Lines before this one may want the same sku.
+        let run = cells.of(line.sku);
+        let taken =
+            |cell| picks.iter().filter(move |pick| pick.cell == cell).map(|pick| i64::from(pick.units));
+        let twice = picks.iter().any(|pick| run.contains(&pick.cell));
+        let left = |cell: usize| free[cell] - if twice { taken(cell).sum() } else { 0 };
+        near.clear();
+        near.extend(run.clone().map(|cell| (miles[cells.node(cell) as usize], cell, left(cell))));
+        near.retain(|(.., left)| *left > 0);
+        near.sort_unstable();
+        let mut wanted = line.units;
+        for &(_, cell, left) in &near {
+            if wanted == 0 {
+                break;
+            }
+            let units = wanted.min(u32::try_from(left).unwrap_or(u32::MAX));
+            wanted -= units;
+            picks.push(Pick { line: place, cell, units });
+        }
+    }
+    picks
 }
 
 /// Nearest-node routing on its own copy of the stock.
@@ -51,7 +84,7 @@ struct Pick {
 pub struct Nearest<'a> {
     scenario: &'a Scenario,
     tariff: Tariff,
-    left: Vec<u32>,
+    left: Vec<i64>,
     picks: HashMap<u32, Vec<Pick>>,
     /// What the orders it could serve cost.
     pub cost: Money,
@@ -65,30 +98,15 @@ impl<'a> Nearest<'a> {
     /// With the scenario's stock untouched.
     #[must_use]
     pub fn new(scenario: &'a Scenario, tariff: Tariff) -> Self {
-        let left = scenario.stock.units.clone();
+        let left = scenario.stock.units.iter().map(|&units| i64::from(units)).collect();
         Self { scenario, tariff, left, picks: HashMap::new(), cost: Money(0), orders: 0, units: 0 }
     }
 
     /// Routes an order and takes its units.
     pub fn reserve(&mut self, order: u32, miles: &[u32]) {
         let cells = &self.scenario.stock.cells;
-        let mut picks = Vec::new();
-        let mut near = Vec::new();
-        for (line, place) in self.scenario.orders[order as usize].lines.iter().zip(0..) {
-            near.clear();
-            near.extend(cells.of(line.sku).filter(|&cell| self.left[cell] > 0));
-            let mut wanted = line.units;
-            near.sort_unstable_by_key(|&cell| (miles[cells.node(cell) as usize], cell));
-            for &cell in &near {
-                if wanted == 0 {
-                    break;
-                }
-                let units = wanted.min(self.left[cell]);
-                self.left[cell] -= units;
-                wanted -= units;
-                picks.push(Pick { line: place, cell, units });
-            }
-        }
+        let picks = nearest_picks(self.scenario, &self.left, order, miles);
+        picks.iter().for_each(|pick| self.left[pick.cell] -= i64::from(pick.units));
         if picks.is_empty() {
             return;
         }
@@ -107,7 +125,7 @@ impl<'a> Nearest<'a> {
         for pick in self.picks.get_mut(&order).into_iter().flatten().filter(|pick| pick.line == line) {
             let back = wanted.min(pick.units);
             pick.units -= back;
-            self.left[pick.cell] += back;
+            self.left[pick.cell] += i64::from(back);
             wanted -= back;
         }
     }

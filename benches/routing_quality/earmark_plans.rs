@@ -1,0 +1,137 @@
+//! Earmark's own routing of the scenario: its engine, filled, planning each order and holding what it planned.
+
+use std::time::Duration;
+
+use earmark::demo::scenario::{DemoOrder, Scenario};
+use earmark_benches::{Random, START, TENANT, run};
+use earmark_engine::routing::Planner;
+use earmark_engine::{
+    Capacity, CommandRef, Decision, Outcome, Planned, Reader, Rules, State, Submission, apply, decide,
+};
+use earmark_protocol::command::{
+    Command, CommandBody, Delivery, Order, OrderLine, Reserve, SetStock, StockCount,
+};
+use earmark_protocol::ids::{Channel, HoldClass, LineId, NodeIx, Segment, SkuIx};
+use earmark_protocol::reply::{Plan, Reply};
+
+use super::rules::Take;
+use super::run::clock;
+
+/// Counts in one command.
+const COUNTS_MAX: usize = 10_000;
+
+/// The engine with the scenario's nodes, skus and stock; handles are places in the scenario.
+pub(crate) struct Earmark {
+    state: State,
+    reader: Reader,
+    planner: Planner,
+    decision: Decision,
+    random: Random,
+}
+
+impl Earmark {
+    /// Puts the scenario in.
+    pub(crate) fn new(scenario: &Scenario, rules: Rules) -> Self {
+        let cells = scenario.stock.cells.len() as u32;
+        let lines: usize = scenario.orders.iter().map(|order| order.lines.len()).sum();
+        let capacity = Capacity {
+            skus: scenario.skus.len() as u32 + 1,
+            nodes: scenario.nodes.len() as u32 + 1,
+            cells: cells + cells / 4 + (2 << 20),
+            reservations: scenario.orders.len() as u32 + 1,
+            lines: lines as u32 * 8 + (1 << 20),
+            commands: scenario.orders.len() as u32 + cells / COUNTS_MAX as u32 + (1 << 16),
+            facts_bytes: 2 << 30,
+            sku_code_bytes: 1 << 22,
+            movements: 1 << 10,
+        };
+        let mut state = State::new(&capacity, rules).expect("the address space for it");
+        let (mut decision, mut random) = (Decision::default(), Random(1));
+        for nodes in scenario.nodes.chunks(5_000) {
+            run(&mut state, &mut decision, &mut random, CommandBody::PutNodes(nodes.to_vec()));
+        }
+        for skus in scenario.skus.chunks(5_000) {
+            run(&mut state, &mut decision, &mut random, CommandBody::PutSkus(skus.to_vec()));
+        }
+        let cells = &scenario.stock.cells;
+        let of_sku = |sku: u32| {
+            cells.of(sku).map(move |cell| StockCount {
+                sku: SkuIx(sku),
+                node: NodeIx(cells.node(cell)),
+                segment: Segment(0),
+                on_hand: scenario.stock.units[cell],
+                safety: None,
+            })
+        };
+        let counts: Vec<_> = (0..cells.skus() as u32).flat_map(of_sku).collect();
+        for counts in counts.chunks(COUNTS_MAX) {
+            let set = SetStock { source: 0, as_of: None, counts: counts.to_vec() };
+            run(&mut state, &mut decision, &mut random, CommandBody::SetStock(set));
+        }
+        let reader = state.reader();
+        Self { state, reader, planner: Planner::new(), decision, random }
+    }
+
+    /// Plans an order and holds what was planned; how long planning took. `None` where nothing of it is there.
+    pub(crate) fn route(&mut self, order: &DemoOrder) -> (Option<Plan>, Duration) {
+        let order = as_order(order);
+        // Lanes are computed on a zone's first order; steady state begins after.
+        let lanes = self.reader.lanes();
+        drop(self.planner.plan(&self.reader, lanes, TENANT, &order, true, &[]));
+        let begin = clock();
+        let planned = self.planner.plan(&self.reader, lanes, TENANT, &order, true, &[]);
+        let took = clock() - begin;
+        let plan = planned.as_ref().ok().map(|proposal| proposal.plan.clone());
+        if plan.is_some() {
+            self.hold(order, &planned);
+        }
+        (plan, took)
+    }
+
+    fn hold(&mut self, order: Order, planned: &Planned) {
+        let reserve = Reserve { order, class: HoldClass(0), lifetime_ms: 0, best_effort: true };
+        let command =
+            Command { id: self.random.id(START), give_up_ms: 0, body: CommandBody::Reserve(reserve) };
+        let submission = Submission {
+            tenant: TENANT,
+            content: 0,
+            command: CommandRef::Full(&command),
+            planned: Some(planned),
+            last: false,
+        };
+        decide(&self.state, START, &submission, &mut self.decision);
+        let held = matches!(self.decision.outcome, Outcome::Reply(Reply::Reserved(_)));
+        assert!(held, "a fresh plan was not held: {:?}", self.decision.outcome);
+        apply(&mut self.state, &self.decision.record);
+    }
+}
+
+/// The demo's order as the engine takes it.
+fn as_order(order: &DemoOrder) -> Order {
+    let line = |(at, line): (usize, &earmark::demo::scenario::DemoLine)| OrderLine {
+        line: LineId(at as u32),
+        sku: SkuIx(line.sku),
+        quantity: line.units,
+    };
+    Order {
+        channel: Channel(0),
+        delivery: Delivery::Ship { position: order.position, postal: order.postal.clone() },
+        nodes: Vec::new(),
+        shipments_max: 0,
+        lines: order.lines.iter().enumerate().map(line).collect(),
+    }
+}
+
+/// What a plan takes from where.
+pub(crate) fn takes(scenario: &Scenario, plan: &Plan) -> Vec<Take> {
+    let of = |shipment: &earmark_protocol::reply::Shipment| {
+        let node = shipment.node.0;
+        let take = |line: &earmark_protocol::reply::ShipmentLine| Take {
+            sku: line.sku.0,
+            cell: scenario.stock.cells.find(line.sku.0, node).expect("a plan takes from cells that exist"),
+            units: line.quantity,
+        };
+        shipment.lines.iter().map(take).collect::<Vec<_>>()
+    };
+    plan.shipments.iter().flat_map(of).collect()
+}
