@@ -18,9 +18,14 @@ fn quoted(page: &str) -> Vec<&str> {
 
 #[test]
 fn every_path_in_the_documents_exists() {
-    for page in
-        ["docs/architecture.md", "docs/testing.md", "docs/performance.md", "CONTRIBUTING.md", "README.md"]
-    {
+    for page in [
+        "docs/architecture.md",
+        "docs/durability.md",
+        "docs/testing.md",
+        "docs/performance.md",
+        "CONTRIBUTING.md",
+        "README.md",
+    ] {
         let text = read(page);
         let paths = quoted(&text).into_iter().filter(|word| {
             let ends_like_a_file = [".rs", ".md", ".toml", ".sh", "/"].iter().any(|end| word.ends_with(end));

@@ -79,7 +79,8 @@ macro_rules! settings {
             }
         )*
 
-        /// All settings. `Config::default()` is a daemon on loopback that keeps nothing; [`Config::load`] reads one.
+        /// All settings. `Config::default()` is a daemon on loopback that has yet to be told its
+        /// data directory; [`Config::load`] reads one.
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
         pub struct Config {
             $( #[doc = $about] pub $section: $struct, )*

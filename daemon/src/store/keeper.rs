@@ -133,7 +133,8 @@ fn flush(keeping: &Keeping) {
     let flusher = &keeping.flusher;
     while flusher.wait() {
         if let Some(interval) = keeping.interval {
-            std::thread::sleep(interval);
+            // A stop ends it early.
+            std::thread::park_timeout(interval);
         }
         while matches!(flusher.step(), Ok(Step::Flushed(_))) && keeping.interval.is_some() {}
     }

@@ -1,8 +1,12 @@
 //! The daemon as a process of its own.
 
+#![allow(dead_code, reason = "each test that has this room uses a part of it")]
+
+use std::io::Read as _;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use earmark_protocol::client::{Client, ClientConfig, Trust};
@@ -11,6 +15,8 @@ use rustls::pki_types::pem::PemObject as _;
 
 pub(crate) struct Process {
     child: Child,
+    /// Reads what it says.
+    listener: Option<JoinHandle<String>>,
     address: SocketAddr,
     directory: PathBuf,
 }
@@ -18,17 +24,37 @@ pub(crate) struct Process {
 impl Process {
     /// Starts it on this directory, at a port of its own. It may still be recovering when this returns.
     pub(crate) fn start(directory: &Path) -> Self {
+        Self::start_with(directory, |_| {})
+    }
+
+    /// The same, with a change to how it is started.
+    pub(crate) fn start_with(directory: &Path, change: impl FnOnce(&mut Command)) -> Self {
         let free = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
         let address = free.expect("there is a free port");
-        let child = Command::new(env!("CARGO_BIN_EXE_earmark"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_earmark"));
+        command
             .arg("serve")
             .arg("--data-dir")
             .arg(directory)
             .args(["--server.listen", &address.to_string(), "--log.level", "warn"])
             .args(["--durability.segment_bytes", "16777216"])
-            .spawn()
-            .expect("the binary can be run");
-        Self { child, address, directory: directory.to_owned() }
+            .stderr(Stdio::piped());
+        change(&mut command);
+        let mut child = command.spawn().expect("the binary can be run");
+        let mut stderr = child.stderr.take().expect("it is piped");
+        let listener = std::thread::spawn(move || {
+            let mut said = String::new();
+            // What is not text is not said.
+            let _ = stderr.read_to_string(&mut said);
+            eprint!("{said}");
+            said
+        });
+        Self { child, listener: Some(listener), address, directory: directory.to_owned() }
+    }
+
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// A client, once it serves.
@@ -64,11 +90,31 @@ impl Process {
         self.child.wait().expect("it ends");
     }
 
-    /// SIGTERM, and the end that follows.
-    pub(crate) fn stop(mut self) {
+    /// SIGTERM, and the end that follows. What it said.
+    pub(crate) fn stop(self) -> String {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().is_ok_and(|status| status.success()));
-        assert!(self.child.wait().is_ok_and(|status| status.success()), "it ends in order");
+        let (status, said) = self.end();
+        assert!(status.success(), "it ends in order, not with {status}: {said}");
+        said
+    }
+
+    /// Its end by itself, which is none in order. What it said.
+    pub(crate) fn ended(self) -> String {
+        let (status, said) = self.end();
+        assert_eq!(status.code(), Some(3), "{said}");
+        said
+    }
+
+    fn end(mut self) -> (ExitStatus, String) {
+        for _ in 0..3_000 {
+            if let Some(status) = self.child.try_wait().expect("it can be asked") {
+                let said = self.listener.take().map(|listener| listener.join().expect("it listens"));
+                return (status, said.unwrap_or_default());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the daemon goes on");
     }
 }
 

@@ -201,11 +201,7 @@ impl Failed {
 
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the log takes nothing more since {} failed; start again to recover what is durable",
-            self.0
-        )
+        write!(f, "the log takes nothing more ({}); start again to recover what is durable", self.0)
     }
 }
 

@@ -18,19 +18,6 @@ fn image(sections: &Sections) -> Vec<u8> {
     disk.seen(&name).unwrap()
 }
 
-/// Makes the checksums of header and table right again, so that what they cover is looked at.
-fn seal(bytes: &mut [u8]) {
-    let number = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
-    let sections = u64::from(u32::from_le_bytes(bytes[80..84].try_into().unwrap()));
-    let table = (sections * 24).wrapping_add(number(bytes, 88).wrapping_mul(4)).next_multiple_of(4096);
-    if let Some(table) = bytes.get(4096..4096_usize.saturating_add(table as usize)) {
-        let checksum = crc32c::crc32c(table);
-        bytes[104..108].copy_from_slice(&checksum.to_le_bytes());
-    }
-    let checksum = crc32c::crc32c(&bytes[..4092]);
-    bytes[4092..4096].copy_from_slice(&checksum.to_le_bytes());
-}
-
 /// Whether these are the same bytes, but for where within its last page a section ends.
 fn same_pages(one: &Sections, other: &Sections) -> bool {
     let same = |one: &[u8], other: &[u8]| {
@@ -89,7 +76,7 @@ fn random_changes_are_found_also_where_the_checksums_were_made_right_again() {
                 _ => bytes[at] ^ 1 << rng.u32(..8),
             };
         }
-        seal(&mut bytes);
+        seal::image(&mut bytes);
         let (storage, name) = disk_with(&bytes);
         match load(&*storage, name) {
             // What the checksums of header and table alone vouch for may be another: the cut, ids, and where within its
@@ -113,7 +100,7 @@ fn lengths_that_cannot_be_are_refused_before_memory_is_taken() {
         let mut bytes = whole.clone();
         let width = if at == 80 { 4 } else { 8 };
         bytes[at..at + width].copy_from_slice(&number.to_le_bytes()[..width]);
-        seal(&mut bytes);
+        seal::image(&mut bytes);
         let (storage, name) = disk_with(&bytes);
         assert!(load(&*storage, name).unwrap_err().is_damage());
     }
@@ -134,7 +121,7 @@ fn random_bytes_are_no_image() {
 fn a_newer_version_is_refused_as_such_and_says_what_to_do() {
     let mut bytes = image(&small(1));
     bytes[8] = 2;
-    seal(&mut bytes);
+    seal::image(&mut bytes);
     let (storage, name) = disk_with(&bytes);
     let error = load(&*storage, name).unwrap_err();
     assert!(matches!(error, ImageError::NewerVersion { version: 2, known: 1, .. }) && !error.is_damage());

@@ -6,6 +6,9 @@ mod crash;
 mod damage;
 mod kept;
 mod round_trip;
+#[allow(dead_code, reason = "of segments it seals none here")]
+#[path = "../bytes/seal.rs"]
+mod seal;
 
 use std::sync::Arc;
 
