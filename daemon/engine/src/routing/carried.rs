@@ -77,6 +77,37 @@ impl Carried {
         Some(&self.bits[range])
     }
 
+    /// The bits of the nodes that can promise so many units of a sku over some segments, into a row as long as those of
+    /// [`Carried::bits`]. `false` where there is none.
+    pub(crate) fn enough(
+        reader: &Reader,
+        sku: SkuIx,
+        segments: &[Segment],
+        units: i64,
+        row: &mut [u64],
+    ) -> bool {
+        let read = reader.read_words(sku, |words| {
+            row.fill(0);
+            let mut any = false;
+            let (mut node, mut there) = (0, 0);
+            for word in words {
+                let word = word.load(Ordering::Relaxed);
+                let place = word_place(word);
+                if place.node().0 != node {
+                    (node, there) = (place.node().0, 0);
+                }
+                if segments.contains(&place.segment()) {
+                    there += i64::from(word_available(word).max(0));
+                    let bits = row.get_mut(node as usize / NODES).filter(|_| there >= units);
+                    any |= bits.is_some();
+                    bits.into_iter().for_each(|bits| *bits |= 1 << (node as usize % NODES));
+                }
+            }
+            any
+        });
+        read.unwrap_or(false)
+    }
+
     /// What a node can promise of a sku over some segments.
     pub(crate) fn available(&self, reader: &Reader, sku: SkuIx, node: NodeIx, segments: &[Segment]) -> i64 {
         let row = self.row(sku);

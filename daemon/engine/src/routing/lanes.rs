@@ -79,6 +79,11 @@ impl Sheet {
         &self.levels[self.sites[node as usize].level as usize]
     }
 
+    /// Whether there are as many bands as levels of cost.
+    pub(crate) fn bands_are_uniform(&self) -> bool {
+        self.bands.len() == self.levels.len()
+    }
+
     fn compile(tenant: Tenant, table: &NodeTable, tariff: &Tariff) -> Self {
         let mut hash = Xxh3DefaultBuilder::new().build_hasher();
         (tenant.0, tariff.per_unit_mile.0).hash(&mut hash);

@@ -3,7 +3,7 @@
 //! The way through: an order's lines become demands ([`demand`]), which nodes it may use at which cost is settled
 //! ([`scope`]), lanes say how far each node is ([`lanes`], [`walk`]), the nodes worth a look are gathered with what they
 //! have ([`candidates`], or guessed to have: [`presume`]), a good node set is found ([`heuristic`], [`split`]), improved
-//! and proven ([`exact`], [`bound`]), and written down as a plan ([`planner`]). All of them price by [`price`]. Nothing here changes state, reads a clock or draws a random number: the same order over the same
+//! and proven ([`exact`], [`bound`]; at once for few skus: [`subsets`]), and written down as a plan ([`planner`]). All of them price by [`price`]. Nothing here changes state, reads a clock or draws a random number: the same order over the same
 //! stock gives the same plan, whatever order nodes were put in.
 
 mod bound;
@@ -20,6 +20,7 @@ pub mod price;
 mod repair;
 mod scope;
 mod split;
+mod subsets;
 mod walk;
 mod write;
 

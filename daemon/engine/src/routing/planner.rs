@@ -12,6 +12,7 @@ use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use super::Proposal;
 use super::bound::{self, Dual};
 use super::candidates::Gatherer;
+use super::carried::Carried;
 use super::case::{Best, Budget, Candidate, Case, Part};
 use super::demand::{Demand, Want};
 use super::exact::{self, Exact, Searched};
@@ -20,13 +21,14 @@ use super::lanes::{Bookmark, LaneBook};
 use super::repair::Repair;
 use super::scope::{Leaning, Scope};
 use super::split::Splitter;
+use super::subsets::{self, Subsets};
 use super::walk::{Near, WIDEN, Walk};
 use super::write::Writer;
 use crate::rules::Rules;
 use crate::{NodeTable, Reader};
 
 /// An order of at most this many skus has few.
-const FEW_SKUS: usize = 8;
+const FEW_SKUS: usize = subsets::SKUS_MAX;
 /// Nodes asked whether they have all of an order of few skus.
 const ONE_SHIPMENT_NODES: usize = 128;
 /// The least and the most nodes looked at first for an order of few skus, and for one of many.
@@ -55,6 +57,7 @@ pub struct Planner {
     probes: Vec<u32>,
     parts: Vec<Part>,
     search: Search,
+    subsets: Subsets,
     pub(super) writer: Writer,
     pub(super) repair: Repair,
 }
@@ -67,6 +70,16 @@ struct Search {
     dual: Dual,
     heuristic: Heuristic,
     splitter: Splitter,
+}
+
+/// What became of planning an order of few skus.
+enum Few {
+    /// The cheapest plan there is.
+    Planned(Proposal),
+    /// No node has enough of some want.
+    Short,
+    /// It is not an order for that.
+    Unfit,
 }
 
 /// Keeps the refusal that stands first: the lowest number, then the earliest line.
@@ -182,7 +195,12 @@ impl Planner {
         {
             return Ok(proposal);
         }
-        if let Some(proposal) = self.plan_carried(scope, order, &mut budget) {
+        let whole = match self.plan_few(scope, order) {
+            Few::Planned(proposal) => return Ok(proposal),
+            Few::Short => false,
+            Few::Unfit => true,
+        };
+        if whole && let Some(proposal) = self.plan_carried(scope, order, &mut budget) {
             return Ok(proposal);
         }
         let mut near = self.near(scope);
@@ -263,6 +281,68 @@ impl Planner {
             }
         }
         None
+    }
+
+    /// Plans an order of few skus that can be served whole: the cheapest plan there is, over all nodes. Who carries a
+    /// want is taken to have enough of it, until a node that was chosen turns out not to.
+    fn plan_few(&mut self, scope: &Scope<'_>, order: &Order) -> Few {
+        let wants = &self.demand.wants;
+        let served = self.reasons.iter().all(Option::is_none) && wants.iter().all(|want| want.units > 0);
+        if wants.len() > FEW_SKUS || !served {
+            return Few::Unfit;
+        }
+        let rows = &mut self.subsets.rows;
+        rows.resize_with(wants.len(), Vec::new);
+        for (row, want) in rows.iter_mut().zip(wants) {
+            let Some(bits) = self.gatherer.carried.bits(scope.reader, want.sku) else { return Few::Unfit };
+            row.clear();
+            row.extend_from_slice(bits);
+        }
+        let mut looked_at = 0_usize;
+        loop {
+            let gatherer = &self.gatherer;
+            let eligible = |node: u32| gatherer.eligible(scope, node);
+            if !self.subsets.find(scope, &self.demand, eligible)
+                || self.subsets.chosen.len() > self.search.case.limit
+            {
+                return Few::Unfit;
+            }
+            let mut wrong = 0;
+            for (want, facts) in wants.iter().enumerate().filter(|(want, _)| looked_at >> want & 1 == 0) {
+                let serves = |(set, _): &&(usize, _)| set >> want & 1 == 1;
+                let (_, from) = self.subsets.chosen.iter().find(serves).expect("every want is shared out");
+                let carried = &self.gatherer.carried;
+                let there = carried.available(scope.reader, facts.sku, NodeIx(from.node), scope.segments);
+                wrong |= usize::from(there < facts.units) << want;
+            }
+            if wrong == 0 {
+                break;
+            }
+            looked_at |= wrong;
+            for (want, row) in
+                self.subsets.rows.iter_mut().enumerate().filter(|(want, _)| wrong >> want & 1 == 1)
+            {
+                let Want { sku, units, .. } = wants[want];
+                if !Carried::enough(scope.reader, sku, scope.segments, units, row) {
+                    return Few::Short;
+                }
+            }
+        }
+        self.parts.clear();
+        let list = &mut self.search.case.list;
+        list.clear();
+        for (slot, (set, from)) in (0..).zip(&self.subsets.chosen) {
+            list.push(*from);
+            let wants = wants.iter().enumerate().filter(|(want, _)| set >> want & 1 == 1);
+            self.parts.extend(wants.map(|(want, facts)| Part {
+                want: want as u32,
+                slot,
+                units: facts.units,
+            }));
+        }
+        let mut proposal = self.writer.write(scope, order, &self.demand, &self.search.case.list, &self.parts);
+        proposal.plan.bound = proposal.plan.cost;
+        Few::Planned(proposal)
     }
 
     /// Plans an order that can be served whole from near nodes, reading the stock of those it chooses alone.

@@ -67,6 +67,11 @@ impl Scope<'_> {
         self.base().saturating_add(band.fixed).saturating_add(self.leaning.extra_least)
     }
 
+    /// Whether the nodes of a band differ in nothing but what a unit costs from there.
+    pub(crate) fn bands_are_uniform(&self) -> bool {
+        self.leaning.extra.is_empty() && self.sheet.bands_are_uniform()
+    }
+
     /// The least that a shipment costs, lines and units aside.
     pub(crate) fn fixed_least(&self) -> i64 {
         let fixed = self.sheet.bands.iter().map(|band| band.fixed).min().unwrap_or(0);

@@ -8,23 +8,49 @@ use crate::oracle::{cheapest_whole, demand, judge, reachable};
 use crate::world::World;
 
 #[test]
-fn a_proof_holds_over_nodes_that_were_not_looked_at() {
+fn an_order_of_few_skus_gets_the_cheapest_plan_over_all_nodes_and_its_proof() {
     let mut random = fastrand::Rng::with_seed(21);
-    let (mut proven, mut open) = (0, 0);
+    let (mut planned, mut many) = (0, 0);
     for turn in 0..40 {
         let nodes = random.usize(300..900);
-        let world = World::wide(&mut random, nodes, 12, 0.45, 30);
+        let carry = [0.15, 0.45][turn % 2];
+        let world = World::wide(&mut random, nodes, 12, carry, 30);
         let state = world.state();
         let reader = state.reader();
         let mut planner = Planner::new();
         for _ in 0..8 {
-            let (skus, units) = (random.usize(1..8), random.u32(1..20));
+            let (skus, units) = (random.usize(1..9), random.u32(1..20));
             let order = world.wide_order(&mut random, skus, units);
             let demand = demand(&order);
             let proposal =
                 planner.plan(&reader, reader.lanes(), Tenant(0), &order, false, &[]).expect("there is stock");
             assert_eq!(judge(&world, &order, &proposal), demand);
             let Some(least) = cheapest_whole(&world, &order, &demand) else { continue };
+            let plan = &proposal.plan;
+            assert_eq!((plan.cost.0, plan.bound.0), (least, least), "turn {turn}: {order:?}");
+            planned += 1;
+            many += usize::from(plan.shipments.len() > 1);
+        }
+    }
+    assert!(planned > 200 && many > 50, "{planned} planned, {many} of more than one shipment");
+}
+
+#[test]
+fn a_bound_holds_over_nodes_that_were_not_looked_at() {
+    let mut random = fastrand::Rng::with_seed(25);
+    let (mut proven, mut open) = (0, 0);
+    for turn in 0..8 {
+        let nodes = random.usize(300..900);
+        let world = World::wide(&mut random, nodes, 12, 0.45, 30);
+        let state = world.state();
+        let reader = state.reader();
+        let mut planner = Planner::new();
+        for _ in 0..4 {
+            let (skus, units) = (random.usize(9..11), random.u32(1..20));
+            let order = world.wide_order(&mut random, skus, units);
+            let proposal =
+                planner.plan(&reader, reader.lanes(), Tenant(0), &order, false, &[]).expect("there is stock");
+            let Some(least) = cheapest_whole(&world, &order, &demand(&order)) else { continue };
             let plan = &proposal.plan;
             assert!(
                 plan.bound.0 <= least && least <= plan.cost.0,
@@ -35,7 +61,7 @@ fn a_proof_holds_over_nodes_that_were_not_looked_at() {
             if plan.is_optimal() { proven += 1 } else { open += 1 }
         }
     }
-    assert!(proven > 200 && proven > open * 4, "{proven} proven, {open} not");
+    assert!(proven + open > 20, "{proven} proven, {open} not");
 }
 
 #[test]
