@@ -6,14 +6,14 @@ mod fault;
 mod held;
 mod lock;
 mod real;
-#[cfg(feature = "simulated")]
+#[cfg(any(test, feature = "simulated"))]
 mod simulated;
 
 pub use fault::{Attempt, Fault};
 #[cfg(feature = "held-writes")]
 pub use held::HeldDir;
 pub use real::DataDir;
-#[cfg(feature = "simulated")]
+#[cfg(any(test, feature = "simulated"))]
 pub use simulated::{SimulatedDisk, Trouble};
 
 /// A flat directory. Names are plain file names.

@@ -3,34 +3,34 @@
 use super::*;
 
 /// Flips bits of one byte.
-fn flip(disk: &Disk, position: &Position, beyond: u64) {
-    let file = disk.storage().open(&segment_name(position.segment)).unwrap();
+fn flip(disk: &SimulatedDisk, position: &Position, beyond: u64) {
+    let file = storage(disk).open(&segment_name(position.segment)).unwrap();
     let mut byte = [0];
     file.read_at(&mut byte, position.offset + beyond).unwrap();
     file.write_at(&[!byte[0]], position.offset + beyond).unwrap();
 }
 
 /// The survey of a disk, and the lsns it has read.
-fn surveyed(disk: &Disk) -> (Survey, Vec<u64>) {
-    let (mut lsns, changes) = (Vec::new(), disk.changes());
-    let survey = survey(&disk.storage(), &mut |frame| {
+fn surveyed(disk: &SimulatedDisk) -> (Survey, Vec<u64>) {
+    let (mut lsns, changes) = (Vec::new(), disk.operations());
+    let survey = survey(&storage(disk), &mut |frame| {
         lsns.extend(frame.records().map(|(lsn, bytes)| {
             assert!(is_sound(lsn, bytes));
             lsn
         }));
     });
     let survey = survey.unwrap().expect("there is a log");
-    assert_eq!(disk.changes(), changes, "looking changes nothing");
+    assert_eq!(disk.operations(), changes, "looking changes nothing");
     (survey, lsns)
 }
 
 /// A log of 60 records in batches of 3, over several segments, and where each frame stands.
-fn log() -> (Disk, Vec<Position>) {
-    let disk = Disk::default();
+fn log() -> (SimulatedDisk, Vec<Position>) {
+    let disk = SimulatedDisk::new(1);
     let mut running = start(&disk);
     running.flush(&[3; 20]);
     running.flush(&[60; 10]);
-    let positions = open(&disk.copy(), small(), None).unwrap().2.positions;
+    let positions = open(&disk.fork(1), small(), None).unwrap().2.positions;
     (disk, positions)
 }
 
@@ -43,9 +43,9 @@ fn a_sound_log_is_read_whole_and_a_start_finds_the_same() {
     assert_eq!(survey.begin, positions[0]);
     assert_eq!(Some(&survey.end), positions.last());
     assert_eq!(survey.last_kind, Some(FrameKind::Records));
-    let found = find(&disk.storage(), None, &mut |_| {}).unwrap();
+    let found = find(&storage(&disk), None, &mut |_| {}).unwrap();
     assert_eq!((found.end, found.records), (survey.end, 660));
-    assert!(segments(&*disk.storage()).unwrap().iter().all(|segment| segment.header.is_ok()));
+    assert!(segments(&*storage(&disk)).unwrap().iter().all(|segment| segment.header.is_ok()));
 }
 
 #[test]
@@ -58,17 +58,17 @@ fn behind_damage_it_goes_on_with_the_next_frame() {
     let [gap] = &survey.gaps[..] else { panic!("{:?}", survey.gaps) };
     assert_eq!((gap.after, gap.resumed), (positions[4], Some(positions[5])));
     assert!(matches!(&gap.reason, LogError::Damage(damage) if damage.lsn == Some(10)));
-    let Err(LogError::Damage(damage)) = find(&disk.storage(), None, &mut |_| {}) else { panic!("a start") };
+    let Err(LogError::Damage(damage)) = find(&storage(&disk), None, &mut |_| {}) else { panic!("a start") };
     assert_eq!((damage.segment, damage.offset), (1, positions[4].offset));
-    let found = find(&disk.storage(), Some(positions[5]), &mut |_| {}).unwrap();
+    let found = find(&storage(&disk), Some(positions[5]), &mut |_| {}).unwrap();
     assert_eq!(found.records, 648, "an image behind the damage makes it a start");
 }
 
 #[test]
 fn a_missing_segment_is_a_gap_and_so_is_one_without_a_header() {
     for spoil in [
-        |disk: &Disk| disk.storage().remove(&segment_name(2)).unwrap(),
-        |disk: &Disk| disk.storage().open(&segment_name(2)).unwrap().write_at(&[0], 0).unwrap(),
+        |disk: &SimulatedDisk| storage(disk).remove(&segment_name(2)).unwrap(),
+        |disk: &SimulatedDisk| storage(disk).open(&segment_name(2)).unwrap().write_at(&[0], 0).unwrap(),
     ] {
         let (disk, _) = log();
         spoil(&disk);
@@ -76,7 +76,7 @@ fn a_missing_segment_is_a_gap_and_so_is_one_without_a_header() {
         let [gap] = &survey.gaps[..] else { panic!("{:?}", survey.gaps) };
         assert_eq!((gap.after.segment, gap.resumed.unwrap().segment), (1, 3));
         assert_eq!((lsns.first(), lsns.last()), (Some(&1), Some(&660)));
-        assert!(find(&disk.storage(), None, &mut |_| {}).is_err());
+        assert!(find(&storage(&disk), None, &mut |_| {}).is_err());
     }
 }
 
@@ -97,13 +97,13 @@ fn a_last_frame_that_is_not_whole_is_torn_and_no_gap() {
 fn a_log_whose_start_is_no_longer_kept_is_read_from_its_oldest_frame() {
     let (disk, positions) = log();
     for number in 1..3 {
-        disk.storage().remove(&segment_name(number)).unwrap();
+        storage(&disk).remove(&segment_name(number)).unwrap();
     }
     let (survey, lsns) = surveyed(&disk);
     let first = positions.iter().find(|position| position.segment == 3).unwrap();
     assert_eq!(survey.begin, Position { offset: SEGMENT_HEADER_BYTES, ..survey.begin });
     assert!(survey.begin.next_lsn <= first.next_lsn && survey.gaps.is_empty());
     assert_eq!((lsns[0], lsns.last()), (survey.begin.next_lsn, Some(&660)));
-    let none = super::survey(&Disk::default().storage(), &mut |_| {});
+    let none = super::survey(&storage(&SimulatedDisk::new(1)), &mut |_| {});
     assert!(none.unwrap().is_none());
 }

@@ -1,8 +1,8 @@
-//! Tests of the log over a disk in memory. A record says which lsn it has and which life it was made in, and its bytes
+//! Tests of the log over the simulated disk. A record says which lsn it has and which life it was made in, and its bytes
 //! follow from that, so a record that is read can be judged by itself.
 
-mod dice;
-mod disk;
+mod crash;
+mod damage;
 mod golden;
 mod looking;
 mod writing;
@@ -11,8 +11,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::gate::Gate;
-use dice::Dice;
-use disk::Disk;
+use crate::storage::{SimulatedDisk, Storage};
 
 const LOG_ID: u64 = 0xea2_0001;
 
@@ -30,10 +29,10 @@ fn small() -> LogOptions {
 
 /// The record with this lsn, of this life.
 fn record(lsn: u64, life: u64) -> Vec<u8> {
-    let mut dice = Dice::new(lsn ^ (life << 32));
-    let length = dice.below(120);
+    let mut rng = fastrand::Rng::with_seed(lsn ^ (life << 32));
     let mut bytes = [lsn.to_le_bytes(), life.to_le_bytes()].concat();
-    bytes.extend((0..length).map(|_| dice.next() as u8));
+    let length = rng.usize(..120);
+    bytes.extend(std::iter::repeat_with(|| rng.u8(..)).take(length));
     bytes
 }
 
@@ -41,6 +40,18 @@ fn record(lsn: u64, life: u64) -> Vec<u8> {
 fn is_sound(lsn: u64, bytes: &[u8]) -> bool {
     let life = bytes.get(8..16).and_then(|life| life.try_into().ok()).map(u64::from_le_bytes);
     life.is_some_and(|life| record(lsn, life) == bytes)
+}
+
+fn storage(disk: &SimulatedDisk) -> Arc<dyn Storage> {
+    Arc::new(disk.clone())
+}
+
+/// What a power cut would leave of a disk, which works on.
+fn crashed(disk: &SimulatedDisk, seed: u64) -> SimulatedDisk {
+    let copy = disk.fork(seed);
+    copy.crash();
+    copy.restart();
+    copy
 }
 
 struct Running {
@@ -92,11 +103,11 @@ struct Replayed {
 }
 
 fn open(
-    disk: &Disk,
+    disk: &SimulatedDisk,
     options: LogOptions,
     from: Option<Position>,
 ) -> Result<(Running, Recovered, Replayed), LogError> {
-    let mut recovery = Recovery::open(disk.storage(), options, from, LOG_ID)?;
+    let mut recovery = Recovery::open(storage(disk), options, from, LOG_ID)?;
     let mut replayed = Replayed { positions: vec![recovery.position()], ..Replayed::default() };
     let first = recovery.position().next_lsn;
     while let Some(frame) = recovery.next_frame()? {
@@ -116,6 +127,6 @@ fn open(
     Ok((Running { log, gate, flusher, preparer }, recovered, replayed))
 }
 
-fn start(disk: &Disk) -> Running {
+fn start(disk: &SimulatedDisk) -> Running {
     open(disk, small(), None).unwrap().0
 }

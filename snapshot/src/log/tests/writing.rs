@@ -1,9 +1,7 @@
 //! Writing: batches become durable in order, over segments that are made, filled, released and used again.
 
-use std::io::ErrorKind;
-
 use super::*;
-use crate::storage::Attempt;
+use crate::storage::{Attempt, Trouble};
 
 #[test]
 fn in_memory_a_sealed_batch_is_durable_at_once_and_its_bytes_are_counted() {
@@ -41,7 +39,7 @@ fn a_batch_with_a_record_too_few_is_not_taken() {
 
 #[test]
 fn what_is_written_over_many_segments_is_read_again() {
-    let disk = Disk::default();
+    let disk = SimulatedDisk::new(1);
     let mut running = start(&disk);
     let batches: Vec<u64> = (0..200).map(|turn| 1 + turn % 13).collect();
     running.flush(&batches);
@@ -56,7 +54,7 @@ fn what_is_written_over_many_segments_is_read_again() {
 
 #[test]
 fn a_batch_larger_than_a_frame_becomes_several_and_one_larger_than_a_segment_goes_over_several() {
-    let disk = Disk::default();
+    let disk = SimulatedDisk::new(1);
     let mut running = start(&disk);
     running.flush(&[400]);
     assert_eq!(running.gate.passed(), 400);
@@ -67,7 +65,7 @@ fn a_batch_larger_than_a_frame_becomes_several_and_one_larger_than_a_segment_goe
 
 #[test]
 fn the_longest_record_goes_into_a_segment() {
-    let disk = Disk::default();
+    let disk = SimulatedDisk::new(1);
     let mut running = start(&disk);
     let most = small().record_bytes_max() as usize;
     // A frame that is as full as one can be and still takes a record.
@@ -81,23 +79,23 @@ fn the_longest_record_goes_into_a_segment() {
 
 #[test]
 fn nothing_is_durable_before_the_flush_and_all_that_waits_goes_into_one() {
-    let disk = Disk::default();
+    let disk = SimulatedDisk::new(1);
     let mut running = start(&disk);
     for _ in 0..5 {
         running.seal(3);
     }
     assert_eq!(running.gate.passed(), 0);
-    let before = disk.changes();
+    let before = disk.operations();
     running.log.flush().unwrap();
-    assert_eq!(disk.changes() - before, 2, "one write, one sync");
+    assert_eq!(disk.operations() - before, 2, "one write, one sync");
     assert_eq!(running.gate.passed(), 15);
     running.log.flush().unwrap();
-    assert_eq!(disk.changes() - before, 2, "nothing waits");
+    assert_eq!(disk.operations() - before, 2, "nothing waits");
 }
 
 #[test]
 fn much_is_left_to_the_flusher() {
-    let disk = Disk::default();
+    let disk = SimulatedDisk::new(1);
     let mut running = open(&disk, LogOptions { inline_bytes: 200, ..small() }, None).unwrap().0;
     running.seal(10);
     running.log.flush().unwrap();
@@ -110,7 +108,7 @@ fn much_is_left_to_the_flusher() {
 
 #[test]
 fn in_interval_mode_the_gate_moves_at_once_and_the_disk_follows() {
-    let disk = Disk::default();
+    let disk = SimulatedDisk::new(1);
     let mut running = open(&disk, LogOptions { mode: Mode::Interval, ..small() }, None).unwrap().0;
     running.seal(4);
     running.log.flush().unwrap();
@@ -122,7 +120,7 @@ fn in_interval_mode_the_gate_moves_at_once_and_the_disk_follows() {
 
 #[test]
 fn a_batch_can_be_begun_while_others_wait_and_while_they_are_flushed() {
-    let disk = Disk::default();
+    let disk = SimulatedDisk::new(1);
     let mut running = start(&disk);
     let epoch = running.log.epoch();
     running.seal(2);
@@ -136,22 +134,22 @@ fn a_batch_can_be_begun_while_others_wait_and_while_they_are_flushed() {
 
 #[test]
 fn released_segments_are_used_again_and_their_old_frames_are_never_taken() {
-    let disk = Disk::default();
+    let disk = SimulatedDisk::new(1);
     let mut running = start(&disk);
     let mut position = None;
     for round in 0..40 {
         running.flush(&[9, 1, 30]);
         let end =
-            LogReader::new(disk.storage(), position.unwrap_or(Position::start(LOG_ID))).map(|mut reader| {
+            LogReader::new(storage(&disk), position.unwrap_or(Position::start(LOG_ID))).map(|mut reader| {
                 while reader.next_durable(running.flusher.durable()).unwrap().is_some() {}
                 reader.position()
             });
         let end = end.unwrap();
         running.preparer.release_before(end.segment);
         running.preparer.prepare().unwrap();
-        assert!(disk.names().len() <= 6, "round {round}: {:?}", disk.names());
+        assert!(disk.list().unwrap().len() <= 6, "round {round}: {:?}", disk.list().unwrap());
         // Whatever lies behind the last frame, a start finds the same end.
-        let (_, recovered, replayed) = open(&disk.copy(), small(), Some(end)).unwrap();
+        let (_, recovered, replayed) = open(&disk.fork(1), small(), Some(end)).unwrap();
         assert_eq!((recovered.last_lsn, recovered.torn), (running.log.last(), None), "round {round}");
         assert!(replayed.records.is_empty());
         position = Some(end);
@@ -161,9 +159,9 @@ fn released_segments_are_used_again_and_their_old_frames_are_never_taken() {
 
 #[test]
 fn a_follower_reads_a_log_that_is_being_written_up_to_what_is_durable() {
-    let disk = Disk::default();
+    let disk = SimulatedDisk::new(1);
     let mut running = start(&disk);
-    let mut reader = LogReader::new(disk.storage(), Position::start(LOG_ID)).unwrap();
+    let mut reader = LogReader::new(storage(&disk), Position::start(LOG_ID)).unwrap();
     let mut seen = 0;
     for turn in 0..100 {
         running.seal(1 + turn % 7);
@@ -189,7 +187,7 @@ fn a_follower_reads_a_log_that_is_being_written_up_to_what_is_durable() {
 
 #[test]
 fn an_idle_log_is_sealed_once() {
-    let disk = Disk::default();
+    let disk = SimulatedDisk::new(1);
     let mut running = start(&disk);
     assert!(!running.flusher.seal_idle().unwrap(), "an opening frame covers what is before it");
     running.seal(2);
@@ -204,7 +202,7 @@ fn an_idle_log_is_sealed_once() {
 
 #[test]
 fn a_clean_stop_flushes_what_waits_and_says_so() {
-    let disk = Disk::default();
+    let disk = SimulatedDisk::new(1);
     let mut running = open(&disk, LogOptions { inline_bytes: 0, ..small() }, None).unwrap().0;
     for _ in 0..60 {
         running.seal(20);
@@ -223,7 +221,7 @@ fn a_clean_stop_flushes_what_waits_and_says_so() {
 
 #[test]
 fn each_start_begins_the_next_epoch() {
-    let disk = Disk::default();
+    let disk = SimulatedDisk::new(1);
     for life in 1..6 {
         let (mut running, recovered, _) = open(&disk, small(), None).unwrap();
         assert_eq!((recovered.is_new, recovered.epoch), (life == 1, LOG_ID / 2 + life));
@@ -234,7 +232,7 @@ fn each_start_begins_the_next_epoch() {
 
 #[test]
 fn where_no_segment_is_ready_a_flush_is_put_off_and_goes_on_when_one_is() {
-    let disk = Disk::default();
+    let disk = SimulatedDisk::new(1);
     let mut running = start(&disk);
     running.seal(300);
     assert!(matches!(running.flusher.step().unwrap(), Step::Flushed(_)));
@@ -252,11 +250,11 @@ fn where_no_segment_is_ready_a_flush_is_put_off_and_goes_on_when_one_is() {
 
 #[test]
 fn a_full_disk_is_told_before_it_hurts_and_forgotten_when_there_is_room() {
-    let disk = Disk::default();
+    let disk = SimulatedDisk::new(1);
     let mut running = start(&disk);
     assert!(running.preparer.prepare().unwrap());
     let capacity = 3 * small().segment_bytes;
-    disk.set_capacity(Some(capacity));
+    disk.limit(Some(capacity));
     let mut seen = vec![running.log.room()];
     while running.log.room() != Room::None {
         running.flush(&[1]);
@@ -277,7 +275,7 @@ fn a_full_disk_is_told_before_it_hurts_and_forgotten_when_there_is_room() {
     assert_eq!(running.log.seal_stop().unwrap(), Step::Postponed);
     assert_eq!(running.log.room(), Room::None);
     assert!(running.log.failed().is_none());
-    disk.set_capacity(None);
+    disk.limit(None);
     running.drain();
     assert!(running.preparer.prepare().unwrap());
     assert_eq!((running.gate.passed(), running.log.room()), (running.log.last(), Room::Plenty));
@@ -285,9 +283,9 @@ fn a_full_disk_is_told_before_it_hurts_and_forgotten_when_there_is_room() {
 
 #[test]
 fn with_a_full_disk_released_segments_make_room() {
-    let disk = Disk::default();
+    let disk = SimulatedDisk::new(1);
     let mut running = start(&disk);
-    disk.set_capacity(Some(4 * small().segment_bytes));
+    disk.limit(Some(4 * small().segment_bytes));
     for _ in 0..200 {
         running.flush(&[5]);
         let kept = running.preparer.kept();
@@ -299,7 +297,7 @@ fn with_a_full_disk_released_segments_make_room() {
 
 #[test]
 fn more_than_may_wait_is_told() {
-    let disk = Disk::default();
+    let disk = SimulatedDisk::new(1);
     let mut running = open(&disk, LogOptions { inline_bytes: 0, ..small() }, None).unwrap().0;
     while !running.log.is_backed_up() {
         running.seal(20);
@@ -313,15 +311,15 @@ fn more_than_may_wait_is_told() {
 #[test]
 fn a_fault_of_write_or_sync_ends_the_log() {
     for attempt in [Attempt::Write, Attempt::Sync] {
-        let disk = Disk::default();
+        let disk = SimulatedDisk::new(1);
         let mut running = start(&disk);
         running.flush(&[3]);
-        disk.fail(attempt, ErrorKind::Other);
+        disk.fail(attempt, 1, Trouble::Broken);
         running.seal(2);
         let failed = running.log.flush().unwrap_err();
         assert_eq!(failed.fault().attempt(), attempt);
         assert!(failed.to_string().contains("start again"), "{failed}");
-        let before = disk.changes();
+        let before = disk.operations();
         for _ in 0..100 {
             running.seal(100);
             assert!(running.log.flush().is_err());
@@ -329,11 +327,11 @@ fn a_fault_of_write_or_sync_ends_the_log() {
         assert!(running.flusher.step().is_err() && running.flusher.seal_idle().is_err());
         assert!(running.preparer.prepare().is_err() && running.log.seal_stop().is_err());
         assert!(!running.flusher.wait());
-        assert_eq!(disk.changes(), before, "nothing is tried again");
+        assert_eq!(disk.operations(), before, "nothing is tried again");
         assert!(running.log.is_backed_up() && running.log.failed().is_some());
         assert_eq!(running.gate.passed(), 3);
         // What was durable is there at the next start; what was not may be.
-        let (_, recovered, _) = open(&disk.crash(&mut Dice::new(1)), small(), None).unwrap();
+        let (_, recovered, _) = open(&crashed(&disk, 1), small(), None).unwrap();
         assert!(recovered.last_lsn >= 3);
     }
 }
@@ -341,9 +339,9 @@ fn a_fault_of_write_or_sync_ends_the_log() {
 #[test]
 fn a_fault_while_segments_are_made_ends_the_log() {
     for attempt in [Attempt::Create, Attempt::Write, Attempt::Sync, Attempt::Rename] {
-        let disk = Disk::default();
+        let disk = SimulatedDisk::new(1);
         let mut running = start(&disk);
-        disk.fail(attempt, ErrorKind::Other);
+        disk.fail(attempt, 1, Trouble::Broken);
         assert_eq!(running.preparer.prepare().unwrap_err().fault().attempt(), attempt);
         assert!(running.log.flush().is_err());
     }
@@ -352,15 +350,19 @@ fn a_fault_while_segments_are_made_ends_the_log() {
 #[test]
 fn what_the_last_flush_wrote_is_written_again_at_a_start() {
     // A failed sync leaves pages that can be read and count as clean: syncing them once more does nothing.
-    let disk = Disk::default();
+    let disk = SimulatedDisk::new(1);
     let mut running = start(&disk);
     running.flush(&[3, 2]);
-    let before = disk.changes();
-    let mut recovery = Recovery::open(disk.storage(), small(), None, LOG_ID).unwrap();
+    let before = disk.operations();
+    let mut recovery = Recovery::open(storage(&disk), small(), None, LOG_ID).unwrap();
     while recovery.next_frame().unwrap().is_some() {}
-    let opened = disk.changes();
+    let opened = disk.operations();
     assert!(opened > before, "all is synced");
     let (_gate, mut hands) = Gate::new(1);
     recovery.resume(hands.remove(0)).unwrap();
-    assert_eq!(disk.changes() - opened, 4, "the last flush and the opening frame, each written and synced");
+    assert_eq!(
+        disk.operations() - opened,
+        4,
+        "the last flush and the opening frame, each written and synced"
+    );
 }

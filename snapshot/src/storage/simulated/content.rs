@@ -6,7 +6,7 @@ use fastrand::Rng;
 pub(super) const SECTOR_BYTES: u64 = 512;
 
 /// A file. It has no name of its own.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Content {
     /// What a reader sees.
     seen: Vec<u8>,
@@ -16,7 +16,7 @@ pub(super) struct Content {
     unsynced: Vec<Write>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Write {
     offset: u64,
     bytes: Vec<u8>,

@@ -50,6 +50,16 @@ impl Disk {
         }
     }
 
+    pub(super) fn fork(&self, seed: u64) -> Self {
+        Self {
+            limit: self.limit,
+            names: self.names.clone(),
+            files: self.files.clone(),
+            next_file: self.next_file,
+            ..Self::new(seed)
+        }
+    }
+
     pub(super) fn operations(&self) -> u64 {
         self.operations
     }
@@ -135,14 +145,21 @@ impl Disk {
     }
 
     pub(super) fn read(&mut self, open: Open, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-        self.undergo(Attempt::Read)?;
+        let fate = self.begin(Attempt::Read)?;
+        if let Fate::Fails(trouble) = fate
+            && trouble != Trouble::Short
+        {
+            return Err(error(trouble));
+        }
+        let length = bytes.len();
+        let part = if fate == Fate::Happens { length } else { self.rng.usize(..length.max(1)) };
         let seen = self.content(open)?.seen();
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        match start.checked_add(bytes.len()).and_then(|end| seen.get(start..end)) {
-            Some(there) => bytes.copy_from_slice(there),
+        match start.checked_add(part).and_then(|end| seen.get(start..end)) {
+            Some(there) => bytes[..part].copy_from_slice(there),
             None => return Err(io::ErrorKind::UnexpectedEof.into()),
         }
-        Ok(())
+        if part == length { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 
     pub(super) fn write(&mut self, open: Open, bytes: &[u8], offset: u64) -> io::Result<()> {
@@ -154,7 +171,7 @@ impl Disk {
         match fate {
             Fate::Happens => content.write(bytes, offset),
             Fate::Fails(trouble) => {
-                if trouble == Trouble::Broken && !bytes.is_empty() {
+                if trouble != Trouble::Full && !bytes.is_empty() {
                     let sectors = bytes.len() as u64 / SECTOR_BYTES;
                     let part = rng.u64(..=sectors) * SECTOR_BYTES;
                     content.write(&bytes[..part as usize], offset);
@@ -263,6 +280,7 @@ fn error(trouble: Trouble) -> io::Error {
     match trouble {
         Trouble::Broken => Errno::IO.into(),
         Trouble::Full => Errno::NOSPC.into(),
+        Trouble::Short => io::ErrorKind::UnexpectedEof.into(),
     }
 }
 

@@ -51,6 +51,12 @@ impl SimulatedDisk {
         Self { disk: Arc::new(Mutex::new(Disk::new(seed))) }
     }
 
+    /// Another disk that holds the same, synced or not, and goes its own way from there. Nothing is planned on it.
+    #[must_use]
+    pub fn fork(&self, seed: u64) -> Self {
+        Self { disk: Arc::new(Mutex::new(self.lock().fork(seed))) }
+    }
+
     /// Operations so far that change something, those that failed among them.
     #[must_use]
     pub fn operations(&self) -> u64 {

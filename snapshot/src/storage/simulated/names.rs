@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fastrand::Rng;
 
 /// Names and the files they stand for, by number.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Names {
     seen: BTreeMap<String, u64>,
     durable: BTreeMap<String, u64>,
@@ -13,7 +13,7 @@ pub(super) struct Names {
 }
 
 /// One creation, renaming or removal: it happens wholly or not at all.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Change {
     sets: Vec<(String, Option<u64>)>,
     files: Vec<u64>,

@@ -9,6 +9,8 @@ pub enum Trouble {
     Broken,
     /// ENOSPC: the disk is full. Nothing happened.
     Full,
+    /// A read or write that ends early: a part of it happened, and there is no more. Anything else fails as if broken.
+    Short,
 }
 
 /// How a simulated machine stops.

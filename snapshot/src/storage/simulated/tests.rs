@@ -135,6 +135,22 @@ fn a_killed_process_leaves_all_it_wrote_and_a_crash_may_still_take_it() {
 }
 
 #[test]
+fn a_fork_holds_the_same_and_goes_its_own_way() {
+    let (disk, file) = with_file(1, 512);
+    file.write_at(&[1], 0).unwrap();
+    let mut left = BTreeSet::new();
+    for seed in 0..50 {
+        let fork = disk.fork(seed);
+        fork.crash();
+        fork.restart();
+        left.insert(fork.seen("file").unwrap()[0]);
+    }
+    assert_eq!(left, BTreeSet::from([0, 1]), "what was not synced was not synced there either");
+    file.write_at(&[2], 0).unwrap();
+    assert_eq!(disk.seen("file").unwrap()[0], 2);
+}
+
+#[test]
 fn a_crash_can_be_had_at_every_operation() {
     let run = |disk: &SimulatedDisk| -> Result<(), Fault> {
         let file = disk.create("file", 1024)?;
@@ -173,6 +189,21 @@ fn the_nth_operation_fails_and_the_others_do_not() {
     disk.fail(Attempt::Read, 1, Trouble::Broken);
     assert!(file.read_at(&mut [0; 8], 0).is_err());
     assert_eq!(disk.list().unwrap(), ["file"]);
+}
+
+#[test]
+fn a_short_read_fills_a_part_and_fails() {
+    let filled: BTreeSet<_> = (0..200)
+        .map(|seed| {
+            let (disk, file) = with_file(seed, 64);
+            file.write_at(&[5; 64], 0).unwrap();
+            disk.fail(Attempt::Read, 1, Trouble::Short);
+            let mut bytes = [0; 4];
+            assert!(file.read_at(&mut bytes, 8).is_err());
+            bytes.iter().filter(|byte| **byte == 5).count()
+        })
+        .collect();
+    assert_eq!(filled, BTreeSet::from([0, 1, 2, 3]));
 }
 
 #[test]
