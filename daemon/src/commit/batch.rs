@@ -9,10 +9,11 @@ use earmark_engine::{
     CommandRef, Decision, Outcome, Planned, Reader, State, Submission, apply, decide, expire, prefetch,
     quantities,
 };
+use earmark_mutations::Mutation;
 use earmark_protocol::command::CommandBody;
 use earmark_protocol::frame::FrameWriter;
 use earmark_protocol::hold_one::HoldOneReply;
-use earmark_protocol::ids::{NodeIx, Segment, SkuIx, Tenant, TimestampMs};
+use earmark_protocol::ids::{Lsn, NodeIx, Segment, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::query::Query;
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{Refused, Reply};
@@ -136,7 +137,8 @@ impl Writer {
         }
         for mut work in self.decided.drain(..) {
             // All of a batch becomes durable together, so all of it waits for its last record.
-            work.lsn = last;
+            work.lsn =
+                if earmark_mutations::is(Mutation::AnswerBeforeDurable) { Lsn(first - 1) } else { last };
             Arc::clone(&work.desk).decided(work);
         }
         true
@@ -308,7 +310,12 @@ impl Writer {
             return;
         }
         let record = &self.decision.record;
-        self.log.record(|bytes| record.encode(bytes));
+        let is_expiry = self.decision.outcome == Outcome::Nothing;
+        if is_expiry && earmark_mutations::is(Mutation::ReleaseWithoutLogging) {
+            self.log.record(|_| ());
+        } else {
+            self.log.record(|bytes| record.encode(bytes));
+        }
         apply(&mut self.state, &self.decision.record);
     }
 

@@ -14,8 +14,8 @@ use super::images::{self, Made};
 use super::load::load;
 use super::replay::Replay;
 
-/// Frames replayed in one step.
-const FRAMES: usize = 16;
+/// What one step does: frames replayed, or operations of the writer.
+const STRIDE: (usize, usize) = (16, images::OPERATIONS);
 
 /// An image on its way.
 pub struct Follower {
@@ -23,6 +23,7 @@ pub struct Follower {
     rules: Rules,
     log_start: Position,
     upto: u64,
+    stride: (usize, usize),
     at: At,
     replay: Replay,
 }
@@ -39,7 +40,14 @@ impl Follower {
     /// there is no image.
     #[must_use]
     pub fn new(storage: Arc<dyn Storage>, rules: Rules, log_start: Position, upto: u64) -> Self {
-        Self { storage, rules, log_start, upto, at: At::Begun, replay: Replay::default() }
+        Self { storage, rules, log_start, upto, stride: STRIDE, at: At::Begun, replay: Replay::default() }
+    }
+
+    /// The same, in steps of so many frames replayed and so many operations of writing.
+    #[must_use]
+    pub fn in_steps_of(mut self, frames: usize, operations: usize) -> Self {
+        self.stride = (frames, operations);
+        self
     }
 
     /// Goes on: some frames replayed, or some of the image written. What was made, when it is; the follower has ended then,
@@ -59,7 +67,7 @@ impl Follower {
                 self.at = At::Replaying { state: Box::new(loaded.state), reader };
             }
             At::Replaying { mut state, mut reader } => {
-                for _ in 0..FRAMES {
+                for _ in 0..self.stride.0 {
                     let Some(frame) = reader.next_durable(self.upto)? else {
                         return self.begin_writing(state, reader.position());
                     };
@@ -68,7 +76,7 @@ impl Follower {
                 self.at = At::Replaying { state, reader };
             }
             At::Writing { mut state, mut writer } => {
-                if let Some(bytes) = images::go_on(&*self.storage, &mut state, &mut writer)? {
+                if let Some(bytes) = images::go_on(&*self.storage, &mut state, &mut writer, self.stride.1)? {
                     return images::made(&*self.storage, state.lsn().0, bytes).map(Some);
                 }
                 self.at = At::Writing { state, writer };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use earmark_engine::State;
+use earmark_mutations::Mutation;
 use earmark_snapshot::image::{Cut, ImageFile, ImageReader, ImageWriter, images, keep, set_aside};
 use earmark_snapshot::log::Position;
 use earmark_snapshot::storage::{Fault, Storage};
@@ -13,7 +14,7 @@ use super::StoreError;
 pub const KEPT: usize = 2;
 
 /// Operations of the writer at a time: what is known beside the arenas is encoded once for each time.
-const WRITES: usize = 64;
+pub(super) const OPERATIONS: usize = 64;
 
 /// An image that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +44,7 @@ pub fn write_image(
     }
     let mut writer = begin(storage, state, position)?;
     loop {
-        if let Some(bytes) = go_on(&**storage, state, &mut writer)? {
+        if let Some(bytes) = go_on(&**storage, state, &mut writer, OPERATIONS)? {
             return made(&**storage, lsn, bytes);
         }
     }
@@ -62,15 +63,16 @@ pub(super) fn begin(
     ImageWriter::create(Arc::clone(storage), cut, &lengths)
 }
 
-/// Writes some of it. Its length, when it is whole.
+/// Writes some of it, in so many operations. Its length, when it is whole.
 pub(super) fn go_on(
     storage: &dyn Storage,
     state: &mut State,
     writer: &mut ImageWriter,
+    operations: usize,
 ) -> Result<Option<u64>, Fault> {
     let sections = state.image();
     let parts: Vec<(u32, &[u8])> = sections.iter().map(|section| (section.number, &*section.bytes)).collect();
-    for _ in 0..WRITES {
+    for _ in 0..operations {
         match writer.step(&parts) {
             Ok(progress) if progress.done => return Ok(Some(progress.bytes)),
             Ok(_) => {}
@@ -91,7 +93,9 @@ pub(super) fn made(storage: &dyn Storage, lsn: u64, bytes: u64) -> Result<Made, 
     for image in keep(storage, KEPT)? {
         match ImageReader::open(storage, &image.name) {
             Ok(reader) => {
-                needed_from = needed_from.min(reader.cut().position.segment);
+                if kept.is_empty() || !earmark_mutations::is(Mutation::ReleaseForNewestImage) {
+                    needed_from = needed_from.min(reader.cut().position.segment);
+                }
                 kept.push(image);
             }
             Err(error) if error.is_damage() => {

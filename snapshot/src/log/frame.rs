@@ -20,6 +20,8 @@
 //! The log's id goes into the checksum so that nothing but this log's writer makes a valid header: neither a file of
 //! another log, nor bytes that a client chose and that happen to lie where a frame is looked for.
 
+use earmark_mutations::Mutation;
+
 use super::bytes::{put, u16_at, u32_at, u64_at};
 
 /// Length of a frame's header. Frames begin at multiples of it.
@@ -138,7 +140,9 @@ impl FrameHeader {
     /// Whether this is its payload: right by the checksum, and made of just as many records as it says.
     pub(super) fn fits(&self, body: &[u8]) -> bool {
         let records = Records { body, lsn: self.first_lsn };
-        crc32c::crc32c(body) == self.body_crc && records.count_whole() == Some(self.count)
+        let is_right =
+            crc32c::crc32c(body) == self.body_crc || earmark_mutations::is(Mutation::TrustPayloads);
+        is_right && records.count_whole() == Some(self.count)
     }
 }
 

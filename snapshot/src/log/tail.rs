@@ -14,8 +14,11 @@
 //!   empty frame that was durable is missing, and whether the frame behind it was answered cannot be known. Damage.
 //! - Any other frame of this epoch was written together with what is missing, in one flush that never ended: a torn tail.
 //!
-//! What this cannot see: damage to the whole of the last flush, when nothing was written after it. A seal closes that
-//! window.
+//! What this cannot see is damage that leaves nothing behind the frame it took: damage to the last flush, when nothing was
+//! written after it (a seal closes that window), and one write of something else that lands on the log by mistake and
+//! covers everything from some frame to the end.
+
+use earmark_mutations::Mutation;
 
 use super::error::{Damage, LogError, Sign};
 use super::frame::{FRAME_HEADER_BYTES, FrameHeader};
@@ -48,7 +51,7 @@ pub(super) fn judge(storage: &dyn Storage, position: &Position) -> Result<Option
     let mut torn: Option<Torn> = None;
     beyond(storage, position, &mut |segment, offset, header| {
         let Position { next_lsn, .. } = *position;
-        if proves_damage(position, header) {
+        if proves_damage(position, header) && !earmark_mutations::is(Mutation::TakeDamageForATornTail) {
             let FrameHeader { first_lsn, durable_lsn, .. } = *header;
             return Err(LogError::Damage(Damage {
                 place: storage.place(),

@@ -9,6 +9,7 @@ mod wheel;
 
 use std::sync::Arc;
 
+use earmark_mutations::Mutation;
 use earmark_protocol::ids::{CommandId, HoldClass, Lsn, Tenant, TimestampMs};
 use earmark_protocol::reply::{ReservationView, Status};
 
@@ -336,7 +337,9 @@ impl ReservationsWriter {
             self.fresh += 1;
         } else {
             let old = self.table.head(slot);
-            self.unlink_ended(slot);
+            if !earmark_mutations::is(Mutation::ReuseFreedSlot) {
+                self.unlink_ended(slot);
+            }
             self.table.ids.remove(&old.id, Remembered::Slot(slot));
             self.free_rows(&old);
             forgotten = TextAt(self.table.facts_at[slot as usize].load(Ordering::Relaxed));
