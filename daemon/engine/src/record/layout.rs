@@ -45,15 +45,16 @@ impl Fixed {
         Self { bytes, len: 1 }
     }
 
+    // By reference: handed on by value, it would be copied whole with every field.
     #[inline(always)]
-    fn put<const N: usize>(mut self, part: [u8; N]) -> Self {
+    fn put<const N: usize>(&mut self, part: [u8; N]) -> &mut Self {
         self.bytes[self.len..self.len + N].copy_from_slice(&part);
         self.len += N;
         self
     }
 
     #[inline(always)]
-    fn onto(self, bytes: &mut Vec<u8>) {
+    fn onto(&self, bytes: &mut Vec<u8>) {
         bytes.extend_from_slice(&self.bytes[..self.len]);
     }
 }
