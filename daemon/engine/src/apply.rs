@@ -11,7 +11,7 @@ use crate::inventory::Place;
 use crate::inventory::cell::Quantities;
 use crate::outcomes::{CompactReply, RememberedOutcome};
 use crate::record::{Effect, Record, Stage};
-use crate::reservations::Opening;
+use crate::reservations::{Forgotten, Opening};
 use crate::reservations::ids::Remembered;
 use crate::reservations::slot::{Row, RowValue};
 use crate::state::State;
@@ -32,15 +32,10 @@ pub fn apply(state: &mut State, record: &Record) {
         match effect {
             Effect::Open { id, content, tenant, class, deadline, rows } => {
                 close(state, &mut slot);
-                if let Some(forgotten) = state.reservations.next_forgotten() {
-                    remember_forgetting(state, &forgotten);
-                }
                 let (content, tenant, class, deadline) = (*content, *tenant, *class, *deadline);
                 let opening =
                     Opening { id: *id, content, tenant, class, deadline, lsn: record.lsn, rows: *rows };
-                let (opened, forgotten) = state.reservations.open(&opening);
-                state.texts.forget(forgotten);
-                slot = Some(opened);
+                slot = Some(open(state, &opening));
             }
             Effect::Touch { slot: touched } => {
                 close(state, &mut slot);
@@ -49,11 +44,8 @@ pub fn apply(state: &mut State, record: &Record) {
             }
             Effect::Widen { rows } => state.reservations.widen(of_reservation(slot), *rows),
             Effect::Claim { row, cell, line, sku, place, quantity, stage } => {
-                let (line, sku, place) = (*line, *sku, Place(*place));
-                let mut value = RowValue { line, sku, place, stages: [0; 5] };
-                value.move_units(Stage::Free, *stage, *quantity);
-                state.reservations.set_row(of_reservation(slot), *row, &value);
-                move_in_cell(state, record.now, &value, *cell, Stage::Free, *stage, *quantity);
+                let value = RowValue::empty(*line, *sku, Place(*place));
+                claim(state, record.now, (of_reservation(slot), *row), value, *cell, *stage, *quantity);
             }
             Effect::Move { row, cell, from, to, quantity } => {
                 let slot = of_reservation(slot);
@@ -137,6 +129,33 @@ pub fn apply(state: &mut State, record: &Record) {
     state.set_lsn(record.lsn);
 }
 
+/// Opens a reservation, in the room of the oldest ended one where there is no other; gives its slot.
+#[inline]
+fn open(state: &mut State, opening: &Opening) -> u32 {
+    let (slot, forgotten) = state.reservations.open(opening);
+    if let Some(Forgotten { id, text }) = forgotten {
+        remember_forgetting(state, &id);
+        state.texts.forget(text);
+    }
+    slot
+}
+
+/// An empty row, of a slot, takes units from its cell.
+#[inline(always)]
+fn claim(
+    state: &mut State,
+    now: TimestampMs,
+    (slot, row): (u32, u16),
+    mut value: RowValue,
+    cell: u32,
+    stage: Stage,
+    quantity: u32,
+) {
+    value.move_units(Stage::Free, stage, quantity);
+    state.reservations.set_row(slot, row, &value);
+    move_in_cell(state, now, &value, cell, Stage::Free, stage, quantity);
+}
+
 fn of_reservation(slot: Option<u32>) -> u32 {
     slot.expect("a record names the reservation before it changes it")
 }
@@ -160,8 +179,8 @@ fn grant(state: &mut State, until: TimestampMs) {
     }
 }
 
-/// The cell follows a row's units.
-#[inline]
+/// The cell follows a row's units. Always inlined, so that where the stages are known nothing is left of the matches.
+#[inline(always)]
 fn move_in_cell(
     state: &mut State,
     now: TimestampMs,

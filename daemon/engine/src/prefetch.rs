@@ -9,16 +9,17 @@ use crate::reservations::slot::Row;
 use crate::state::State;
 
 /// Asks for what deciding these holds will touch, in the order in which one thing leads to the next: index and sku, the
-/// words of its run, the cell. It changes nothing, and what it does not find it leaves alone.
-pub fn prefetch<'a>(state: &State, holds: impl Iterator<Item = &'a HoldOne> + Clone) {
-    let inventory = &state.inventory.inventory;
+/// words of its run, the cell. It changes nothing but hints, and what it does not find it leaves alone.
+pub fn prefetch<'a>(state: &mut State, holds: impl Iterator<Item = &'a HoldOne> + Clone) {
+    let State { inventory, reservations, ids, .. } = state;
+    let inventory = &inventory.inventory;
     let mut count = 0;
     for hold in holds.clone() {
-        state.ids.prefetch(&hold.id);
+        ids.prefetch(&hold.id);
         inventory.skus.prefetch(hold.sku);
         count += 1;
     }
-    state.reservations.prefetch_next(count);
+    reservations.prefetch_next(count);
     for hold in holds.clone() {
         inventory.prefetch_words(hold.sku);
     }

@@ -110,7 +110,7 @@ impl Writer {
         while commands < self.pace.commands_max && self.take(queue) {
             let mut taken = std::mem::take(&mut self.taken);
             let ahead = taken.iter().flat_map(|work| work.items.iter().take(PREFETCH));
-            prefetch(&self.state, ahead.filter_map(Item::hold));
+            prefetch(&mut self.state, ahead.filter_map(Item::hold));
             for mut work in taken.drain(..) {
                 commands += work.items.len();
                 work.decided = moment;
@@ -207,7 +207,7 @@ impl Writer {
             if ahead.is_empty() {
                 return;
             }
-            prefetch(&self.state, ahead.iter().take(PREFETCH).filter_map(Item::hold));
+            prefetch(&mut self.state, ahead.iter().take(PREFETCH).filter_map(Item::hold));
         }
     }
 

@@ -31,16 +31,19 @@ impl Place {
 }
 
 /// What planners and `atp` read of a cell: its place and what can be promised, in one atomic word.
+#[inline]
 pub(crate) fn word(place: Place, available: i32) -> u64 {
     u64::from(place.0) << 32 | u64::from(available.cast_unsigned())
 }
 
 /// The place in a word.
+#[inline]
 pub(crate) fn word_place(word: u64) -> Place {
     Place((word >> 32) as u32)
 }
 
 /// What can be promised, in a word.
+#[inline]
 pub(crate) fn word_available(word: u64) -> i32 {
     (word as u32).cast_signed()
 }
@@ -74,6 +77,7 @@ pub(crate) struct Quantities {
 
 impl Quantities {
     /// What can be promised; below 0 where more is promised than there is.
+    #[inline]
     pub(crate) fn available(&self) -> i64 {
         i64::from(self.on_hand)
             - i64::from(self.held)
@@ -83,6 +87,7 @@ impl Quantities {
     }
 
     /// The same as the word holds it. It clamps far below 0, where the exact depth of a shortage no longer matters.
+    #[inline]
     pub(crate) fn available_word(&self) -> i32 {
         self.available().clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
     }
@@ -103,6 +108,7 @@ impl Quantities {
 
 impl Cell {
     /// The quantities. Alone it may tear beside the writer; readers validate with the sku's sequence.
+    #[inline]
     pub(crate) fn quantities(&self) -> Quantities {
         Quantities {
             on_hand: self.on_hand.load(Ordering::Relaxed),
@@ -113,6 +119,7 @@ impl Cell {
         }
     }
 
+    #[inline]
     pub(crate) fn store(&self, quantities: &Quantities) {
         self.on_hand.store(quantities.on_hand, Ordering::Relaxed);
         self.held.store(quantities.held, Ordering::Relaxed);

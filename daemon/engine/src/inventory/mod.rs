@@ -26,9 +26,6 @@ pub const SHARDS: usize = 256;
 /// Times a reader tries before it asks the committer instead; loom tries every interleaving, so fewer tell as much.
 const READ_ATTEMPTS: usize = if cfg!(loom) { 2 } else { 16 };
 
-/// Runs of at most this many cells are searched from the front: they lie in two cache lines.
-const LINEAR_SEARCH_MAX: u32 = 16;
-
 /// The shard of a sku: the top byte of a multiplicative hash.
 #[must_use]
 pub fn shard_of(sku: SkuIx) -> usize {
@@ -152,6 +149,7 @@ impl Inventory {
     }
 
     /// The cell at a place. For the writer: nothing may move meanwhile.
+    #[inline]
     pub(crate) fn find(&self, sku: SkuIx, place: Place) -> Option<u32> {
         let run = Run::unpack(self.skus.row(sku)?.run.load(Ordering::Relaxed));
         search(&self.words[run.range()], place).ok().map(|at| run.start + at as u32)
@@ -178,6 +176,7 @@ impl Inventory {
     }
 
     /// What can be promised of a cell, from its word. For the writer.
+    #[inline]
     pub(crate) fn available_at(&self, cell: u32) -> i32 {
         word_available(self.words[cell as usize].load(Ordering::Relaxed))
     }
@@ -191,7 +190,7 @@ impl Inventory {
     pub(crate) fn prefetch_words(&self, sku: SkuIx) {
         if let Some(row) = self.skus.row(sku) {
             let run = Run::unpack(row.run.load(Ordering::Relaxed));
-            crate::arena::prefetch(&self.words[run.start as usize]);
+            prefetch_run(&self.words[run.range()]);
         }
     }
 
@@ -203,17 +202,27 @@ impl Inventory {
     }
 }
 
-/// The index of a place in sorted words, or where it would go.
-fn search(words: &[AtomicU64], place: Place) -> Result<usize, usize> {
-    let at = |word: &AtomicU64| word_place(word.load(Ordering::Relaxed));
-    if words.len() <= LINEAR_SEARCH_MAX as usize {
-        return match words.iter().position(|word| at(word) >= place) {
-            Some(index) if at(&words[index]) == place => Ok(index),
-            Some(index) => Err(index),
-            None => Err(words.len()),
-        };
+/// Asks for the cache lines that a search of these words begins with: for a short run, all of them.
+#[inline]
+fn prefetch_run(words: &[AtomicU64]) {
+    if let [first, .., last] = words {
+        crate::arena::prefetch(first);
+        crate::arena::prefetch(&words[words.len() / 2]);
+        crate::arena::prefetch(last);
     }
-    words.binary_search_by(|word| at(word).cmp(&place))
+}
+
+/// The index of a place in sorted words, or where it would go.
+#[inline]
+fn search(words: &[AtomicU64], place: Place) -> Result<usize, usize> {
+    // The place is the upper half of a word: all words of lower places are less than this, and no others.
+    let least = word(place, 0);
+    let is_below = |word: &AtomicU64| word.load(Ordering::Relaxed) < least;
+    let index = words.partition_point(is_below);
+    match words.get(index) {
+        Some(word) if word_place(word.load(Ordering::Relaxed)) == place => Ok(index),
+        _ => Err(index),
+    }
 }
 
 /// The writer's side: it alone changes cells and moves runs.
@@ -354,7 +363,7 @@ impl InventoryWriter {
     }
 
     /// Changes a cell's quantities and publishes what can be promised now.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn change(&mut self, sku: SkuIx, cell: u32, change: impl FnOnce(&mut Quantities)) {
         let row = self.inventory.skus.row(sku).expect("a record names only skus that exist");
         let sequence = row.sequence.load(Ordering::Relaxed);

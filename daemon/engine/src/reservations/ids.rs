@@ -70,15 +70,18 @@ impl Ids {
         ((u64::from(tag) * self.entries.len() as u64) >> 32) as usize
     }
 
+    #[inline]
     fn after(&self, place: usize) -> usize {
         if place + 1 == self.entries.len() { 0 } else { place + 1 }
     }
 
     /// Asks for the cache line where the search of an id begins.
+    #[inline]
     pub(crate) fn prefetch(&self, id: &CommandId) {
         crate::arena::prefetch(&self.entries[self.home(tag(id))]);
     }
 
+    #[inline]
     fn place(&self, id: &CommandId, is_there: impl Fn(Remembered) -> bool) -> Option<usize> {
         let tag = tag(id);
         let mut place = self.home(tag);
@@ -105,6 +108,7 @@ impl Ids {
     }
 
     /// Remembers an id that is not remembered yet. For the writer.
+    #[inline]
     pub(crate) fn insert(&self, id: &CommandId, remembered: Remembered) {
         let tag = tag(id);
         let mut place = self.home(tag);
@@ -116,10 +120,11 @@ impl Ids {
     }
 
     /// Forgets an id, and moves what lay behind it back towards its home. For the writer.
+    #[inline]
     pub(crate) fn remove(&self, id: &CommandId, remembered: Remembered) {
         let Some(mut hole) = self.place(id, |found| found == remembered) else { return };
         let len = self.entries.len();
-        let distance = |from: usize, to: usize| (to + len - from) % len;
+        let distance = |from: usize, to: usize| if to >= from { to - from } else { to + len - from };
         let mut place = hole;
         loop {
             place = self.after(place);

@@ -35,10 +35,12 @@ pub(crate) struct Reservations {
 }
 
 impl Reservations {
+    #[inline]
     pub(crate) fn slot(&self, slot: u32) -> &Slot {
         &self.slots[slot as usize]
     }
 
+    #[inline]
     pub(crate) fn head(&self, slot: u32) -> Head {
         self.slot(slot).head()
     }
@@ -50,6 +52,7 @@ impl Reservations {
     }
 
     /// The rows of a slot with this head.
+    #[inline]
     pub(crate) fn rows(&self, slot: u32, head: &Head) -> &[Row] {
         let len = usize::from(head.rows);
         if len <= INLINE_ROWS {
@@ -159,6 +162,9 @@ pub(crate) struct ReservationsWriter {
     /// Ended reservations, oldest first, chained through their slots.
     ended_first: u32,
     ended_last: u32,
+    /// An ended reservation some way behind the oldest, whose memory is asked for as the oldest is forgotten. A hint: it
+    /// is no part of the state.
+    ended_ahead: u32,
     live: u64,
     remembered: u64,
 }
@@ -173,6 +179,14 @@ pub(crate) struct Opening {
     pub(crate) deadline: TimestampMs,
     pub(crate) lsn: Lsn,
     pub(crate) rows: u16,
+}
+
+/// What an ended reservation left behind when its slot was given to another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Forgotten {
+    pub(crate) id: CommandId,
+    /// Its facts, which nobody owns any more.
+    pub(crate) text: TextAt,
 }
 
 /// The memory of the table.
@@ -235,7 +249,19 @@ impl ReservationsWriter {
         let table = Arc::new(Reservations { slots, rows, facts_at, texts, ids });
         let wheel = Wheel::new(ticks, held);
         let [ended_first, ended_last] = ended;
-        Self { table, wheel, row_extents, row_runs, fresh, ended_first, ended_last, live, remembered }
+        let ended_ahead = NONE;
+        Self {
+            table,
+            wheel,
+            row_extents,
+            row_runs,
+            fresh,
+            ended_first,
+            ended_last,
+            ended_ahead,
+            live,
+            remembered,
+        }
     }
 
     /// What is known of it beside its memory.
@@ -283,8 +309,9 @@ impl ReservationsWriter {
     }
 
     /// Asks for the cache lines of the slots that so many new reservations will get, and for where the ids are that
-    /// will be forgotten for them.
-    pub(crate) fn prefetch_next(&self, count: usize) {
+    /// will be forgotten for them. The heads of ended ones lead from one to the next, so they cannot be asked for all at
+    /// once: each that is forgotten asks for one so far behind it, and here they are near.
+    pub(crate) fn prefetch_next(&mut self, count: usize) {
         let fresh = (self.table.slots.len() - self.fresh as usize).min(count);
         for slot in &self.table.slots[self.fresh as usize..self.fresh as usize + fresh] {
             crate::arena::prefetch(slot);
@@ -292,11 +319,13 @@ impl ReservationsWriter {
         }
         let mut slot = self.ended_first;
         for _ in fresh..count {
-            let Some(ended) = self.table.slots.get(slot as usize) else { return };
+            let Some(ended) = self.table.slots.get(slot as usize) else { break };
             self.table.ids.prefetch(&ended.id());
             crate::arena::prefetch(&ended.inline);
+            crate::arena::prefetch(&self.table.facts_at[slot as usize]);
             slot = ended.next.load(Ordering::Relaxed);
         }
+        self.ended_ahead = slot;
     }
 
     /// Whether a reservation's rows could lie somewhere when it has this many.
@@ -306,13 +335,8 @@ impl ReservationsWriter {
                 && self.row_runs.fits(&self.row_extents, u32::try_from(rows).unwrap_or(u32::MAX))
     }
 
-    /// The id of the ended reservation that a new one would take the place of.
-    pub(crate) fn next_forgotten(&self) -> Option<CommandId> {
-        let reuses = self.fresh as usize >= self.table.slots.len() && self.ended_first != NONE;
-        reuses.then(|| self.table.slot(self.ended_first).id())
-    }
-
     /// Begins a change that readers of the slot shall see whole.
+    #[inline]
     pub(crate) fn begin(&mut self, slot: u32) {
         let sequence = &self.table.slot(slot).sequence;
         sequence.store(sequence.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
@@ -321,30 +345,25 @@ impl ReservationsWriter {
     }
 
     /// Ends it.
+    #[inline]
     pub(crate) fn end(&mut self, slot: u32) {
         let sequence = &self.table.slot(slot).sequence;
         // Release: pairs with the Acquire load that begins `view`.
         sequence.store(sequence.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
     }
 
-    /// Opens a reservation with room for its rows, all empty; gives its slot, with a change of it begun, and the text
-    /// whose owner is forgotten for it.
-    pub(crate) fn open(&mut self, opening: &Opening) -> (u32, TextAt) {
+    /// Opens a reservation with room for its rows, all empty; gives its slot, with a change of it begun, and what is
+    /// forgotten for it.
+    #[inline]
+    pub(crate) fn open(&mut self, opening: &Opening) -> (u32, Option<Forgotten>) {
         let slot = self.next_slot().expect("the decision checked the room");
-        let mut forgotten = TextAt(0);
         self.begin(slot);
-        if slot == self.fresh {
+        let forgotten = if slot == self.fresh {
             self.fresh += 1;
+            None
         } else {
-            let old = self.table.head(slot);
-            if !earmark_mutations::is(Mutation::ReuseFreedSlot) {
-                self.unlink_ended(slot);
-            }
-            self.table.ids.remove(&old.id, Remembered::Slot(slot));
-            self.free_rows(&old);
-            forgotten = TextAt(self.table.facts_at[slot as usize].load(Ordering::Relaxed));
-            self.table.facts_at[slot as usize].store(0, Ordering::Relaxed);
-        }
+            Some(self.forget(slot))
+        };
         let Opening { id, content, tenant, class, deadline, lsn, rows } = *opening;
         let rows_at = self.take_rows(usize::from(rows));
         let head = Head {
@@ -369,6 +388,19 @@ impl ReservationsWriter {
         (slot, forgotten)
     }
 
+    /// Makes room in the slot of the oldest ended reservation.
+    #[inline]
+    fn forget(&mut self, slot: u32) -> Forgotten {
+        let id = self.table.slot(slot).id();
+        if !earmark_mutations::is(Mutation::ReuseFreedSlot) {
+            self.unlink_ended(slot);
+        }
+        self.table.ids.remove(&id, Remembered::Slot(slot));
+        self.free_rows(slot);
+        Forgotten { id, text: self.set_facts(slot, TextAt(0)) }
+    }
+
+    #[inline]
     fn take_rows(&mut self, rows: usize) -> u32 {
         if rows <= INLINE_ROWS {
             return 0;
@@ -377,9 +409,11 @@ impl ReservationsWriter {
         self.row_runs.take(&mut self.row_extents, rows).expect("the decision checked the room")
     }
 
-    fn free_rows(&mut self, head: &Head) {
-        if usize::from(head.rows) > INLINE_ROWS {
-            self.row_runs.give(head.rows_at, u32::from(head.rows));
+    #[inline]
+    fn free_rows(&mut self, slot: u32) {
+        let (rows, rows_at) = self.table.slot(slot).rows();
+        if usize::from(rows) > INLINE_ROWS {
+            self.row_runs.give(rows_at, u32::from(rows));
         }
     }
 
@@ -388,7 +422,7 @@ impl ReservationsWriter {
         let head = self.table.head(slot);
         let rows = head.rows + added;
         let old: Vec<RowValue> = self.table.rows(slot, &head).iter().map(Row::load).collect();
-        self.free_rows(&head);
+        self.free_rows(slot);
         let wider = Head { rows, rows_at: self.take_rows(usize::from(rows)), ..head };
         self.table.slot(slot).store_head(&wider);
         let values = old.iter().copied().chain(std::iter::repeat(RowValue::default()));
@@ -398,12 +432,14 @@ impl ReservationsWriter {
     }
 
     /// Writes a row.
+    #[inline]
     pub(crate) fn set_row(&mut self, slot: u32, row: u16, value: &RowValue) {
         let head = self.table.head(slot);
         self.table.rows(slot, &head)[usize::from(row)].store(value);
     }
 
     /// Keeps a text as the reservation's facts; gives the one it replaces.
+    #[inline]
     pub(crate) fn set_facts(&mut self, slot: u32, text: TextAt) -> TextAt {
         let at = &self.table.facts_at[slot as usize];
         let old = TextAt(at.load(Ordering::Relaxed));
@@ -412,6 +448,7 @@ impl ReservationsWriter {
     }
 
     /// A new status, and a new deadline; a deadline of 0 takes it off the wheel, a final status ends it.
+    #[inline]
     pub(crate) fn settle(&mut self, slot: u32, status: Status, deadline: TimestampMs) {
         let head = self.table.head(slot);
         if head.deadline != deadline {
@@ -428,6 +465,7 @@ impl ReservationsWriter {
         }
     }
 
+    #[inline]
     fn link_ended(&mut self, slot: u32) {
         let links = self.table.slot(slot);
         links.next.store(NONE, Ordering::Relaxed);
@@ -443,6 +481,7 @@ impl ReservationsWriter {
     }
 
     /// Takes the oldest ended reservation off the queue.
+    #[inline]
     fn unlink_ended(&mut self, slot: u32) {
         debug_assert_eq!(slot, self.ended_first);
         self.ended_first = self.table.slot(slot).next.load(Ordering::Relaxed);
@@ -452,6 +491,12 @@ impl ReservationsWriter {
             self.table.slot(self.ended_first).previous.store(NONE, Ordering::Relaxed);
         }
         self.remembered -= 1;
+        if let Some(ahead) = self.table.slots.get(self.ended_ahead as usize) {
+            self.ended_ahead = ahead.next.load(Ordering::Relaxed);
+            if let Some(next) = self.table.slots.get(self.ended_ahead as usize) {
+                crate::arena::prefetch(next);
+            }
+        }
     }
 
     /// Slots whose hold is due, at most this many; moves the hand of the wheel past what is empty.

@@ -64,6 +64,12 @@ pub(crate) struct RowValue {
 }
 
 impl RowValue {
+    /// A row without units.
+    #[inline]
+    pub(crate) fn empty(line: LineId, sku: SkuIx, place: Place) -> Self {
+        Self { line, sku, place, stages: [0; 5] }
+    }
+
     /// Units in a stage; `Free` has none.
     pub(crate) fn units(&self, stage: Stage) -> u32 {
         match stage {
@@ -77,6 +83,7 @@ impl RowValue {
         self.stages[..4].iter().map(|units| u64::from(*units)).sum()
     }
 
+    #[inline]
     pub(crate) fn move_units(&mut self, from: Stage, to: Stage, quantity: u32) {
         if from != Stage::Free {
             self.stages[from as usize - 1] -= quantity;
@@ -94,6 +101,7 @@ impl RowValue {
 }
 
 impl Row {
+    #[inline]
     pub(crate) fn load(&self) -> RowValue {
         let units = |stage: usize| self.stages[stage].load(Ordering::Relaxed);
         RowValue {
@@ -104,6 +112,7 @@ impl Row {
         }
     }
 
+    #[inline]
     pub(crate) fn store(&self, value: &RowValue) {
         set_u32(&self.line, value.line.0);
         set_u32(&self.sku, value.sku.0);
@@ -154,6 +163,7 @@ pub(crate) struct Head {
 }
 
 impl Slot {
+    #[inline]
     pub(crate) fn head(&self) -> Head {
         let meta = self.meta.load(Ordering::Relaxed);
         Head {
@@ -170,14 +180,23 @@ impl Slot {
         }
     }
 
+    #[inline]
     pub(crate) fn id(&self) -> CommandId {
         CommandId::from_halves([self.id[0].load(Ordering::Relaxed), self.id[1].load(Ordering::Relaxed)])
     }
 
+    /// How many rows it has, and where they lie when they are more than [`INLINE_ROWS`].
+    #[inline]
+    pub(crate) fn rows(&self) -> (u16, u32) {
+        ((self.meta.load(Ordering::Relaxed) >> 48) as u16, self.rows_at.load(Ordering::Relaxed))
+    }
+
+    #[inline]
     pub(crate) fn deadline(&self) -> TimestampMs {
         TimestampMs(self.deadline.load(Ordering::Relaxed))
     }
 
+    #[inline]
     pub(crate) fn store_head(&self, head: &Head) {
         let [high, low] = head.id.halves();
         set_u64(&self.id[0], high);

@@ -53,6 +53,7 @@ impl Wheel {
         (tick_of(deadline) % TICKS) as usize
     }
 
+    #[inline]
     pub(crate) fn link(&mut self, table: &Reservations, slot: u32, deadline: TimestampMs) {
         let head = &mut self.heads[Self::head_of(deadline)];
         let next = head.checked_sub(1).unwrap_or(NONE);
@@ -67,6 +68,7 @@ impl Wheel {
         self.held += 1;
     }
 
+    #[inline]
     pub(crate) fn unlink(&mut self, table: &Reservations, slot: u32, deadline: TimestampMs) {
         let links = table.slot(slot);
         let (previous, next) = (links.previous.load(Ordering::Relaxed), links.next.load(Ordering::Relaxed));
