@@ -37,6 +37,15 @@ pub fn apply(state: &mut State, record: &Record) {
                     Opening { id: *id, content, tenant, class, deadline, lsn: record.lsn, rows: *rows };
                 slot = Some(open(state, &opening));
             }
+            Effect::Hold { id, content, tenant, class, deadline, cell, line, sku, place, quantity } => {
+                close(state, &mut slot);
+                let (content, tenant, class, deadline) = (*content, *tenant, *class, *deadline);
+                let opening = Opening { id: *id, content, tenant, class, deadline, lsn: record.lsn, rows: 1 };
+                let opened = open(state, &opening);
+                let (row, stage) = (RowValue::empty(*line, *sku, Place(*place)), Stage::Held);
+                claim(state, record.now, (opened, 0), row, *cell, stage, *quantity);
+                slot = Some(opened);
+            }
             Effect::Touch { slot: touched } => {
                 close(state, &mut slot);
                 state.reservations.begin(*touched);

@@ -44,6 +44,23 @@ fn words(effect: &Effect) -> (&'static str, Fields) {
                 ("content", hash(*content)),
             ],
         ),
+        Effect::Hold { id, content, tenant, class, deadline, cell, line, sku, place: at, quantity } => {
+            let mut fields = vec![
+                ("reservation", json!(id)),
+                ("class", json!(class_text(*class))),
+                ("deadline", deadline_json(*deadline)),
+                ("line", json!(line)),
+                ("sku", json!(sku)),
+            ];
+            fields.extend(place(*at));
+            fields.extend([
+                ("cell", json!(cell)),
+                ("quantity", json!(quantity)),
+                ("tenant", json!(tenant)),
+                ("content", hash(*content)),
+            ]);
+            ("hold", fields)
+        }
         Effect::Touch { slot } => ("touch", vec![("slot", json!(slot))]),
         Effect::Widen { rows } => ("widen", vec![("rows", json!(rows))]),
         Effect::Claim { row, cell, line, sku, place: at, quantity, stage } => {

@@ -53,10 +53,19 @@ pub(crate) fn decide_one(
     if state.reservations.next_slot().is_none() {
         return Err(Refusal::of(RefusalCode::CapacityReached, Field::CapacityReservations));
     }
-    record.effects.push(Effect::Open { id, content, tenant, class, deadline, rows: 1 });
-    let place = Place::new(node, segment).0;
-    let (line, stage) = (LineId(0), Stage::Held);
-    record.effects.push(Effect::Claim { row: 0, cell, line, sku, place, quantity, stage });
+    let (line, place) = (LineId(0), Place::new(node, segment).0);
+    record.effects.push(Effect::Hold {
+        id,
+        content,
+        tenant,
+        class,
+        deadline,
+        cell,
+        line,
+        sku,
+        place,
+        quantity,
+    });
     Ok(deadline)
 }
 
@@ -222,11 +231,17 @@ pub(crate) fn open(
         return Err(full(Field::CapacityFacts));
     }
     let (content, tenant, rows) = (submission.content, submission.tenant, claims.len() as u16);
-    effects.push(Effect::Open { id, content, tenant, class, deadline, rows });
-    effects.extend(claims.iter().enumerate().map(|(row, claim)| {
-        let Claim { line, sku, place, cell, quantity } = *claim;
-        Effect::Claim { row: row as u16, cell, line, sku, place: place.0, quantity, stage: Stage::Held }
-    }));
+    if let [Claim { line, sku, place, cell, quantity }] = *claims {
+        let place = place.0;
+        let hold = Effect::Hold { id, content, tenant, class, deadline, cell, line, sku, place, quantity };
+        effects.push(hold);
+    } else {
+        effects.push(Effect::Open { id, content, tenant, class, deadline, rows });
+        effects.extend(claims.iter().enumerate().map(|(row, claim)| {
+            let Claim { line, sku, place, cell, quantity } = *claim;
+            Effect::Claim { row: row as u16, cell, line, sku, place: place.0, quantity, stage: Stage::Held }
+        }));
+    }
     if !text.is_empty() {
         effects.push(Effect::Facts { text });
     }

@@ -28,7 +28,7 @@ pub struct Record {
 
 /// One change. Its bytes in the log are in `layout.rs`, and drawn in `docs/durability.md`.
 ///
-/// `Open` and `Touch` choose the reservation that the effects after them are about. Cells are named by their index
+/// `Open`, `Hold` and `Touch` choose the reservation that the effects after them are about. Cells are named by their index
 /// where they exist, and by sku and place where they may have to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -46,6 +46,29 @@ pub enum Effect {
         deadline: TimestampMs,
         /// Rows.
         rows: u16,
+    },
+    /// A new reservation of one row, held: `Open` and `Claim` in one, because most holds are of one cell.
+    Hold {
+        /// Its id.
+        id: CommandId,
+        /// The hash of the command that made it.
+        content: u64,
+        /// Whose it is.
+        tenant: Tenant,
+        /// Hold class.
+        class: HoldClass,
+        /// When it expires.
+        deadline: TimestampMs,
+        /// The cell's index.
+        cell: u32,
+        /// The line.
+        line: LineId,
+        /// Sku.
+        sku: SkuIx,
+        /// Node and segment, as the cell's word has them.
+        place: u32,
+        /// Units.
+        quantity: u32,
     },
     /// A reservation that exists.
     Touch {
