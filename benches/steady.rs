@@ -1,6 +1,8 @@
 //! Plain holds in steady state: they expire as fast as they come, and each forgets one that ended long ago.
 
-use earmark_engine::{CommandRef, Decision, Outcome, State, Submission, apply, decide, expire, prefetch};
+use earmark_engine::{
+    CommandRef, Decision, Outcome, PREFETCH, State, Submission, apply, decide, expire, prefetch,
+};
 use earmark_protocol::hold_one::{HoldOne, HoldOneReply};
 use earmark_protocol::ids::TimestampMs;
 
@@ -69,20 +71,19 @@ impl Steady {
 
     /// Decides, encodes and applies a batch, as the committer does.
     pub fn commit(&mut self, batch: &[HoldOne]) {
-        let Self { state, decision, .. } = self;
-        prefetch(state, batch.iter());
-        for hold in batch {
-            let command = CommandRef::One(hold);
-            let content = hold.content_hash();
-            let submission = Submission { tenant: TENANT, content, command, planned: None, last: false };
-            decide(state, self.now, &submission, decision);
-            decision.record.encode(&mut self.log);
-            apply(state, &decision.record);
-            assert!(
-                matches!(decision.outcome, Outcome::HoldOne(HoldOneReply::Held { .. })),
-                "{:?}",
-                decision.outcome
-            );
+        let Self { state, decision, log, now, .. } = self;
+        for batch in batch.chunks(PREFETCH) {
+            prefetch(state, batch.iter());
+            for hold in batch {
+                let command = CommandRef::One(hold);
+                let content = hold.content_hash();
+                let submission = Submission { tenant: TENANT, content, command, planned: None, last: false };
+                decide(state, *now, &submission, decision);
+                decision.record.encode(log);
+                apply(state, &decision.record);
+                let is_held = matches!(decision.outcome, Outcome::HoldOne(HoldOneReply::Held { .. }));
+                assert!(is_held, "{:?}", decision.outcome);
+            }
         }
     }
 }

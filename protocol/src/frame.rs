@@ -223,6 +223,12 @@ impl FrameWriter {
         Self { bytes: Vec::new(), frame_at: 0, count: 0, limit: limit.min(FRAME_BYTES_MAX) }
     }
 
+    /// The most a frame's `length` may be.
+    #[must_use]
+    pub fn limit(&self) -> u32 {
+        self.limit
+    }
+
     /// Another limit for the frames that are begun from now on.
     pub fn set_limit(&mut self, limit: u32) {
         self.end_frame();

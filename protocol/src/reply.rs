@@ -213,6 +213,11 @@ pub struct AtpCell {
     pub available: i64,
 }
 
+impl AtpCell {
+    /// Bytes of one in an answer.
+    pub const BYTES: usize = 14;
+}
+
 /// A reservation as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReservationView {

@@ -8,6 +8,10 @@ use crate::inventory::Place;
 use crate::reservations::slot::Row;
 use crate::state::State;
 
+/// Holds whose memory is asked for before the first of them is decided: enough to hide memory behind deciding, few
+/// enough to stay in the nearest cache.
+pub const PREFETCH: usize = 32;
+
 /// Asks for what deciding these holds will touch, in the order in which one thing leads to the next: index and sku, the
 /// words of its run, the cell. It changes nothing but hints, and what it does not find it leaves alone.
 pub fn prefetch<'a>(state: &mut State, holds: impl Iterator<Item = &'a HoldOne> + Clone) {

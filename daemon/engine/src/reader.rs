@@ -20,6 +20,9 @@ use crate::rules::Rules;
 use crate::state::Shared;
 use crate::sync::AtomicU64;
 
+/// Skus of a question whose memory is asked for before the first of them is read.
+const ATP_SKUS_AHEAD: usize = 16;
+
 /// A reader of a [`crate::State`]; clones share the state.
 #[derive(Clone)]
 pub struct Reader {
@@ -148,11 +151,11 @@ impl Reader {
     }
 
     /// What can be promised: one atomic word per cell, so it is never a torn sum of a cell; cells of one sku are read
-    /// one after the other.
+    /// one after the other. `None` where a sku grew again and again meanwhile: ask the committer.
     ///
     /// # Errors
-    /// Refusals of unknown skus, nodes and segments.
-    pub fn atp(&self, tenant: Tenant, question: &Atp) -> Result<AtpReply, Refusal> {
+    /// Refusals of unknown skus, nodes and segments, and of an answer with more than `cells_max` cells.
+    pub fn atp(&self, tenant: Tenant, question: &Atp, cells_max: usize) -> Result<Option<AtpReply>, Refusal> {
         let lines_max = self.rules().lines_max;
         let listed = match &question.scope {
             Scope::Nodes(nodes) => nodes.len(),
@@ -169,13 +172,18 @@ impl Reader {
         }
         let nodes = self.nodes();
         let scope = ScopeFilter::new(&nodes, tenant, &question.scope)?;
-        let lsn = self.lsn();
-        let mut stock = Vec::new();
-        let skus = question.skus.iter().enumerate().map(|(index, sku)| {
+        let inventory = &self.shared.inventory;
+        let mut reply = AtpReply { lsn: self.lsn(), skus: Vec::with_capacity(question.skus.len()) };
+        let (mut stock, mut cells) = (Vec::new(), 0);
+        for (index, sku) in question.skus.iter().enumerate() {
+            if index % ATP_SKUS_AHEAD == 0 {
+                let ahead = question.skus[index..].iter().take(ATP_SKUS_AHEAD);
+                ahead.clone().for_each(|sku| inventory.skus.prefetch(*sku));
+                ahead.for_each(|sku| inventory.prefetch_words(*sku));
+            }
             self.own_sku(tenant, *sku).ok_or(Refusal::of(RefusalCode::UnknownSku, Field::Sku).at(index))?;
-            // A sku that grows without pause is asked for again until it rests: growth is rare and ends.
-            while !self.stock(*sku, &mut stock) {
-                std::hint::spin_loop();
+            if !self.stock(*sku, &mut stock) {
+                return Ok(None);
             }
             let in_segment =
                 |cell: &&CellStock| question.segment.is_none_or(|segment| segment == cell.segment);
@@ -188,9 +196,14 @@ impl Reader {
                     row.cells.push(AtpCell { node, segment, available });
                 }
             }
-            Ok(row)
-        });
-        Ok(AtpReply { lsn, skus: skus.collect::<Result<_, Refusal>>()? })
+            cells += row.cells.len();
+            if cells > cells_max {
+                let limit = i64::try_from(cells_max).unwrap_or(i64::MAX);
+                return Err(Refusal::of(RefusalCode::ListTooLong, Field::Line).detail(limit));
+            }
+            reply.skus.push(row);
+        }
+        Ok(Some(reply))
     }
 
     /// The order that a rejection asks to route again: the lines it takes off the node, to the same destination.
@@ -285,5 +298,29 @@ impl ScopeFilter {
 
     fn has(&self, node: NodeIx) -> bool {
         self.0.get(node.0 as usize).copied().unwrap_or(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use earmark_protocol::catalogue::SkuSpec;
+
+    use super::*;
+    use crate::State;
+    use crate::rules::Capacity;
+    use crate::sync::Ordering;
+
+    #[test]
+    fn a_question_about_a_sku_that_does_not_come_to_rest_is_left_to_the_committer() {
+        let capacity = Capacity { skus: 1, sku_code_bytes: 64, ..Capacity::smallest() };
+        let mut state = State::new(&capacity, Rules::default()).unwrap();
+        let tenant = Tenant(0);
+        state.skus.put(tenant, &SkuSpec { code: "S".into(), ..SkuSpec::default() });
+        let (reader, skus) = (state.reader(), vec![SkuIx(0)]);
+        let question = Atp { skus, scope: Scope::All, segment: None, per_node: false };
+        assert!(matches!(reader.atp(tenant, &question, 1), Ok(Some(_))));
+        let row = state.skus.skus.row(SkuIx(0)).unwrap();
+        row.growths.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(reader.atp(tenant, &question, 1), Ok(None), "a growth has begun and does not end");
     }
 }

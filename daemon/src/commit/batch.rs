@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crossbeam::channel::Sender;
 use crossbeam::queue::ArrayQueue;
 use earmark_engine::{
-    CommandRef, Decision, Outcome, Planned, Reader, State, Submission, apply, decide, expire, prefetch,
-    quantities,
+    CommandRef, Decision, Outcome, PREFETCH, Planned, Reader, State, Submission, apply, decide, expire,
+    prefetch, quantities,
 };
 use earmark_mutations::Mutation;
 use earmark_protocol::command::CommandBody;
@@ -20,14 +20,10 @@ use earmark_protocol::reply::{Refused, Reply};
 use earmark_snapshot::log::Room;
 use earmark_snapshot::{Batch, Log};
 
-use super::work::push_one;
+use super::work::{answer_atp, push_one};
 use super::{Counters, Full, Item, Levels, One, Short, Tally, Work, push_reply, refuse, refuse_one};
 use crate::clock::{Clock, Moment};
 use crate::security;
-
-/// Holds whose memory is asked for before the first of them is decided: enough to hide memory behind deciding, few
-/// enough to stay in the nearest cache.
-const PREFETCH: usize = 32;
 
 /// How often a busy committer tells its levels.
 const LEVELS_EVERY_US: u64 = 100_000;
@@ -199,7 +195,8 @@ impl Writer {
                     }
                     Item::Ask(ask) => {
                         work.answered += 1;
-                        push_reply(&mut work.replies, ask.correlation, &self.answer(work.tenant, &ask.query));
+                        let reply = self.answer(work.tenant, &ask.query, &work.replies);
+                        push_reply(&mut work.replies, ask.correlation, &reply);
                     }
                 }
             }
@@ -319,7 +316,7 @@ impl Writer {
         apply(&mut self.state, &self.decision.record);
     }
 
-    fn answer(&self, tenant: Tenant, query: &Query) -> Reply {
+    fn answer(&self, tenant: Tenant, query: &Query, replies: &FrameWriter) -> Reply {
         let refused = |code, field| {
             Reply::Refused(Refused { lsn: self.state.lsn(), refusal: Refusal::of(code, field) })
         };
@@ -334,6 +331,8 @@ impl Writer {
                 .reader
                 .cells(tenant, *sku)
                 .map_or_else(|| refused(RefusalCode::UnknownSku, Field::Sku), Reply::Cells),
+            Query::Atp(question) => answer_atp(&self.reader, tenant, question, replies)
+                .expect("nothing grows while the role is played"),
             _ => unreachable!("other questions are answered beside the committer"),
         }
     }

@@ -26,7 +26,7 @@ use crate::clock::Clock;
 pub use batch::Pace;
 use batch::Writer;
 pub use counters::{Counters, Tally};
-pub use work::{Ask, Desk, Full, Item, One, Work, push_reply, refuse, refuse_one};
+pub use work::{Ask, Desk, Full, Item, One, Work, answer_atp, push_reply, refuse, refuse_one};
 
 /// Who plays the committer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

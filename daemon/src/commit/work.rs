@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use earmark_engine::Planned;
+use earmark_engine::{Planned, Reader};
 use earmark_protocol::command::Command;
 use earmark_protocol::frame::{FrameWriter, Kind, MessageTooLong};
 use earmark_protocol::hold_one::{HoldOne, HoldOneReply};
 use earmark_protocol::ids::{Lsn, Tenant};
-use earmark_protocol::query::Query;
+use earmark_protocol::query::{Atp, Query};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
-use earmark_protocol::reply::{Refused, Reply};
+use earmark_protocol::reply::{AtpCell, Refused, Reply};
 
 use crate::clock::Moment;
 
@@ -140,6 +140,17 @@ pub fn refuse(replies: &mut FrameWriter, correlation: u32, code: RefusalCode) {
 pub fn refuse_one(replies: &mut FrameWriter, correlation: u32, code: RefusalCode) {
     let reply = HoldOneReply::refused(Lsn(0), Refusal::of(code, Field::Whole));
     push_one(replies, correlation, &reply);
+}
+
+/// What can be promised, or why that is not answered, in as many cells as fit into a frame of these replies; `None` where
+/// only the committer can tell, because a sku grows.
+#[must_use]
+pub fn answer_atp(reader: &Reader, tenant: Tenant, question: &Atp, replies: &FrameWriter) -> Option<Reply> {
+    let cells_max = replies.limit() as usize / AtpCell::BYTES;
+    match reader.atp(tenant, question, cells_max) {
+        Ok(answer) => answer.map(Reply::Atp),
+        Err(refusal) => Some(Reply::Refused(Refused { lsn: Lsn(0), refusal })),
+    }
 }
 
 /// Appends the answer to the fixed message.

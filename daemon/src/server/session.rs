@@ -19,7 +19,7 @@ use super::pipe::Pipe;
 use super::planning::{self, Job};
 use super::shared::Shared;
 use crate::clock::Moment;
-use crate::commit::{Ask, Full, Item, One, Work, push_reply, refuse, refuse_one};
+use crate::commit::{Ask, Full, Item, One, Work, answer_atp, push_reply, refuse, refuse_one};
 use crate::security::{self, Grant, command_work, query_work};
 use crate::store::{Made, NotMade};
 
@@ -267,9 +267,19 @@ impl Session {
                 }
                 None => self.hand_in(Item::Ask(Box::new(Ask { correlation, query }))),
             },
+            Query::Atp(question) => match answer_atp(&shared.reader, tenant, &question, &self.replies) {
+                Some(reply) => {
+                    push_reply(&mut self.replies, correlation, &reply);
+                    self.answer_here();
+                    self.look_at_clock(shared.clock.moment());
+                }
+                None => {
+                    self.hand_in(Item::Ask(Box::new(Ask { correlation, query: Query::Atp(question) })));
+                }
+            },
             Query::Digest => self.hand_in(Item::Ask(Box::new(Ask { correlation, query }))),
             Query::Snapshot => self.snapshot(correlation),
-            Query::Atp(_) | Query::Resolve(_) | Query::Nodes { .. } | Query::Skus { .. } | Query::Stats => {
+            Query::Resolve(_) | Query::Nodes { .. } | Query::Skus { .. } | Query::Stats => {
                 push_reply(&mut self.replies, correlation, &answers::answer(&shared, tenant, &query));
                 self.answer_here();
                 self.look_at_clock(shared.clock.moment());

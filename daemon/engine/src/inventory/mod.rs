@@ -119,6 +119,8 @@ impl Inventory {
     /// What can be promised of one cell; `None` where there is no such cell.
     pub(crate) fn available(&self, sku: SkuIx, place: Place) -> Option<i32> {
         self.read_run(sku, |words| {
+            // The lines of the run at once, not one after the other as the search gets to them.
+            prefetch_run(words);
             search(words, place).ok().map(|at| word_available(words[at].load(Ordering::Relaxed)))
         })
         .flatten()
