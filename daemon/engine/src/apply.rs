@@ -11,9 +11,9 @@ use crate::inventory::Place;
 use crate::inventory::cell::Quantities;
 use crate::outcomes::{CompactReply, RememberedOutcome};
 use crate::record::{Effect, Record, Stage};
-use crate::reservations::{Forgotten, Opening};
 use crate::reservations::ids::Remembered;
 use crate::reservations::slot::{Row, RowValue};
+use crate::reservations::{Forgotten, Opening};
 use crate::state::State;
 use crate::sync::Ordering;
 
@@ -223,13 +223,17 @@ fn keep_movement(state: &mut State, now: TimestampMs, sku: SkuIx, place: Place, 
     newest.store(kept, Ordering::Relaxed);
 }
 
-/// A cell keeps its newest count inline; counts of further sources lie beside.
+/// A cell keeps its newest count inline; counts of further sources lie beside. Where one of them is forgotten, counts older
+/// than it are too old from now on, as they are when a movement is forgotten.
 fn keep_count(state: &mut State, sku: SkuIx, place: Place, cell: u32, source: u16, as_of: TimestampMs) {
     let counted = &state.inventory.inventory.cell(cell).counted;
     let (last_source, last) = unpack_count(counted.load(Ordering::Relaxed));
     if last.0 != 0 && last_source != source {
-        state.other_counts.insert((sku.0, place.0, last_source), last);
-        state.other_counts.remove(&(sku.0, place.0, source));
+        state.other_counts.keep((sku.0, place.0, last_source), last);
+        state.other_counts.remove((sku.0, place.0, source));
+        if let Some(forgotten) = state.other_counts.forget_beyond(state.movements.room()) {
+            state.movements.forget_before(forgotten);
+        }
     }
     counted.store(u64::from(source) << 48 | (as_of.0 & 0xFFFF_FFFF_FFFF), Ordering::Relaxed);
 }

@@ -22,7 +22,10 @@ fn hash(part: u8, value: &impl Serialize) -> u64 {
 #[must_use]
 pub fn digest(state: &State) -> u64 {
     let mut sum = hash(0, &(state.lsn(), state.now, state.forgotten_before, state.movements.kept_since()));
-    sum = sum.wrapping_add(hash(6, &(state.plan_epoch(), &state.other_counts)));
+    sum = sum.wrapping_add(hash(6, &state.plan_epoch()));
+    for count in state.other_counts.iter() {
+        sum = sum.wrapping_add(hash(9, &count));
+    }
     for movement in state.movements.iter() {
         sum = sum.wrapping_add(hash(7, &movement));
     }

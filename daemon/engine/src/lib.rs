@@ -8,6 +8,7 @@ mod apply;
 mod arena;
 mod bytes;
 pub mod catalogue;
+mod counts;
 pub mod decide;
 mod digest;
 mod expire;

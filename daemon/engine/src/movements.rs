@@ -27,7 +27,7 @@ pub(crate) struct MovementScalars {
     pub(crate) made: u64,
     /// Those that are kept.
     pub(crate) len: u64,
-    /// The time of the newest that is no longer kept.
+    /// The time of the newest movement, or count by a further source, that is no longer kept.
     pub(crate) forgotten_at: TimestampMs,
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct Movements {
     next: u64,
     /// Entries that are kept.
     len: u64,
-    /// The time of the newest entry that is no longer kept.
+    /// The time of the newest entry, or count by a further source, that is no longer kept.
     forgotten_at: TimestampMs,
 }
 
@@ -89,6 +89,16 @@ impl Movements {
 
     fn place_of(&self, number: u64) -> usize {
         ((number - 1) % self.ring.len() as u64) as usize
+    }
+
+    /// How many can be kept.
+    pub(crate) fn room(&self) -> usize {
+        self.ring.len()
+    }
+
+    /// Counts older than this cannot be judged any more, because one of that time was forgotten.
+    pub(crate) fn forget_before(&mut self, time: TimestampMs) {
+        self.forgotten_at = self.forgotten_at.max(time);
     }
 
     /// Counts older than this cannot be brought up to the present.

@@ -21,7 +21,7 @@ pub struct Capacity {
     pub facts_bytes: u64,
     /// Bytes of sku codes and group names.
     pub sku_code_bytes: u64,
-    /// Movements of stock, remembered for counts that arrive late.
+    /// Movements of stock, remembered for counts that arrive late; and as many counts of cells by further sources.
     pub movements: u32,
 }
 

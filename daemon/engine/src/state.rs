@@ -8,6 +8,7 @@ use earmark_protocol::ids::{Lsn, NodeIx, Tenant, TimestampMs};
 use crate::Reader;
 use crate::catalogue::nodes::{Node, NodeTable};
 use crate::catalogue::skus::SkusWriter;
+use crate::counts::OtherCounts;
 use crate::facts::TextsWriter;
 use crate::image::{Memory, Scalars};
 use crate::inventory::{Inventory, InventoryWriter};
@@ -77,15 +78,12 @@ pub struct State {
     pub(crate) outcomes: Outcomes,
     pub(crate) texts: TextsWriter,
     pub(crate) movements: Movements,
-    /// Counts taken of cells that more than one source counts: the last of each source but the cell's newest.
+    /// Counts taken of cells that more than one source counts, as many as movements are kept.
     pub(crate) other_counts: OtherCounts,
     /// Commands whose id is older than this are refused, because an outcome of that age was forgotten.
     pub(crate) forgotten_before: TimestampMs,
     pub(crate) now: TimestampMs,
 }
-
-/// Sku, place and source of a count, and when it was taken.
-pub(crate) type OtherCounts = std::collections::BTreeMap<(u32, u32, u16), TimestampMs>;
 
 /// The memory for a state could not be reserved.
 #[derive(Debug)]

@@ -266,7 +266,7 @@ settings! {
         facts_bytes: u64 = earmark_engine::Capacity::default().facts_bytes, "bytes", 1_048_576 to 1_099_511_627_776;
         "Codes and groups of skus."
         sku_code_bytes: u64 = earmark_engine::Capacity::default().sku_code_bytes, "bytes", 65_536 to 1_099_511_627_776;
-        "Movements kept, so that a count of a past moment can be taken."
+        "Movements kept, so that a count of a past moment can be taken; and counts by further sources of a cell."
         movements: u32 = earmark_engine::Capacity::default().movements, "movements", 1 to 1_000_000_000;
     }
     "What the daemon says of itself, on standard error."

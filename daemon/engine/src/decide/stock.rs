@@ -92,7 +92,7 @@ pub(crate) fn set(
         if let Some(cell) = state.inventory.inventory.find(count.sku, place) {
             let row = state.inventory.inventory.cell(cell);
             let (source, last) = unpack_count(row.counted.load(Ordering::Relaxed));
-            let other = || state.other_counts.get(&(count.sku.0, place.0, set.source)).copied();
+            let other = || state.other_counts.get((count.sku.0, place.0, set.source));
             let last = if source == set.source { Some(last) } else { other() };
             if let Some(last) = last.filter(|last| *last > as_of) {
                 let refusal = Refusal::of(RefusalCode::StaleCount, Field::AsOf).at(index);

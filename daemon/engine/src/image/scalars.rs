@@ -9,13 +9,14 @@ use earmark_protocol::wire_error::WireError;
 use crate::bytes::Bytes;
 use crate::catalogue::nodes::NodeTable;
 use crate::catalogue::skus::SkuScalars;
+use crate::counts::OtherCounts;
 use crate::facts::{TextScalars, words_of};
 use crate::inventory::{InventoryScalars, SHARDS};
 use crate::movements::MovementScalars;
 use crate::reservations::ReservationScalars;
 use crate::rules::Capacity;
 use crate::runs::Runs;
-use crate::state::{OtherCounts, State};
+use crate::state::State;
 
 /// All that is known of a state beside its arenas.
 #[derive(Clone)]
@@ -46,7 +47,7 @@ impl Scalars {
             forgotten_before: TimestampMs(0),
             plan_epoch: 1,
             nodes: NodeTable::default(),
-            other_counts: OtherCounts::new(),
+            other_counts: OtherCounts::default(),
             skus: SkuScalars::default(),
             inventory: InventoryScalars::default(),
             reservations: ReservationScalars::default(),
@@ -119,7 +120,7 @@ impl Scalars {
             bytes.extend_from_slice(&spec);
         }
         put_count(self.other_counts.len(), bytes);
-        for ((sku, place, source), as_of) in &self.other_counts {
+        for ((sku, place, source), as_of) in self.other_counts.iter() {
             bytes.extend_from_slice(&sku.to_le_bytes());
             bytes.extend_from_slice(&place.to_le_bytes());
             bytes.extend_from_slice(&source.to_le_bytes());
@@ -152,10 +153,10 @@ impl Scalars {
             nodes.push(tenant, state, codec::decode(left.text()?)?);
         }
         nodes.version = version;
-        let mut other_counts = OtherCounts::new();
+        let mut other_counts = OtherCounts::default();
         for _ in 0..left.u32()? {
             let key = (left.u32()?, left.u32()?, left.u16()?);
-            other_counts.insert(key, TimestampMs(left.u64()?));
+            other_counts.keep(key, TimestampMs(left.u64()?));
         }
         let scalars = Self {
             capacity,

@@ -22,6 +22,8 @@ pub(crate) struct Cell {
     pub(crate) unsellable: i64,
     /// When each source counted it last.
     counted: BTreeMap<u16, TimestampMs>,
+    /// The source that counted it last, and when.
+    counted_last: Option<(u16, TimestampMs)>,
     /// What changed `on_hand`, and when.
     movements: Vec<(TimestampMs, i64)>,
 }
@@ -32,6 +34,8 @@ pub(crate) struct Stock {
     pub(crate) cells: BTreeMap<CellKey, Cell>,
     /// When each movement of any cell was.
     movements: Vec<TimestampMs>,
+    /// When each count was that another source's came after.
+    further_counts: Vec<TimestampMs>,
 }
 
 impl Cell {
@@ -91,6 +95,13 @@ impl Stock {
     /// All movements before this moment may be forgotten: there were that many since.
     fn movements_may_be_lost_before(&self, kept: usize) -> Option<TimestampMs> {
         self.movements.len().checked_sub(kept + 1).map(|newest_lost| self.movements[newest_lost])
+    }
+
+    /// All counts by further sources before this moment may be forgotten: there were that many later ones.
+    fn counts_may_be_lost_before(&self, kept: usize) -> Option<TimestampMs> {
+        let mut counts = self.further_counts.clone();
+        counts.sort_unstable();
+        counts.len().checked_sub(kept + 1).map(|newest_lost| counts[newest_lost])
     }
 }
 
@@ -173,14 +184,21 @@ impl Model {
         }
         if refused_with(seen, RefusalCode::CountTooOld) {
             let Reply::Refused(refused) = seen else { unreachable!("it is refused") };
-            return match self.stock.movements_may_be_lost_before(self.limits.movements) {
+            let kept = self.limits.movements;
+            let lost = self.stock.movements_may_be_lost_before(kept);
+            return match lost.max(self.stock.counts_may_be_lost_before(kept)) {
                 Some(lost) if as_of < lost => Ok(Err(refused.refusal)),
-                _ => Err("all movements since that count had room".into()),
+                _ => Err("all movements and counts since that count had room".into()),
             };
         }
         for (count, on_hand) in set.counts.iter().zip(on_hands) {
             let cell = self.stock.cells.entry((count.sku, count.node, count.segment)).or_default();
             cell.on_hand = on_hand;
+            if let Some((source, last)) = cell.counted_last.replace((set.source, as_of))
+                && source != set.source
+            {
+                self.stock.further_counts.push(last);
+            }
             cell.counted.insert(set.source, as_of);
             if let Some(safety) = count.safety {
                 cell.safety = i64::from(safety);
