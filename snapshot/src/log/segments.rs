@@ -148,13 +148,15 @@ impl Segments {
         }
     }
 
-    /// Makes spares of released segments, or removes them where there are spares enough. Their new names are durable
-    /// before anything is written into them.
+    /// Makes spares of released segments, or removes them where there are spares enough: as many as were released now,
+    /// since the log will need as many until the next release, and a new file costs the disk as much again as what is
+    /// written into it. Their new names are durable before anything is written into them.
     fn put_aside(&self) -> Result<(), Fault> {
         let (released, mut wanted) = {
             let shelf = lock(&self.shelf);
             let released: Vec<u64> = shelf.kept.range(..shelf.released).copied().collect();
-            (released, self.ahead.saturating_sub(shelf.spares.len()))
+            let enough = released.len().max(self.ahead);
+            (released, enough.saturating_sub(shelf.spares.len()))
         };
         if released.is_empty() {
             return Ok(());

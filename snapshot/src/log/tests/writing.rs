@@ -158,6 +158,28 @@ fn released_segments_are_used_again_and_their_old_frames_are_never_taken() {
 }
 
 #[test]
+fn as_many_segments_are_used_again_as_are_released_at_once() {
+    let disk = Disk::default();
+    let mut running = start(&disk);
+    let fill = |running: &mut Running| {
+        while running.preparer.kept().len() < 8 {
+            running.flush(&[9]);
+            running.preparer.prepare().unwrap();
+        }
+    };
+    fill(&mut running);
+    let files = disk.names().len();
+    for round in 0..3 {
+        let last = running.preparer.kept().last().copied();
+        running.preparer.release_before(last.map_or(0, |last| last + 1));
+        running.preparer.prepare().unwrap();
+        assert_eq!(disk.names().len(), files, "none is removed in round {round}");
+        fill(&mut running);
+        assert_eq!(disk.names().len(), files, "and none is made");
+    }
+}
+
+#[test]
 fn a_follower_reads_a_log_that_is_being_written_up_to_what_is_durable() {
     let disk = SimulatedDisk::new(1);
     let mut running = start(&disk);
