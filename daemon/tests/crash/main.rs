@@ -1,13 +1,17 @@
-//! The promise: kill -9 at any moment costs no answered command. The real daemon runs on a real directory; clients hold,
-//! confirm, release and cancel and keep a book of their own; the daemon is killed, also while it recovers, and started
-//! again; then the book is compared with what is there. `scripts/crash-test.sh N` does it N times.
+//! The promise: kill -9 at any moment costs no answered command. The real daemon runs on a real directory; clients hold
+//! and reserve, let holds expire, amend, extend, confirm, release, cancel, dispatch, ship and hand over, count, correct
+//! and move stock, wish for images, and keep a book of their own. The daemon is killed, also while it recovers, and
+//! started again; then the book is compared with what is there. `scripts/crash-test.sh N` does it N times.
 //!
 //! kill -9 alone leaves what was written in the system's page cache. With the feature `held-writes` the daemon keeps what
 //! it has not synced in its own memory, and a kill is a power cut.
 
 mod book;
+mod check;
+mod load;
 mod process;
-mod round;
+mod shape;
+mod stock;
 
 use std::time::Duration;
 
@@ -36,22 +40,22 @@ fn what_was_answered_is_there_after_every_kill() {
     let mut process = Process::start(directory.path());
     runtime.block_on(async {
         let client = process.connect().await;
-        round::stock(&client, &mut book).await;
+        load::stock(&client, &mut book).await;
         while crashes < crashes_wanted {
             let client = process.connect().await;
             let load = Duration::from_millis(fastrand::u64(1..=LOAD_MS_MAX));
-            round::load(&client, &mut book, load, || process.kill()).await;
+            load::load(&client, &mut book, load, || process.kill()).await;
             drop(client);
             crashes += 1;
             process = Process::start(directory.path());
-            if fastrand::u64(..KILLED_STARTS) == 0 {
+            if crashes < crashes_wanted && fastrand::u64(..KILLED_STARTS) == 0 {
                 std::thread::sleep(Duration::from_millis(fastrand::u64(0..60)));
                 process.kill();
                 crashes += 1;
                 process = Process::start(directory.path());
             }
             let client = process.connect().await;
-            round::check(&client, &mut book).await;
+            check::check(&client, &mut book).await;
             assert!(book.faults.is_clean(), "after {crashes} crashes: {book}; seed {seed}");
             client.close().await;
         }
