@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
 mod bad_bytes;
+mod capacity;
 mod drain;
 mod exactly_once;
 mod expiry;
 mod first_orders;
 mod hot_sku;
+mod images;
 mod limits;
 mod overload;
 mod paused_nodes;
