@@ -85,6 +85,12 @@ pub(crate) struct OutcomeRow {
     text: u64,
 }
 
+impl OutcomeRow {
+    pub(crate) fn id(&self) -> CommandId {
+        CommandId::from_halves(self.id)
+    }
+}
+
 /// What was remembered of a command.
 pub(crate) struct RememberedOutcome {
     pub(crate) tenant: Tenant,
@@ -140,11 +146,11 @@ impl Outcomes {
     pub(crate) fn next_forgotten(&self) -> Option<(CommandId, u32, TextAt)> {
         let row = &self.rows[self.next as usize];
         let is_full = self.len as usize == self.rows.len();
-        is_full.then(|| (CommandId::from_halves(row.id), self.next, TextAt(row.text)))
+        is_full.then(|| (row.id(), self.next, TextAt(row.text)))
     }
 
     pub(crate) fn id(&self, row: u32) -> CommandId {
-        CommandId::from_halves(self.rows[row as usize].id)
+        self.rows[row as usize].id()
     }
 
     pub(crate) fn keep(&mut self, id: CommandId, remembered: &RememberedOutcome) -> u32 {

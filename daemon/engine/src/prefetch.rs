@@ -1,6 +1,8 @@
 //! Memory asked for a batch ahead of its use: a hold touches a handful of cache lines that are nowhere near each other,
 //! and waiting for one at a time is most of its cost once cells are many.
 
+use std::collections::VecDeque;
+
 use earmark_protocol::hold_one::HoldOne;
 use earmark_protocol::ids::Segment;
 
@@ -32,6 +34,21 @@ pub fn prefetch<'a>(state: &mut State, holds: impl Iterator<Item = &'a HoldOne> 
             inventory.prefetch_cell(hold.sku, Place::new(hold.node, hold.segment));
         }
     }
+}
+
+/// Does something with each item in order, whose memory is asked for some items before.
+pub(crate) fn ahead<T>(items: impl Iterator<Item = T>, ask: impl Fn(&T), mut act: impl FnMut(T)) {
+    /// Enough to hide memory behind the work on the items between.
+    const AHEAD: usize = 32;
+    let mut waiting = VecDeque::with_capacity(AHEAD);
+    for item in items {
+        ask(&item);
+        waiting.push_back(item);
+        if waiting.len() == AHEAD {
+            waiting.pop_front().into_iter().for_each(&mut act);
+        }
+    }
+    waiting.into_iter().for_each(act);
 }
 
 /// Asks for what expiring these slots will touch.

@@ -14,8 +14,7 @@ use crate::image::{Memory, Scalars};
 use crate::inventory::{Inventory, InventoryWriter};
 use crate::movements::Movements;
 use crate::outcomes::Outcomes;
-use crate::reservations::ids::{Ids, Remembered};
-use crate::reservations::slot::Slot;
+use crate::reservations::ids::Ids;
 use crate::reservations::{Reservations, ReservationsWriter};
 use crate::routing::LaneBook;
 use crate::rules::{Capacity, Rules};
@@ -118,7 +117,7 @@ impl State {
         Ok(Self::of(Memory::new(capacity)?, Scalars::new(capacity), rules))
     }
 
-    /// The state in this memory. What depends on the capacity alone is made anew: where ids and codes are found.
+    /// The state in this memory, which is filled and indexed.
     pub(crate) fn of(memory: Memory, scalars: Scalars, rules: Rules) -> Self {
         let Scalars { capacity, lsn, now, forgotten_before, plan_epoch, nodes, other_counts, .. } = scalars;
         let skus = SkusWriter::new(memory.skus, &scalars.skus);
@@ -126,9 +125,6 @@ impl State {
         let texts = TextsWriter::new(memory.texts, scalars.texts);
         let outcomes = Outcomes::new(memory.outcomes, scalars.outcomes);
         let ids = Arc::new(memory.ids);
-        let slots = memory.reservations.slots[..scalars.reservations.fresh as usize].iter().map(Slot::id);
-        ids.insert_all(slots.zip(0..).map(|(id, slot)| (id, Remembered::Slot(slot))));
-        ids.insert_all((0..outcomes.len()).map(|row| (outcomes.id(row), Remembered::Outcome(row))));
         let reservations = ReservationsWriter::new(
             memory.reservations,
             scalars.reservations,

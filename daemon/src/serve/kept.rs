@@ -15,7 +15,7 @@ use crate::clock::{Clock, Moment};
 use crate::commit::Committer;
 use crate::config::{Config, DurabilityMode};
 use crate::security::random;
-use crate::store::{Keeper, Keeping, OnFault, Opened, Opening, Stage, open, write_image};
+use crate::store::{Keeper, Keeping, OnFault, Opened, Opening, Stage, load_threads, open, write_image};
 
 #[cfg(not(feature = "held-writes"))]
 pub(super) use earmark_snapshot::storage::DataDir as Directory;
@@ -65,7 +65,7 @@ impl Kept {
             log: log_options(config),
             new_log_id: u64::from_le_bytes(random()?),
             now: clock.now(),
-            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            threads: load_threads(),
         };
         let teller = Teller { clock, begun: clock.moment(), told: Mutex::new(clock.moment()) };
         let opened = open(&storage, &opening, &|stage| teller.tell(stage))

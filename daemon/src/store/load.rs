@@ -1,7 +1,7 @@
 //! From the newest image that is whole to a state in memory. A damaged one is set aside, and the one before it taken.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use earmark_engine::image::{LoadError, Loading, SCALARS};
 use earmark_engine::{Capacity, Rules, State};
@@ -9,6 +9,13 @@ use earmark_snapshot::image::{BLOCK_BYTES, Cut, ImageError, ImageReader, Section
 use earmark_snapshot::storage::Storage;
 
 use super::{Stage, StoreError};
+
+/// How many threads load an image: while one has the disk read, another compares checksums.
+#[must_use]
+pub fn load_threads() -> usize {
+    const PER_CORE: usize = 2;
+    PER_CORE * std::thread::available_parallelism().map_or(1, usize::from)
+}
 
 /// A state as an image had it.
 pub struct Loaded {
@@ -68,16 +75,31 @@ pub fn load_image(
         reader.load(section, &mut scalars)?;
     }
     let mut loading = Loading::begin(&scalars).map_err(no_state)?;
-    let mut blocks = Vec::new();
-    for (number, memory) in loading.sections() {
-        let section = reader.section(number).filter(|section| section.bytes() == memory.len() as u64);
-        let section = section.ok_or_else(|| no_state(LoadError::Overfull))?;
-        let parts = memory.chunks_mut(BLOCK_BYTES).zip(0..);
-        blocks.extend(parts.map(|(part, block)| (section, block, part)));
-    }
-    let (cut, bytes) = (Some(*reader.cut()), reader.file_bytes());
-    load_blocks(&reader, blocks, threads, &|done| progress(Stage::Image { done, bytes }))?;
-    Ok(Loaded { state: loading.finish(rules.clone()), cut, bytes })
+    let (bytes, done) = (reader.file_bytes(), AtomicU64::new(0));
+    let progress = |more: u64| {
+        let done = done.fetch_add(more, Ordering::Relaxed) + more;
+        progress(Stage::Image { done, bytes });
+    };
+    std::thread::scope(|scope| -> Result<(), StoreError> {
+        for mut part in loading.parts() {
+            let mut blocks = Vec::new();
+            for (number, memory) in part.sections() {
+                let section = reader.section(number).filter(|section| section.bytes() == memory.len() as u64);
+                let section = section.ok_or_else(|| no_state(LoadError::Overfull))?;
+                let pieces = memory.chunks_mut(BLOCK_BYTES).zip(0..);
+                blocks.extend(pieces.map(|(piece, block)| (section, block, piece)));
+            }
+            load_blocks(&reader, blocks, threads, &progress)?;
+            if threads < 2 {
+                part.index();
+            } else {
+                // It takes the processor, and the next part the disk.
+                scope.spawn(move || part.index());
+            }
+        }
+        Ok(())
+    })?;
+    Ok(Loaded { state: loading.finish(rules.clone()), cut: Some(*reader.cut()), bytes })
 }
 
 type Block<'a> = (&'a Section, u64, &'a mut [u8]);
@@ -89,19 +111,14 @@ fn load_blocks(
     threads: usize,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<(), ImageError> {
-    let blocks: Vec<Mutex<Option<Block<'_>>>> =
-        blocks.into_iter().map(|block| Mutex::new(Some(block))).collect();
-    let (next, loaded) = (AtomicUsize::new(0), AtomicU64::new(0));
+    let blocks = Mutex::new(blocks.into_iter());
     let work = || {
-        while let Some(block) = blocks.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let block = block.lock().ok().and_then(|mut block| block.take());
-            if let Some((section, number, part)) = block {
-                reader.load_block(section, number, part)?;
-                let bytes = part.len() as u64;
-                progress(loaded.fetch_add(bytes, Ordering::Relaxed) + bytes);
-            }
+        loop {
+            let block = blocks.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some((section, number, piece)) = block else { return Ok(()) };
+            reader.load_block(section, number, piece)?;
+            progress(piece.len() as u64);
         }
-        Ok(())
     };
     if threads < 2 {
         return work();

@@ -68,7 +68,7 @@ impl ImageReader {
     /// [`ImageError::Damaged`] where it is not as it was written, [`ImageError::NewerVersion`] where this build cannot
     /// read it, [`ImageError::Disk`] where it cannot be had.
     pub fn open(storage: &dyn Storage, name: &str) -> Result<Self, ImageError> {
-        let file = storage.open(name)?;
+        let file = storage.open_to_load(name)?;
         let damaged = |offset: u64, what: String| damaged(name, offset, what);
         let file_bytes = file.len()?;
         if file_bytes < PAGE_BYTES {

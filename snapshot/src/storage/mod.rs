@@ -33,6 +33,14 @@ pub trait Storage: Send + Sync {
     /// See [`Storage::list`].
     fn open(&self, name: &str) -> Result<Box<dyn StorageFile>, Fault>;
 
+    /// Opens a file that is read whole and once: what the system does not hold in its memory may come past it.
+    ///
+    /// # Errors
+    /// See [`Storage::list`].
+    fn open_to_load(&self, name: &str) -> Result<Box<dyn StorageFile>, Fault> {
+        self.open(name)
+    }
+
     /// Makes a file of this many bytes, all zero and all allocated, so that writing inside it needs no new room. Where there
     /// is no room, nothing is left behind. Its blocks have been written once, which makes each later sync of them cheaper:
     /// for files that are written in small pieces. Durable only after its sync and [`Storage::sync_names`].

@@ -1,18 +1,20 @@
 //! The data directory on a real disk. It knows files, not what is in them.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FallocateFlags;
-use rustix::io::{Errno, retry_on_intr};
+use rustix::fs::{FallocateFlags, OFlags};
+use rustix::io::{Errno, ReadWriteFlags, preadv2, retry_on_intr};
 
 use super::lock::{self, Lock};
 use super::{Attempt, Fault, Storage, StorageFile};
 
 /// Zeros go to a new file in pieces of this size.
 const FILL_BYTES: usize = 1 << 20;
+/// What reading past the system's cache wants memory and places to be multiples of, on the disks there are.
+const ALIGNMENT: usize = 4096;
 /// A new file is synced each time so much of it was filled, so that its pages do not pile up before a sync of the log.
 const FILL_SYNC_BYTES: u64 = 16 << 20;
 
@@ -87,7 +89,7 @@ impl DataDir {
             let _ = fs::remove_file(&path);
             return Err(fault(Attempt::Create, &path)(source));
         }
-        Ok(Box::new(RealFile { file, path }))
+        Ok(Box::new(RealFile { file, direct: None, path }))
     }
 }
 
@@ -118,7 +120,15 @@ impl Storage for DataDir {
     fn open(&self, name: &str) -> Result<Box<dyn StorageFile>, Fault> {
         let path = self.path_of(name);
         let file = OpenOptions::new().read(true).write(self.lock.is_some()).open(&path);
-        Ok(Box::new(RealFile { file: file.map_err(fault(Attempt::Open, &path))?, path }))
+        Ok(Box::new(RealFile { file: file.map_err(fault(Attempt::Open, &path))?, direct: None, path }))
+    }
+
+    fn open_to_load(&self, name: &str) -> Result<Box<dyn StorageFile>, Fault> {
+        let path = self.path_of(name);
+        let file = File::open(&path).map_err(fault(Attempt::Open, &path))?;
+        // Some file systems know no such thing; then everything goes through the system's cache.
+        let direct = OpenOptions::new().read(true).custom_flags(OFlags::DIRECT.bits() as i32).open(&path);
+        Ok(Box::new(RealFile { file, direct: direct.ok(), path }))
     }
 
     fn create(&self, name: &str, bytes: u64) -> Result<Box<dyn StorageFile>, Fault> {
@@ -150,6 +160,8 @@ impl Storage for DataDir {
 #[derive(Debug)]
 struct RealFile {
     file: File,
+    /// The same file, past the system's cache.
+    direct: Option<File>,
     path: PathBuf,
 }
 
@@ -159,7 +171,10 @@ impl StorageFile for RealFile {
     }
 
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> Result<(), Fault> {
-        let read = self.file.read_exact_at(bytes, offset);
+        let read = match &self.direct {
+            Some(direct) => read_past_cache(&self.file, direct, bytes, offset),
+            None => self.file.read_exact_at(bytes, offset),
+        };
         read.map_err(|source| fault(Attempt::Read, &self.path)(source).at(offset))
     }
 
@@ -175,6 +190,24 @@ impl StorageFile for RealFile {
 
 pub(super) fn fault(attempt: Attempt, path: &Path) -> impl Fn(io::Error) -> Fault {
     move |source| Fault::new(attempt, path.display().to_string(), source)
+}
+
+/// Reads what the system holds in its memory from there, and all else from the disk to where it belongs: that saves a copy
+/// of it, and whatever the cache would have dropped for it.
+fn read_past_cache(file: &File, direct: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    let at_once = preadv2(file, &mut [IoSliceMut::new(bytes)], offset, ReadWriteFlags::NOWAIT);
+    if at_once == Ok(bytes.len()) {
+        return Ok(());
+    }
+    let is_aligned = offset.is_multiple_of(ALIGNMENT as u64) && bytes.as_ptr().align_offset(ALIGNMENT) == 0;
+    let pages = if is_aligned { bytes.len() / ALIGNMENT * ALIGNMENT } else { 0 };
+    let (pages, rest) = bytes.split_at_mut(pages);
+    match direct.read_exact_at(pages, offset) {
+        // A disk that wants a larger alignment.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => file.read_exact_at(pages, offset)?,
+        read => read?,
+    }
+    file.read_exact_at(rest, offset + pages.len() as u64)
 }
 
 fn open_directory(path: &Path) -> Result<File, Fault> {
@@ -262,6 +295,34 @@ mod tests {
         }
         assert!(storage.create("filled", 1).is_err(), "nothing is written over");
         assert_eq!(storage.create("empty", 0).unwrap().len().unwrap(), 0);
+    }
+
+    #[test]
+    fn a_file_that_is_loaded_reads_the_same_from_the_cache_and_past_it_wherever_it_goes() {
+        let scratch = tempfile::tempdir().unwrap();
+        let storage = DataDir::open(scratch.path()).unwrap();
+        let bytes: Vec<u8> = (0..5 * ALIGNMENT + 100).map(|at| (at / 7) as u8).collect();
+        let written = storage.create("one", bytes.len() as u64).unwrap();
+        written.write_at(&bytes, 0).unwrap();
+        written.sync().unwrap();
+        let file = storage.open_to_load("one").unwrap();
+        let mut memory = vec![0; bytes.len() + ALIGNMENT];
+        let page = memory.as_ptr().align_offset(ALIGNMENT);
+        for is_cached in [true, false] {
+            for (to, offset, length) in
+                [(page, 0, bytes.len()), (page, ALIGNMENT, 300), (page + 1, 0, 9_000), (page, 3, 9_000)]
+            {
+                if !is_cached {
+                    let named = File::open(scratch.path().join("one")).unwrap();
+                    rustix::fs::fadvise(&named, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+                }
+                memory.fill(0);
+                file.read_at(&mut memory[to..to + length], offset as u64).unwrap();
+                assert_eq!(memory[to..to + length], bytes[offset..offset + length]);
+            }
+        }
+        let beyond = file.read_at(&mut memory[page..page + 2 * ALIGNMENT], 4 * ALIGNMENT as u64).unwrap_err();
+        assert!(beyond.to_string().contains("/one at byte 16384"), "{beyond}");
     }
 
     #[test]

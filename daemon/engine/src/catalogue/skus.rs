@@ -3,6 +3,7 @@
 //! A row is also the directory of the inventory: it says where the sku's cells lie.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use earmark_protocol::catalogue::SkuSpec;
@@ -10,6 +11,7 @@ use earmark_protocol::ids::{SkuIx, Tenant};
 use earmark_protocol::reply::SkuView;
 
 use crate::arena::Arena;
+use crate::prefetch::ahead;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// One sku, 32 bytes: two to a cache line.
@@ -34,6 +36,8 @@ pub(crate) struct SkuRow {
 const _: () = assert!(size_of::<SkuRow>() == 32 || cfg!(loom));
 
 const RETIRED: u32 = 1 << 15;
+/// Of a text with its length, which is one byte, up to a whole word.
+const TEXT_BYTES_MAX: usize = 256;
 
 /// What planning must know of a sku.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +63,8 @@ pub(crate) struct Skus {
     len: AtomicU32,
 }
 
-fn hash(tenant: Tenant, code: &str) -> u64 {
-    xxhash_rust::xxh3::xxh3_64_with_seed(code.as_bytes(), u64::from(tenant.0))
+fn hash(tenant: Tenant, code: &[u8]) -> u64 {
+    xxhash_rust::xxh3::xxh3_64_with_seed(code, u64::from(tenant.0))
 }
 
 fn text_words(text: &str) -> usize {
@@ -69,16 +73,7 @@ fn text_words(text: &str) -> usize {
 
 impl Skus {
     fn text(&self, at: u32) -> String {
-        let mut bytes = [0_u8; 8];
-        let mut text = Vec::new();
-        let first = self.texts[at as usize].load(Ordering::Relaxed).to_le_bytes();
-        let len = usize::from(first[0]);
-        for place in 1..=len {
-            if place % 8 == 0 || place == 1 {
-                bytes = self.texts[at as usize + place / 8].load(Ordering::Relaxed).to_le_bytes();
-            }
-            text.push(bytes[place % 8]);
-        }
+        let text = with_text(&self.texts, at, <[u8]>::to_vec);
         String::from_utf8(text).expect("texts are written from strings")
     }
 
@@ -135,19 +130,6 @@ impl Skus {
         Some(SkuView { sku, retired: facts.retired, spec })
     }
 
-    /// Enters a row into the index. For the writer.
-    fn enter(&self, sku: u32) {
-        let row = &self.rows[sku as usize];
-        let tenant = Tenant((row.traits.load(Ordering::Relaxed) >> 16) as u16);
-        let places = self.index.len();
-        let mut place = hash(tenant, &self.text(row.code.load(Ordering::Relaxed))) as usize % places;
-        while self.index[place].load(Ordering::Relaxed) != 0 {
-            place = (place + 1) % places;
-        }
-        // Release: pairs with the Acquire load of `find`.
-        self.index[place].store(sku + 1, Ordering::Release);
-    }
-
     /// The first `used` rows, and words of texts, as they lie in memory.
     pub(crate) fn memory(&self, scalars: &SkuScalars) -> [&[u8]; 2] {
         [self.rows.bytes(scalars.len as usize), self.texts.bytes(scalars.texts_used as usize)]
@@ -156,7 +138,7 @@ impl Skus {
     /// The sku of a code.
     pub(crate) fn find(&self, tenant: Tenant, code: &str) -> Option<SkuIx> {
         let places = self.index.len();
-        let mut place = hash(tenant, code) as usize % places;
+        let mut place = hash(tenant, code.as_bytes()) as usize % places;
         loop {
             // Acquire: pairs with the Release store of `put`, so the row and its text are whole.
             let entry = self.index[place].load(Ordering::Acquire).checked_sub(1)?;
@@ -168,6 +150,39 @@ impl Skus {
             place = (place + 1) % places;
         }
     }
+}
+
+/// The bytes of a text, in memory that is gone afterwards.
+fn with_text<T>(texts: &[AtomicU64], at: u32, read: impl FnOnce(&[u8]) -> T) -> T {
+    let mut bytes = [0; TEXT_BYTES_MAX];
+    let words = &texts[at as usize..];
+    let length = usize::from(words[0].load(Ordering::Relaxed).to_le_bytes()[0]);
+    for (word, part) in words[..length / 8 + 1].iter().zip(bytes.chunks_exact_mut(8)) {
+        part.copy_from_slice(&word.load(Ordering::Relaxed).to_le_bytes());
+    }
+    read(&bytes[1..=length])
+}
+
+/// Enters rows into the index. For the writer.
+fn enter(rows: &[SkuRow], texts: &[AtomicU64], index: &[AtomicU32], skus: Range<u32>) {
+    let places = index.len();
+    let home = |sku: u32| {
+        let row = &rows[sku as usize];
+        let tenant = Tenant((row.traits.load(Ordering::Relaxed) >> 16) as u16);
+        let hash = with_text(texts, row.code.load(Ordering::Relaxed), |code| hash(tenant, code));
+        (sku, hash as usize % places)
+    };
+    ahead(
+        skus.map(home),
+        |(_, place)| crate::arena::prefetch(&index[*place]),
+        |(sku, mut place)| {
+            while index[place].load(Ordering::Relaxed) != 0 {
+                place = (place + 1) % places;
+            }
+            // Release: pairs with the Acquire load of `find`.
+            index[place].store(sku + 1, Ordering::Release);
+        },
+    );
 }
 
 fn text_to_words(text: &str) -> impl Iterator<Item = u64> {
@@ -206,6 +221,11 @@ impl SkuMemory {
         let index = Arena::new((skus as usize * 2).max(2))?;
         Ok(Self { rows: Arena::new(skus as usize)?, texts: Arena::new(words)?, index })
     }
+
+    /// Enters these first rows into the index.
+    pub(crate) fn index(&mut self, len: u32) {
+        enter(&self.rows, &self.texts, &self.index, 0..len);
+    }
 }
 
 /// What is known of the table beside its memory.
@@ -220,15 +240,12 @@ pub(crate) struct SkuScalars {
 }
 
 impl SkusWriter {
-    /// The table in this memory. The index is made anew.
+    /// The table in this memory, whose rows are in the index.
     pub(crate) fn new(memory: SkuMemory, scalars: &SkuScalars) -> Self {
         let SkuMemory { rows, texts, index } = memory;
         let skus = Arc::new(Skus { rows, index, texts, len: AtomicU32::new(scalars.len) });
         // The word at 0 stays zero: the empty text.
         let groups = scalars.groups.iter().chain([&0]).map(|at| (skus.text(*at), *at)).collect();
-        for sku in 0..scalars.len {
-            skus.enter(sku);
-        }
         Self { skus, groups, texts_used: (scalars.texts_used as usize).max(1) }
     }
 
@@ -284,7 +301,7 @@ impl SkusWriter {
         row.code.store(code, Ordering::Relaxed);
         // Release: pairs with the Acquire load of `row`.
         self.skus.len.store(sku.0 + 1, Ordering::Release);
-        self.skus.enter(sku.0);
+        enter(&self.skus.rows, &self.skus.texts, &self.skus.index, sku.0..sku.0 + 1);
     }
 
     /// Takes a sku out of sale.

@@ -16,7 +16,8 @@ use crate::inventory::InventoryMemory;
 use crate::movements::{Movement, Movements};
 use crate::outcomes::{OutcomeRow, Outcomes};
 use crate::reservations::ReservationMemory;
-use crate::reservations::ids::Ids;
+use crate::reservations::ids::{Ids, Remembered};
+use crate::reservations::slot::Slot;
 use crate::rules::{Capacity, Rules};
 use crate::state::{ReserveError, State};
 use crate::sync::AtomicU64;
@@ -26,6 +27,18 @@ pub use summary::Summary;
 
 /// The section that says what is known beside the arenas; it is read before all others.
 pub const SCALARS: u32 = 1;
+
+const SKUS: u32 = 2;
+const SKU_TEXTS: u32 = 3;
+const WORDS: u32 = 4;
+const CELLS: u32 = 5;
+const SLOTS: u32 = 6;
+const ROWS: u32 = 7;
+const FACTS_AT: u32 = 8;
+const TICKS: u32 = 9;
+const FACTS: u32 = 10;
+const OUTCOMES: u32 = 11;
+const MOVEMENTS: u32 = 12;
 
 /// Names of the sections, by their number less one.
 pub const SECTIONS: [&str; 12] = [
@@ -72,27 +85,88 @@ impl Memory {
         reserve().map_err(|source| ReserveError { source, capacity: capacity.clone() })
     }
 
-    /// The parts of the arenas that are in use, in the order of [`SECTIONS`]; `None` where there is no such room.
-    fn sections(&mut self, scalars: &Scalars) -> Option<[&mut [u8]; 11]> {
-        fn part<T: crate::arena::Plain>(arena: &mut Arena<T>, used: usize) -> Option<&mut [u8]> {
-            (used <= arena.len()).then(|| arena.bytes_mut(used))
-        }
+    /// Whether all that is in use, say these scalars, is within the arenas.
+    fn has_room(&self, scalars: &Scalars) -> bool {
+        let (cells, slots) = (scalars.inventory.used as usize, scalars.reservations.fresh as usize);
+        let arenas = [
+            (scalars.skus.len as usize, self.skus.rows.len()),
+            (scalars.skus.texts_used as usize, self.skus.texts.len()),
+            (cells, self.inventory.words.len()),
+            (cells, self.inventory.cells.len()),
+            (slots, self.reservations.slots.len()),
+            (scalars.reservations.rows_used as usize, self.reservations.rows.len()),
+            (slots, self.reservations.facts_at.len()),
+            (facts::words_of(scalars.texts.used), self.texts.len()),
+            (scalars.outcomes.0 as usize, self.outcomes.len()),
+            (scalars.movements.places(self.movements.len()), self.movements.len()),
+        ];
+        arenas.iter().all(|(used, room)| used <= room)
+    }
+
+    /// The memory in parts: first those of which something is made that takes time.
+    fn parts<'a>(&'a mut self, scalars: &'a Scalars) -> [Part<'a>; 3] {
         let (cells, slots) = (scalars.inventory.used as usize, scalars.reservations.fresh as usize);
         let movements = scalars.movements.places(self.movements.len());
-        let ticks = self.reservations.ticks.len();
-        Some([
-            part(&mut self.skus.rows, scalars.skus.len as usize)?,
-            part(&mut self.skus.texts, scalars.skus.texts_used as usize)?,
-            part(&mut self.inventory.words, cells)?,
-            part(&mut self.inventory.cells, cells)?,
-            part(&mut self.reservations.slots, slots)?,
-            part(&mut self.reservations.rows, scalars.reservations.rows_used as usize)?,
-            part(&mut self.reservations.facts_at, slots)?,
-            part(&mut self.reservations.ticks, ticks)?,
-            part(&mut self.texts, facts::words_of(scalars.texts.used))?,
-            part(&mut self.outcomes, scalars.outcomes.0 as usize)?,
-            part(&mut self.movements, movements)?,
-        ])
+        let ReservationMemory { slots: slot_arena, rows, facts_at, ticks } = &mut self.reservations;
+        let every_tick = ticks.len();
+        let rest = vec![
+            (WORDS, self.inventory.words.bytes_mut(cells)),
+            (CELLS, self.inventory.cells.bytes_mut(cells)),
+            (ROWS, rows.bytes_mut(scalars.reservations.rows_used as usize)),
+            (FACTS_AT, facts_at.bytes_mut(slots)),
+            (TICKS, ticks.bytes_mut(every_tick)),
+            (FACTS, self.texts.bytes_mut(facts::words_of(scalars.texts.used))),
+            (MOVEMENTS, self.movements.bytes_mut(movements)),
+        ];
+        let ids = Of::Ids { slots: slot_arena, outcomes: &mut self.outcomes, ids: &self.ids };
+        [Of::Skus(&mut self.skus), ids, Of::Rest(rest)].map(|of| Part { of, scalars })
+    }
+}
+
+/// Sections that belong together: to be filled whole, and then indexed.
+pub struct Part<'a> {
+    of: Of<'a>,
+    scalars: &'a Scalars,
+}
+
+enum Of<'a> {
+    Skus(&'a mut SkuMemory),
+    Ids { slots: &'a mut Arena<Slot>, outcomes: &'a mut Arena<OutcomeRow>, ids: &'a Ids },
+    Rest(Vec<(u32, &'a mut [u8])>),
+}
+
+impl Part<'_> {
+    /// The sections, with their numbers.
+    pub fn sections(&mut self) -> Vec<(u32, &mut [u8])> {
+        let scalars = self.scalars;
+        match &mut self.of {
+            Of::Skus(SkuMemory { rows, texts, .. }) => vec![
+                (SKUS, rows.bytes_mut(scalars.skus.len as usize)),
+                (SKU_TEXTS, texts.bytes_mut(scalars.skus.texts_used as usize)),
+            ],
+            Of::Ids { slots, outcomes, .. } => vec![
+                (SLOTS, slots.bytes_mut(scalars.reservations.fresh as usize)),
+                (OUTCOMES, outcomes.bytes_mut(scalars.outcomes.0 as usize)),
+            ],
+            Of::Rest(sections) => {
+                sections.iter_mut().map(|(number, bytes)| (*number, &mut **bytes)).collect()
+            }
+        }
+    }
+
+    /// Makes what no image holds, because it depends on the capacity: where codes and ids are found. Once its sections are
+    /// filled; the other parts may still be on their way.
+    pub fn index(self) {
+        match self.of {
+            Of::Skus(memory) => memory.index(self.scalars.skus.len),
+            Of::Ids { slots, outcomes, ids } => {
+                let slots = slots[..self.scalars.reservations.fresh as usize].iter().map(Slot::id);
+                ids.insert_all(slots.zip(0..).map(|(id, slot)| (id, Remembered::Slot(slot))));
+                let outcomes = outcomes[..self.scalars.outcomes.0 as usize].iter().map(OutcomeRow::id);
+                ids.insert_all(outcomes.zip(0..).map(|(id, row)| (id, Remembered::Outcome(row))));
+            }
+            Of::Rest(_) => {}
+        }
     }
 }
 
@@ -143,18 +217,19 @@ impl Loading {
     /// Where they are none, or there is no memory.
     pub fn begin(scalars: &[u8]) -> Result<Self, LoadError> {
         let scalars = Scalars::read(scalars).map_err(LoadError::Scalars)?;
-        let mut memory = Memory::new(&scalars.capacity).map_err(LoadError::Reserve)?;
-        memory.sections(&scalars).ok_or(LoadError::Overfull)?;
+        let memory = Memory::new(&scalars.capacity).map_err(LoadError::Reserve)?;
+        if !memory.has_room(&scalars) {
+            return Err(LoadError::Overfull);
+        }
         Ok(Self { memory, scalars })
     }
 
-    /// All sections but the scalars, with their numbers: to be filled whole.
-    pub fn sections(&mut self) -> Vec<(u32, &mut [u8])> {
-        let sections = self.memory.sections(&self.scalars).into_iter().flatten();
-        (SCALARS + 1..).zip(sections).collect()
+    /// All sections but the scalars, part by part: each to be filled, then indexed.
+    pub fn parts(&mut self) -> [Part<'_>; 3] {
+        self.memory.parts(&self.scalars)
     }
 
-    /// The state.
+    /// The state, once every part was filled and indexed.
     #[must_use]
     pub fn finish(self, rules: Rules) -> State {
         State::of(self.memory, self.scalars, rules)
@@ -194,10 +269,16 @@ impl State {
         self.movements.move_to(&mut memory.movements);
         let scalars = Scalars { capacity: capacity.clone(), outcomes, ..old.clone() };
         let rules = self.rules().clone();
-        let to = memory.sections(&scalars).expect("the decision checked the room");
-        // The two rings come last: they are moved already, because their places depend on their size.
-        for (to, from) in to.into_iter().zip(self.arenas(&old)).take(9) {
-            to.copy_from_slice(from);
+        assert!(memory.has_room(&scalars), "the decision checked the room");
+        let from = self.arenas(&old);
+        for mut part in memory.parts(&scalars) {
+            for (number, to) in part.sections() {
+                // The two rings are moved already, because their places depend on their size.
+                if number != OUTCOMES && number != MOVEMENTS {
+                    to.copy_from_slice(from[(number - SKUS) as usize]);
+                }
+            }
+            part.index();
         }
         *self = Self::of(memory, scalars, rules);
         Ok(())

@@ -6,6 +6,7 @@
 use earmark_protocol::ids::CommandId;
 
 use crate::arena::Arena;
+use crate::prefetch::ahead;
 use crate::sync::{AtomicU64, Ordering};
 
 /// What an id leads to.
@@ -53,16 +54,7 @@ impl Ids {
 
     /// Remembers ids that are not remembered yet, one after the other, with their memory asked for ahead. For the writer.
     pub(crate) fn insert_all(&self, ids: impl Iterator<Item = (CommandId, Remembered)>) {
-        const AHEAD: usize = 32;
-        let mut waiting = std::collections::VecDeque::with_capacity(AHEAD);
-        for (id, remembered) in ids {
-            self.prefetch(&id);
-            waiting.push_back((id, remembered));
-            if waiting.len() == AHEAD {
-                waiting.pop_front().into_iter().for_each(|(id, remembered)| self.insert(&id, remembered));
-            }
-        }
-        waiting.into_iter().for_each(|(id, remembered)| self.insert(&id, remembered));
+        ahead(ids, |(id, _)| self.prefetch(id), |(id, remembered)| self.insert(&id, remembered));
     }
 
     #[inline]

@@ -195,10 +195,16 @@ impl Draft {
 fn reload(mut state: State, rules: Rules) -> State {
     let sections = state.image();
     let mut loading = Loading::begin(&sections[0].bytes).expect("scalars that were just written");
-    for ((number, to), from) in loading.sections().into_iter().zip(&sections[1..]) {
-        assert_eq!((number, to.len()), (from.number, from.bytes.len()), "the sections that were written");
-        to.copy_from_slice(&from.bytes);
+    let mut filled = 1;
+    for mut part in loading.parts() {
+        for (number, to) in part.sections() {
+            let from = sections.iter().find(|section| section.number == number).expect("it was written");
+            to.copy_from_slice(&from.bytes);
+            filled += 1;
+        }
+        part.index();
     }
+    assert_eq!(filled, sections.len(), "the sections that were written");
     loading.finish(rules)
 }
 
