@@ -32,6 +32,18 @@ fn effects() -> Vec<(&'static str, Effect)> {
     let stage = Stage::Held;
     let effects = vec![
         Effect::Open { id, content, tenant, class: HoldClass(1), deadline, rows: 2 },
+        Effect::Hold {
+            id,
+            content,
+            tenant,
+            class: HoldClass(1),
+            deadline,
+            cell: 12,
+            line: LineId(2),
+            sku,
+            place,
+            quantity: 5,
+        },
         Effect::Touch { slot: 9 },
         Effect::Widen { rows: 3 },
         Effect::Claim { row: 1, cell: 12, line: LineId(2), sku, place, quantity: 5, stage },
@@ -55,6 +67,7 @@ fn effects() -> Vec<(&'static str, Effect)> {
 fn name_of(effect: &Effect) -> &'static str {
     match effect {
         Effect::Open { .. } => "open",
+        Effect::Hold { .. } => "hold",
         Effect::Touch { .. } => "touch",
         Effect::Widen { .. } => "widen",
         Effect::Claim { .. } => "claim",

@@ -159,7 +159,7 @@ fn released_segments_are_used_again_and_their_old_frames_are_never_taken() {
 
 #[test]
 fn as_many_segments_are_used_again_as_are_released_at_once() {
-    let disk = Disk::default();
+    let disk = SimulatedDisk::new(1);
     let mut running = start(&disk);
     let fill = |running: &mut Running| {
         while running.preparer.kept().len() < 8 {
@@ -168,14 +168,14 @@ fn as_many_segments_are_used_again_as_are_released_at_once() {
         }
     };
     fill(&mut running);
-    let files = disk.names().len();
+    let files = disk.list().unwrap().len();
     for round in 0..3 {
         let last = running.preparer.kept().last().copied();
         running.preparer.release_before(last.map_or(0, |last| last + 1));
         running.preparer.prepare().unwrap();
-        assert_eq!(disk.names().len(), files, "none is removed in round {round}");
+        assert_eq!(disk.list().unwrap().len(), files, "none is removed in round {round}");
         fill(&mut running);
-        assert_eq!(disk.names().len(), files, "and none is made");
+        assert_eq!(disk.list().unwrap().len(), files, "and none is made");
     }
 }
 
