@@ -16,7 +16,7 @@
 //!
 //! What this cannot see is damage that leaves nothing behind the frame it took: damage to the last flush, when nothing was
 //! written after it (a seal closes that window), and one write of something else that lands on the log by mistake and
-//! covers everything from some frame to the end.
+//! covers everything from inside some frame to the end.
 
 use earmark_mutations::Mutation;
 

@@ -4,7 +4,8 @@
 //! so that every rule says what it seems to say.
 
 use super::schema::{FIELDS, Field, Needs, Type, nearest};
-use super::syntax::{self, Expr, Kind, Mistake, Operator};
+use super::syntax::{self, Expr, Kind, Operator};
+use super::tokens::Mistake;
 
 /// A condition, checked.
 #[derive(Clone, Debug, PartialEq)]

@@ -13,6 +13,7 @@ mod schema;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 pub use model::Policy;
 pub use read::{FALLBACKS_MAX, Finding, RULES_MAX, Severity, TEXT_LEN_MAX};

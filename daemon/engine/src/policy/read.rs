@@ -15,7 +15,7 @@ use toml::de::{DeTable, DeValue};
 use super::check::{self, Term};
 use super::model::{Kind, Policy, Rule, Unfillable};
 use super::schema::{Needs, nearest};
-use super::syntax::Mistake;
+use super::tokens::Mistake;
 
 /// Longest policy, in bytes.
 pub const TEXT_LEN_MAX: usize = 64 << 10;

@@ -3,25 +3,12 @@
 //! It knows the form of conditions and nothing of what their names mean; `check` does. Text and nesting are bounded, so
 //! that no input makes it slow or deep.
 
+use super::tokens::{Mistake, Token, Tokens};
+
 /// Longest condition, in bytes.
 pub(crate) const CONDITION_LEN_MAX: usize = 2_048;
 /// Deepest nesting of a condition, and longest chain of one operator.
 const DEPTH_MAX: u32 = 48;
-
-/// Something wrong with a condition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Mistake {
-    /// Where, in bytes from the condition's start.
-    pub(crate) at: usize,
-    /// What stood in the way and what to do.
-    pub(crate) reason: String,
-}
-
-impl Mistake {
-    pub(crate) fn at(at: usize, reason: impl Into<String>) -> Self {
-        Self { at, reason: reason.into() }
-    }
-}
 
 /// An expression and where it begins.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,30 +81,13 @@ pub(crate) fn parse(text: &str) -> Result<Expr, Mistake> {
             format!("the condition is longer than {CONDITION_LEN_MAX} bytes; part it into several rules");
         return Err(Mistake::at(0, reason));
     }
-    let mut parser = Parser { text, at: 0, token: Token::End, begins: 0, depth: 0 };
-    parser.advance()?;
+    let mut parser = Parser { tokens: Tokens::of(text)?, depth: 0 };
     let expr = parser.choice()?;
-    match parser.token {
+    match parser.tokens.token {
         Token::End => Ok(expr),
-        _ => Err(parser.unexpected("an operator or the end of the condition")),
+        _ => Err(parser.tokens.unexpected("an operator or the end of the condition")),
     }
 }
-
-#[derive(Clone, Debug, PartialEq)]
-enum Token {
-    End,
-    Int(i64),
-    Double(f64),
-    Text(String),
-    Name(String),
-    Sign(&'static str),
-}
-
-/// Longer signs stand before their beginnings.
-const SIGNS: [&str; 22] = [
-    "&&", "||", "==", "!=", "<=", ">=", "<", ">", "!", "+", "-", "*", "/", "%", "?", ":", "(", ")", "[", "]",
-    ",", ".",
-];
 
 const RESERVED: [&str; 17] = [
     "as",
@@ -140,49 +110,16 @@ const RESERVED: [&str; 17] = [
 ];
 
 struct Parser<'a> {
-    text: &'a str,
-    /// Behind the token at hand.
-    at: usize,
-    token: Token,
-    /// Where the token at hand begins.
-    begins: usize,
+    tokens: Tokens<'a>,
     depth: u32,
 }
 
 impl Parser<'_> {
-    fn rest(&self) -> &str {
-        &self.text[self.at..]
-    }
-
-    fn unexpected(&self, expected: &str) -> Mistake {
-        let found = match &self.token {
-            Token::End => "the condition ends here".to_owned(),
-            _ => format!("{} stands here", &self.text[self.begins..self.at]),
-        };
-        Mistake::at(self.begins, format!("{found}; expected {expected}"))
-    }
-
-    fn is(&self, sign: &str) -> bool {
-        matches!(self.token, Token::Sign(found) if found == sign)
-    }
-
-    fn take(&mut self, sign: &str) -> Result<bool, Mistake> {
-        let there = self.is(sign);
-        if there {
-            self.advance()?;
-        }
-        Ok(there)
-    }
-
-    fn expect(&mut self, sign: &str) -> Result<(), Mistake> {
-        if self.take(sign)? { Ok(()) } else { Err(self.unexpected(&format!("{sign:?}"))) }
-    }
-
     fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Mistake>) -> Result<T, Mistake> {
         if self.depth == DEPTH_MAX {
             let reason =
                 format!("the condition is nested deeper than {DEPTH_MAX}; part it into several rules");
-            return Err(Mistake::at(self.begins, reason));
+            return Err(Mistake::at(self.tokens.begins, reason));
         }
         self.depth += 1;
         let read = read(self);
@@ -193,11 +130,11 @@ impl Parser<'_> {
     fn choice(&mut self) -> Result<Expr, Mistake> {
         self.nested(|parser| {
             let condition = parser.either()?;
-            if !parser.take("?")? {
+            if !parser.tokens.take("?")? {
                 return Ok(condition);
             }
             let then = parser.either()?;
-            parser.expect(":")?;
+            parser.tokens.expect(":")?;
             let otherwise = parser.choice()?;
             let at = condition.at;
             Ok(Expr { at, kind: Kind::Choice(Box::new([condition, then, otherwise])) })
@@ -205,16 +142,16 @@ impl Parser<'_> {
     }
 
     fn either(&mut self) -> Result<Expr, Mistake> {
-        let (at, mut parts) = (self.begins, vec![self.both()?]);
-        while self.take("||")? {
+        let (at, mut parts) = (self.tokens.begins, vec![self.both()?]);
+        while self.tokens.take("||")? {
             parts.push(self.both()?);
         }
         Ok(joined(at, parts, Kind::Or))
     }
 
     fn both(&mut self) -> Result<Expr, Mistake> {
-        let (at, mut parts) = (self.begins, vec![self.relation()?]);
-        while self.take("&&")? {
+        let (at, mut parts) = (self.tokens.begins, vec![self.relation()?]);
+        while self.tokens.take("&&")? {
             parts.push(self.relation()?);
         }
         Ok(joined(at, parts, Kind::And))
@@ -241,31 +178,34 @@ impl Parser<'_> {
     ) -> Result<Expr, Mistake> {
         let mut left = side(self)?;
         for _ in 0..DEPTH_MAX {
-            let found = operators.iter().find(|operator| match &self.token {
+            let found = operators.iter().find(|operator| match &self.tokens.token {
                 Token::Sign(sign) => *sign == operator.text(),
                 Token::Name(name) => name == operator.text(),
                 _ => false,
             });
             let Some(operator) = found else { return Ok(left) };
-            self.advance()?;
+            self.tokens.advance()?;
             let right = side(self)?;
             let kind = Kind::Binary(*operator, Box::new(left), Box::new(right));
             left = Expr { at: self.begin_of(&kind), kind };
         }
-        Err(Mistake::at(self.begins, format!("more than {DEPTH_MAX} operators in a row; part the condition")))
+        Err(Mistake::at(
+            self.tokens.begins,
+            format!("more than {DEPTH_MAX} operators in a row; part the condition"),
+        ))
     }
 
     fn begin_of(&self, kind: &Kind) -> usize {
-        if let Kind::Binary(_, left, _) = kind { left.at } else { self.begins }
+        if let Kind::Binary(_, left, _) = kind { left.at } else { self.tokens.begins }
     }
 
     fn unary(&mut self) -> Result<Expr, Mistake> {
-        let at = self.begins;
-        if self.take("!")? {
+        let at = self.tokens.begins;
+        if self.tokens.take("!")? {
             let inner = self.nested(Self::unary)?;
             return Ok(Expr { at, kind: Kind::Not(Box::new(inner)) });
         }
-        if self.take("-")? {
+        if self.tokens.take("-")? {
             let inner = self.nested(Self::unary)?;
             return Ok(Expr { at, kind: Kind::Negate(Box::new(inner)) });
         }
@@ -274,13 +214,15 @@ impl Parser<'_> {
 
     fn member(&mut self) -> Result<Expr, Mistake> {
         let mut expr = self.primary()?;
-        while self.is(".") {
-            self.advance()?;
-            let begins = self.begins;
-            let Token::Name(name) = self.token.clone() else { return Err(self.unexpected("a name")) };
-            self.advance()?;
+        while self.tokens.is(".") {
+            self.tokens.advance()?;
+            let begins = self.tokens.begins;
+            let Token::Name(name) = self.tokens.token.clone() else {
+                return Err(self.tokens.unexpected("a name"));
+            };
+            self.tokens.advance()?;
             let at = expr.at;
-            if self.take("(")? {
+            if self.tokens.take("(")? {
                 let mut args = vec![expr];
                 args.extend(self.list_until(")")?);
                 expr = Expr { at, kind: Kind::Call(name, args) };
@@ -291,26 +233,26 @@ impl Parser<'_> {
                 return Err(Mistake::at(begins, "only order, line, node and time have fields"));
             }
         }
-        if self.is("[") {
-            return Err(self.unexpected("no index: lists can only be asked with `in`"));
+        if self.tokens.is("[") {
+            return Err(self.tokens.unexpected("no index: lists can only be asked with `in`"));
         }
         Ok(expr)
     }
 
     fn primary(&mut self) -> Result<Expr, Mistake> {
-        let at = self.begins;
-        let kind = match self.token.clone() {
+        let at = self.tokens.begins;
+        let kind = match self.tokens.token.clone() {
             Token::Int(number) => Kind::Int(number),
             Token::Double(number) => Kind::Double(number),
             Token::Text(text) => Kind::Text(text),
             Token::Sign("(") => {
-                self.advance()?;
+                self.tokens.advance()?;
                 let inner = self.choice()?;
-                self.expect(")")?;
+                self.tokens.expect(")")?;
                 return Ok(inner);
             }
             Token::Sign("[") => {
-                self.advance()?;
+                self.tokens.advance()?;
                 return Ok(Expr { at, kind: Kind::List(self.list_until("]")?) });
             }
             Token::Name(name) => match name.as_str() {
@@ -322,168 +264,33 @@ impl Parser<'_> {
                         "there is no null here; ask has(order.value) whether a value is given",
                     ));
                 }
-                "in" => return Err(self.unexpected("a value")),
+                "in" => return Err(self.tokens.unexpected("a value")),
                 reserved if RESERVED.contains(&reserved) => {
                     return Err(Mistake::at(at, format!("{reserved} is a reserved word of CEL")));
                 }
                 _ => {
-                    self.advance()?;
-                    if self.take("(")? {
+                    self.tokens.advance()?;
+                    if self.tokens.take("(")? {
                         return Ok(Expr { at, kind: Kind::Call(name, self.list_until(")")?) });
                     }
                     return Ok(Expr { at, kind: Kind::Name(name) });
                 }
             },
-            Token::End | Token::Sign(_) => return Err(self.unexpected("a value")),
+            Token::End | Token::Sign(_) => return Err(self.tokens.unexpected("a value")),
         };
-        self.advance()?;
+        self.tokens.advance()?;
         Ok(Expr { at, kind })
     }
 
     fn list_until(&mut self, end: &str) -> Result<Vec<Expr>, Mistake> {
         let mut list = Vec::new();
-        while !self.take(end)? {
+        while !self.tokens.take(end)? {
             if !list.is_empty() {
-                self.expect(",")?;
+                self.tokens.expect(",")?;
             }
             list.push(self.choice()?);
         }
         Ok(list)
-    }
-
-    fn advance(&mut self) -> Result<(), Mistake> {
-        loop {
-            let rest = self.rest();
-            let space = rest.len() - rest.trim_start().len();
-            let comment = if rest[space..].starts_with("//") {
-                rest[space..].find('\n').unwrap_or(rest.len() - space)
-            } else {
-                0
-            };
-            if space + comment == 0 {
-                break;
-            }
-            self.at += space + comment;
-        }
-        self.begins = self.at;
-        let Some(first) = self.rest().chars().next() else {
-            self.token = Token::End;
-            return Ok(());
-        };
-        let begins_raw = matches!(first, 'r' | 'R') && self.rest()[1..].starts_with(['"', '\'']);
-        let begins_number = first.is_ascii_digit()
-            || first == '.' && self.rest()[1..].starts_with(|c: char| c.is_ascii_digit());
-        self.token = if first == '"' || first == '\'' || begins_raw {
-            self.text(begins_raw)?
-        } else if begins_number {
-            self.number()?
-        } else if first.is_ascii_alphabetic() || first == '_' {
-            let len = self
-                .rest()
-                .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-                .unwrap_or(self.rest().len());
-            let name = self.rest()[..len].to_owned();
-            self.at += len;
-            Token::Name(name)
-        } else if let Some(sign) = SIGNS.iter().find(|sign| self.rest().starts_with(**sign)) {
-            self.at += sign.len();
-            Token::Sign(sign)
-        } else {
-            let hint = match first {
-                '=' => "; write == to compare",
-                '&' | '|' => "; write && or ||",
-                _ => "",
-            };
-            return Err(Mistake::at(self.at, format!("{first:?} means nothing here{hint}")));
-        };
-        Ok(())
-    }
-
-    fn number(&mut self) -> Result<Token, Mistake> {
-        let rest = self.rest();
-        let bytes = rest.as_bytes();
-        let digits = |from: usize| bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        if let Some(hex) = rest.strip_prefix("0x") {
-            let len = hex.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(hex.len());
-            let number = i64::from_str_radix(&hex[..len], 16);
-            self.at += 2 + len;
-            return number
-                .map(Token::Int)
-                .map_err(|_| Mistake::at(self.begins, "this is no number of at most 64 bits"));
-        }
-        let mut len = digits(0);
-        let mut is_double = false;
-        if bytes.get(len) == Some(&b'.') && digits(len + 1) > 0 {
-            is_double = true;
-            len += 1 + digits(len + 1);
-        }
-        if matches!(bytes.get(len), Some(b'e' | b'E')) {
-            let sign = usize::from(matches!(bytes.get(len + 1), Some(b'+' | b'-')));
-            if digits(len + 1 + sign) > 0 {
-                is_double = true;
-                len += 1 + sign + digits(len + 1 + sign);
-            }
-        }
-        let text = &rest[..len];
-        let token = if is_double {
-            text.parse().ok().filter(|number: &f64| number.is_finite()).map(Token::Double)
-        } else {
-            text.parse().ok().map(Token::Int)
-        };
-        let follows = rest[len..].starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
-        self.at += len;
-        token.filter(|_| !follows).ok_or_else(|| {
-            Mistake::at(self.begins, "this is no number of at most 64 bits; write numbers like 50 or 12.50")
-        })
-    }
-
-    fn text(&mut self, raw: bool) -> Result<Token, Mistake> {
-        self.at += usize::from(raw);
-        let quote = if self.rest().starts_with('"') { '"' } else { '\'' };
-        let triple: String = [quote; 3].iter().collect();
-        let end = if self.rest().starts_with(&triple) { triple } else { quote.to_string() };
-        self.at += end.len();
-        let mut text = String::new();
-        loop {
-            if self.rest().starts_with(&end) {
-                self.at += end.len();
-                return Ok(Token::Text(text));
-            }
-            let unended = || Mistake::at(self.begins, format!("the text has no end; close it with {end}"));
-            let next = self.rest().chars().next().ok_or_else(unended)?;
-            if next == '\n' && end.len() == 1 {
-                return Err(unended());
-            }
-            self.at += next.len_utf8();
-            if next == '\\' && !raw { text.push(self.escape()?) } else { text.push(next) }
-        }
-    }
-
-    fn escape(&mut self) -> Result<char, Mistake> {
-        let begins = self.at - 1;
-        let unknown = || Mistake::at(begins, "no escape of CEL begins like this; write \\\\ for a backslash");
-        let kind = self.rest().chars().next().ok_or_else(unknown)?;
-        self.at += kind.len_utf8();
-        let (skip, len, radix) = match kind {
-            'n' => return Ok('\n'),
-            't' => return Ok('\t'),
-            'r' => return Ok('\r'),
-            'a' => return Ok('\x07'),
-            'b' => return Ok('\x08'),
-            'f' => return Ok('\x0c'),
-            'v' => return Ok('\x0b'),
-            '\\' | '"' | '\'' | '`' | '?' => return Ok(kind),
-            'x' | 'X' => (0, 2, 16),
-            'u' => (0, 4, 16),
-            'U' => (0, 8, 16),
-            '0'..='3' => (1, 3, 8),
-            _ => return Err(unknown()),
-        };
-        let from = self.at - skip;
-        let digits = self.text.get(from..from + len).ok_or_else(unknown)?;
-        self.at = from + len;
-        let number = u32::from_str_radix(digits, radix).map_err(|_| unknown())?;
-        char::from_u32(number).ok_or_else(unknown)
     }
 }
 
