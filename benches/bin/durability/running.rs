@@ -82,6 +82,15 @@ pub(crate) struct Load {
 }
 
 impl Load {
+    /// Both together.
+    pub(crate) fn and(mut self, other: &Self) -> Self {
+        self.holds += other.holds;
+        self.time += other.time;
+        self.latency.add(&other.latency).expect("it grows with what it is given");
+        self.turns.add(&other.turns).expect("it grows with what it is given");
+        self
+    }
+
     pub(crate) fn per_s(&self) -> f64 {
         self.holds as f64 / self.time.as_secs_f64()
     }
@@ -192,7 +201,8 @@ fn in_memory(state: &earmark_engine::State) -> (Log, Arc<Gate>) {
 }
 
 fn record(histogram: &mut Histogram<u64>, since: Instant) {
-    histogram.saturating_record(u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX));
+    let nanos = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    histogram.record(nanos).expect("it grows with what it is given");
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
