@@ -8,7 +8,10 @@ use serde_json::json;
 
 use crate::error::Trouble;
 use crate::generate::{GenerateArgs, generate};
+use crate::report::{ReportArgs, report};
 use crate::run::{RunArgs, run};
+use crate::sweep::{SweepArgs, sweep};
+use crate::verify::{VerifyArgs, verify};
 
 /// Puts load on a running Earmark and measures what becomes of it.
 #[derive(Clone, Debug, Parser)]
@@ -28,7 +31,13 @@ enum Command {
     /// Send the daemon a catalogue and stock to put load on
     Generate(GenerateArgs),
     /// Put load on the daemon, and report
-    Run(RunArgs),
+    Run(Box<RunArgs>),
+    /// Keep account of every answer, and compare it with what the daemon has
+    Verify(Box<VerifyArgs>),
+    /// Find the highest rate that keeps a p99, and the latencies on the way there
+    Sweep(Box<SweepArgs>),
+    /// Show a result that was kept, or compare two
+    Report(ReportArgs),
 }
 
 /// What a command has to say.
@@ -86,7 +95,19 @@ fn carry_out(command: &Command) -> Result<Answer, Trouble> {
             Command::Run(args) => {
                 let outcome = run(args).await?;
                 let json = serde_json::to_value(&outcome).expect("a result is plain data");
-                Ok(Answer { text: outcome.to_string(), json, done: outcome.pipes_lost.is_empty() })
+                Ok(Answer { text: outcome.to_string(), json, done: outcome.is_sound() })
+            }
+            Command::Verify(args) => {
+                let (text, json, done) = verify(args).await?;
+                Ok(Answer { text, json, done })
+            }
+            Command::Sweep(args) => {
+                let (text, json) = sweep(args).await?;
+                Ok(Answer { text, json, done: true })
+            }
+            Command::Report(args) => {
+                let (text, json) = report(args)?;
+                Ok(Answer { text, json, done: true })
             }
         }
     })

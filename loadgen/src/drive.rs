@@ -51,6 +51,8 @@ pub(crate) enum Rhythm {
     InFlight(usize),
     /// Open loop: at these rates, one step after the other; `tick` is how finely they are kept.
     Rate { steps: Vec<Step>, tick: Duration },
+    /// Open loop: one request so long after the beginning, each.
+    Listed { after: Vec<Duration>, tick: Duration },
 }
 
 /// What came of it.
@@ -149,11 +151,20 @@ impl Load {
         Window { from, to: from.plus(self.lasts), interval }
     }
 
-    /// The warm-up goes at the first rate.
-    fn schedule(&self, begin: Moment, steps: &[Step]) -> Schedule {
-        let warm_up = steps.first().map(|first| Step { lasts: self.warm_up, ..*first });
-        let steps: Vec<_> = warm_up.into_iter().chain(steps.iter().copied()).collect();
-        Schedule::new(begin, self.batch, &steps)
+    /// When what is due, in an open loop. The warm-up goes at the first rate.
+    fn schedule(&self, begin: Moment) -> Option<Schedule> {
+        match &self.rhythm {
+            Rhythm::InFlight(_) => None,
+            Rhythm::Listed { after, .. } => {
+                let from = self.window(begin).from;
+                Some(Schedule::Listed(after.iter().map(|after| from.plus(*after)).collect()))
+            }
+            Rhythm::Rate { steps, .. } => {
+                let warm_up = steps.first().map(|first| Step { lasts: self.warm_up, ..*first });
+                let steps: Vec<_> = warm_up.into_iter().chain(steps.iter().copied()).collect();
+                Some(Schedule::even(begin, self.batch, &steps))
+            }
+        }
     }
 }
 
@@ -206,10 +217,7 @@ impl Thread {
         tokio::time::sleep_until(self.clock.instant(begin)).await;
 
         let window = self.load.window(begin);
-        let schedule = match &self.load.rhythm {
-            Rhythm::Rate { steps, .. } => Some(Arc::new(self.load.schedule(begin, steps))),
-            Rhythm::InFlight(_) => None,
-        };
+        let schedule = self.load.schedule(begin).map(Arc::new);
         let floor = Floor {
             clock: self.clock,
             beat: Arc::new(Beat::new(pipes.len())),
@@ -268,7 +276,7 @@ impl Thread {
                 let in_flight = share(*in_flight, self.load.pipes, lane * threads + self.number);
                 Pace::Window { in_flight: in_flight.max(self.load.batch as usize), until: window.to }
             }
-            (Rhythm::Rate { .. }, schedule) => Pace::Due {
+            (_, schedule) => Pace::Due {
                 schedule: Arc::clone(schedule.expect("an open loop has a schedule")),
                 first: (lane * threads + self.number) as u64,
                 stride: (lanes * threads) as u64,
@@ -295,7 +303,9 @@ impl Thread {
         schedule: Option<&Schedule>,
         window: Window,
     ) -> Result<(), Trouble> {
-        let (Rhythm::Rate { tick, .. }, Some(schedule)) = (&self.load.rhythm, schedule) else {
+        let (Rhythm::Rate { tick, .. } | Rhythm::Listed { tick, .. }, Some(schedule)) =
+            (&self.load.rhythm, schedule)
+        else {
             tokio::time::sleep_until(self.clock.instant(window.to)).await;
             return Ok(());
         };

@@ -222,8 +222,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, L: Workload> Lane<R, W, L> {
         ask: impl FnOnce(&mut L, &mut Outgoing<'_>) -> Option<Asked<L::Ticket>>,
     ) -> bool {
         let correlation = self.requests.free();
+        let turn = match &self.pace {
+            Pace::Window { .. } => self.batches,
+            Pace::Due { first, stride, .. } => first + self.batches.saturating_sub(1) * stride,
+        };
         let (frames, ids) = (&mut self.frames, &mut self.ids);
-        let mut out = Outgoing { frames, correlation, ids, now, written: false };
+        let mut out = Outgoing { frames, correlation, ids, now, turn, written: false };
         let asked = ask(&mut self.workload, &mut out);
         let written = out.written;
         match asked {

@@ -32,8 +32,22 @@ pub(crate) struct Outcome {
     /// Latency by quantile.
     pub(crate) latency: Vec<Quantile>,
     pub(crate) series: Vec<Point>,
-    /// By how much the daemon's counters grew from before the warm-up to the end, and its levels at the end.
+    /// What was sold, in a flash sale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sale: Option<Sale>,
+    /// By how much the daemon's counters and levels grew, from before the warm-up to the end.
     pub(crate) daemon: BTreeMap<String, i64>,
+}
+
+/// The sale of one sku. What buyers were told must be what the daemon has promised, and never more than there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Sale {
+    /// Units that were on sale.
+    pub(crate) units: u64,
+    /// Units that buyers were told they have, warm-up included.
+    pub(crate) sold: u64,
+    /// Units that the daemon has promised since.
+    pub(crate) promised: u64,
 }
 
 /// What was done, on what.
@@ -108,6 +122,16 @@ pub(crate) struct Point {
     pub(crate) p50_us: f64,
     pub(crate) p99_us: f64,
     pub(crate) max_us: f64,
+}
+
+impl Outcome {
+    /// Whether no pipe was lost, and no unit was sold that is not promised.
+    pub(crate) fn is_sound(&self) -> bool {
+        let is_unanswered = self.all.errors > 0;
+        let is_kept =
+            |sale: &Sale| sale.promised <= sale.units && (sale.sold == sale.promised || is_unanswered);
+        self.pipes_lost.is_empty() && self.sale.as_ref().is_none_or(is_kept)
+    }
 }
 
 impl Figures {
@@ -196,10 +220,14 @@ impl fmt::Display for Outcome {
         };
         row("all", all)?;
         if self.steps.len() > 1 {
-            self.steps.iter().try_for_each(|(name, figures)| row(name, figures))?;
+            let mut asked = self.steps.iter().filter(|(_, figures)| figures.sent > 0);
+            asked.try_for_each(|(name, figures)| row(name, figures))?;
         }
         for (name, count) in &all.refusals {
             writeln!(f, "{name:>12}: {count} refusals")?;
+        }
+        if let Some(Sale { units, sold, promised }) = self.sale {
+            writeln!(f, "{sold:>12} of {units} units sold, {promised} promised by the daemon")?;
         }
         let seconds = setup.seconds;
         write!(f, "{:>12.2} cores used by the load", self.client_cpu_s / seconds)?;

@@ -19,14 +19,20 @@ pub(crate) struct Step {
 
 /// When each batch of an open loop is due.
 #[derive(Clone, Debug)]
-pub(crate) struct Schedule {
-    stretches: Vec<Stretch>,
-    /// Batches in all.
-    batches: u64,
+pub(crate) enum Schedule {
+    /// Evenly, at one rate after the other.
+    Even {
+        stretches: Vec<Stretch>,
+        /// Batches in all.
+        batches: u64,
+    },
+    /// At these moments, which rise.
+    Listed(Vec<Moment>),
 }
 
+/// Batches that are evenly apart.
 #[derive(Clone, Copy, Debug)]
-struct Stretch {
+pub(crate) struct Stretch {
     begins: Moment,
     /// Batches before it.
     before: u64,
@@ -37,7 +43,7 @@ struct Stretch {
 
 impl Schedule {
     /// One step after the other, from this moment on, in batches of so many requests.
-    pub(crate) fn new(begins: Moment, batch: u32, steps: &[Step]) -> Self {
+    pub(crate) fn even(begins: Moment, batch: u32, steps: &[Step]) -> Self {
         let (mut at, mut before) = (begins, 0);
         let mut stretches = Vec::with_capacity(steps.len());
         for step in steps {
@@ -47,25 +53,36 @@ impl Schedule {
             at = at.plus(step.lasts);
             before += batches;
         }
-        Self { stretches, batches: before }
+        Self::Even { stretches, batches: before }
     }
 
     /// Batches in all.
     pub(crate) fn batches(&self) -> u64 {
-        self.batches
+        match self {
+            Self::Even { batches, .. } => *batches,
+            Self::Listed(moments) => moments.len() as u64,
+        }
     }
 
     /// When a batch is due.
     pub(crate) fn at(&self, batch: u64) -> Moment {
-        let after = self.stretches.partition_point(|stretch| stretch.before <= batch);
-        let stretch = &self.stretches[after.saturating_sub(1)];
+        let stretches = match self {
+            Self::Even { stretches, .. } => stretches,
+            Self::Listed(moments) => return moments[batch as usize],
+        };
+        let after = stretches.partition_point(|stretch| stretch.before <= batch);
+        let stretch = &stretches[after.saturating_sub(1)];
         Moment(stretch.begins.0 + ((batch - stretch.before) as f64 * stretch.gap_ns) as u64)
     }
 
     /// How many batches are due by then.
     pub(crate) fn due_by(&self, moment: Moment) -> u64 {
-        let after = self.stretches.partition_point(|stretch| stretch.begins <= moment);
-        let Some(stretch) = after.checked_sub(1).map(|at| &self.stretches[at]) else { return 0 };
+        let stretches = match self {
+            Self::Even { stretches, .. } => stretches,
+            Self::Listed(moments) => return moments.partition_point(|due| *due <= moment) as u64,
+        };
+        let after = stretches.partition_point(|stretch| stretch.begins <= moment);
+        let Some(stretch) = after.checked_sub(1).map(|at| &stretches[at]) else { return 0 };
         let gone = (moment.ns_since(stretch.begins) as f64 / stretch.gap_ns) as u64 + 1;
         stretch.before + gone.min(stretch.batches)
     }
@@ -148,7 +165,7 @@ mod tests {
 
     #[test]
     fn batches_are_due_evenly_at_the_rate_of_their_step() {
-        let schedule = Schedule::new(Moment(500), 10, &[second(1_000.0), second(4_000.0)]);
+        let schedule = Schedule::even(Moment(500), 10, &[second(1_000.0), second(4_000.0)]);
         assert_eq!(schedule.batches(), 500);
         assert_eq!(schedule.at(0), Moment(500));
         assert_eq!(schedule.at(1), Moment(10_000_500));
@@ -158,7 +175,7 @@ mod tests {
 
     #[test]
     fn what_is_due_by_a_moment_is_what_was_to_be_sent_before_it() {
-        let schedule = Schedule::new(Moment(500), 1, &[second(1_000.0), second(3_000.0)]);
+        let schedule = Schedule::even(Moment(500), 1, &[second(1_000.0), second(3_000.0)]);
         assert_eq!(schedule.due_by(Moment(499)), 0);
         for batch in [0, 1, 999, 1_000, 1_001, 3_999] {
             let at = schedule.at(batch);
@@ -166,6 +183,13 @@ mod tests {
             assert!(schedule.due_by(Moment(at.0.saturating_sub(1))) <= batch, "batch {batch}");
         }
         assert_eq!(schedule.due_by(Moment(u64::MAX / 2)), 4_000);
+    }
+
+    #[test]
+    fn listed_batches_are_due_at_their_moments() {
+        let schedule = Schedule::Listed([5, 7, 7, 9].map(Moment).to_vec());
+        assert_eq!([4, 5, 7, 8, 9].map(|at| schedule.due_by(Moment(at))), [0, 1, 3, 3, 4]);
+        assert_eq!((schedule.at(3), schedule.batches()), (Moment(9), 4));
     }
 
     #[test]

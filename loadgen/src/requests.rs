@@ -1,8 +1,11 @@
 //! The requests of one pipe that wait for their answers, by correlation.
 
+use earmark_protocol::codec;
+use earmark_protocol::command::{Command, CommandBody};
 use earmark_protocol::frame::{FrameWriter, Kind};
 use earmark_protocol::hold_one::HoldOne;
 use earmark_protocol::ids::CommandId;
+use earmark_protocol::query::Query;
 
 use crate::clock::{Ids, Moment};
 
@@ -74,6 +77,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) correlation: u32,
     pub(crate) ids: &'a mut Ids,
     pub(crate) now: Moment,
+    /// Its place among all requests that begin something, over all pipes, in an open loop of batches of one.
+    pub(crate) turn: u64,
     /// Whether it has been written, and fits a frame.
     pub(crate) written: bool,
 }
@@ -88,6 +93,17 @@ impl Outgoing<'_> {
     #[inline]
     pub(crate) fn hold_one(&mut self, hold: &HoldOne) {
         self.written = self.frames.push_body(Kind::HoldOne, self.correlation, &hold.to_bytes()).is_ok();
+    }
+
+    /// A command that is never given up.
+    pub(crate) fn command(&mut self, id: CommandId, body: CommandBody) {
+        let command = Command { id, give_up_ms: 0, body };
+        let write = |bytes: &mut Vec<u8>| codec::encode(&command, bytes);
+        self.written = self.frames.push_with(Kind::Command, self.correlation, write).is_ok();
+    }
+
+    pub(crate) fn query(&mut self, query: &Query) {
+        self.written = self.frames.push(Kind::Query, self.correlation, query).is_ok();
     }
 }
 

@@ -13,6 +13,8 @@ use crate::error::Trouble;
 
 /// Questions about cells that are under way at once.
 const QUESTIONS_MAX: usize = 512;
+/// Codes of skus that loads bring along begin with this; they are few and sell out, so no other load is put on them.
+pub(crate) const OWN: &str = "loadgen-";
 const ASKING: &str = "asking the daemon what it has";
 
 /// A cell that had stock when it was looked at.
@@ -34,7 +36,7 @@ impl World {
     /// Up to so many skus, and their cells with stock.
     pub(crate) async fn look(client: &Client, skus_max: usize) -> Result<Self, Trouble> {
         let skus: Arc<[SkuIx]> =
-            skus(client, skus_max).await?.into_iter().filter(|sku| !sku.retired).map(|sku| sku.sku).collect();
+            skus(client, skus_max).await?.into_iter().filter(is_sold).map(|sku| sku.sku).collect();
         let mut cells = Vec::new();
         let mut asked = JoinSet::new();
         let mut left = skus.iter().copied();
@@ -60,6 +62,10 @@ impl World {
     }
 }
 
+fn is_sold(sku: &SkuView) -> bool {
+    !sku.retired && !sku.spec.code.starts_with(OWN)
+}
+
 /// Skus of the catalogue, retired ones too.
 async fn skus(client: &Client, most: usize) -> Result<Vec<SkuView>, Trouble> {
     let mut skus: Vec<SkuView> = Vec::new();
@@ -75,7 +81,8 @@ async fn skus(client: &Client, most: usize) -> Result<Vec<SkuView>, Trouble> {
     Ok(skus)
 }
 
-async fn cells_of(client: &Client, sku: SkuIx) -> Result<Vec<CellView>, Trouble> {
+/// Whole cells of a sku.
+pub(crate) async fn cells_of(client: &Client, sku: SkuIx) -> Result<Vec<CellView>, Trouble> {
     match ask(client, Query::Cells(sku)).await? {
         Reply::Cells(cells) => Ok(cells),
         _ => Err(Trouble::Unexpected { attempted: ASKING }),

@@ -87,7 +87,7 @@ async fn load(is_open: bool, lives: Duration) -> Answers {
 
     let window = Window { from: begin, to: begin.plus(RUN), interval: Duration::from_secs(1) };
     let steps = [Step { lasts: RUN, rate: 1_000.0 }];
-    let schedule = Arc::new(Schedule::new(begin, 1, &steps));
+    let schedule = Arc::new(Schedule::even(begin, 1, &steps));
     let floor = Floor {
         clock,
         beat: Arc::new(Beat::new(1)),

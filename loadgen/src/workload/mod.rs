@@ -1,10 +1,15 @@
 //! What is asked. A workload writes one request at a time and reads its answers; when, over which pipe and how many at
 //! once is decided elsewhere.
 
+pub(crate) mod ask;
+pub(crate) mod audited;
+pub(crate) mod cart;
+pub(crate) mod flash_sale;
 pub(crate) mod hold;
 
-use earmark_protocol::frame::Message;
+use earmark_protocol::frame::{Kind, Message};
 use earmark_protocol::refusal::RefusalCode;
+use earmark_protocol::reply::Reply;
 use earmark_protocol::wire_error::WireError;
 
 use crate::requests::Outgoing;
@@ -45,4 +50,15 @@ pub(crate) trait Workload: Send + 'static {
 
     /// Takes an answer.
     fn answer(&mut self, ticket: Self::Ticket, answer: &Message<'_>) -> Result<Verdict, WireError>;
+}
+
+/// What the answer to a command or a question says.
+pub(crate) fn reply_verdict(answer: &Message<'_>) -> Result<Verdict, WireError> {
+    if answer.kind != Kind::Reply {
+        return Err(answer.unexpected_kind());
+    }
+    Ok(match answer.decode()? {
+        Reply::Refused(refused) => Verdict::No(refused.refusal.code),
+        _ => Verdict::Yes,
+    })
 }
