@@ -53,6 +53,34 @@ pub fn run(state: &mut State, decision: &mut Decision, random: &mut Random, body
     apply(state, &decision.record);
 }
 
+/// A policy of 50 rules over orders, lines, time and nodes, which leave the benchmarks' plans as they are: none of their
+/// nodes is hit, so that a plan under it differs from one without by what rules cost alone.
+#[must_use]
+pub fn fifty_rules() -> String {
+    let rule = |n: usize| {
+        let (when, body) = match n % 5 {
+            0 | 1 => (format!("order.units > {n}"), format!("exclude = 'node.group == \"g{n}\"'")),
+            2 => (
+                format!("line.weight_g > {n}00 || line.hazmat"),
+                format!(
+                    "exclude = 'node.code.startsWith(\"X{n}\") && node.cold'\notherwise = 'node.priority < {n}'"
+                ),
+            ),
+            3 => (
+                format!("order.value < {n}.50 || order.lines > {n}"),
+                format!("avoid = 'node.kind == \"vendor\" && node.priority > {n}'\ncost = \"{n}.25\""),
+            ),
+            _ => (
+                format!("time.hour < {}", n % 24),
+                format!("avoid = 'node.group in [\"a{n}\", \"b{n}\"]'\ncost = {n}"),
+            ),
+        };
+        format!("[[rule]]\nname = \"rule {n}\"\nwhen = '{when}'\n{body}\n")
+    };
+    "name = \"fifty rules\"\ntime_zone = \"America/New_York\"\n".to_owned()
+        + &(0..50).map(rule).collect::<String>()
+}
+
 /// A state with `nodes` nodes and as many skus as make `cells` cells, each sku at every node.
 #[must_use]
 pub fn filled(cells: u32, nodes: u32, reservations: u32) -> State {

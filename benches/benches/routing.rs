@@ -126,6 +126,7 @@ impl Shape {
             delivery: Delivery::Ship { position: *to, postal: String::new() },
             nodes: Vec::new(),
             shipments_max: 0,
+            value: None,
             lines: lines
                 .iter()
                 .enumerate()

@@ -173,6 +173,7 @@ fn order(random: &mut Random, position: Position) -> Order {
         delivery: Delivery::Ship { position, postal: String::new() },
         nodes: Vec::new(),
         shipments_max: 0,
+        value: None,
         lines: lines.map(&mut line).collect(),
     }
 }

@@ -118,6 +118,7 @@ fn as_order(order: &DemoOrder) -> Order {
         delivery: Delivery::Ship { position: order.position, postal: order.postal.clone() },
         nodes: Vec::new(),
         shipments_max: 0,
+        value: None,
         lines: order.lines.iter().enumerate().map(line).collect(),
     }
 }

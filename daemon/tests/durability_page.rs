@@ -57,6 +57,7 @@ fn effects() -> Vec<(&'static str, Effect)> {
         Effect::SkuRetired { sku },
         Effect::Node { tenant, spec: Box::new(NodeSpec { code: "CHI".into(), ..NodeSpec::default() }) },
         Effect::NodeState { node: NodeIx(2), state: NodeState::Paused },
+        Effect::Policy { tenant, version: 4, text: "name = 'a'".to_owned() },
         Effect::Capacity(Box::new(Capacity::smallest())),
         Effect::Grace { until: deadline },
     ];
@@ -81,6 +82,7 @@ fn name_of(effect: &Effect) -> &'static str {
         Effect::SkuRetired { .. } => "sku retired",
         Effect::Node { .. } => "node",
         Effect::NodeState { .. } => "node state",
+        Effect::Policy { .. } => "policy",
         Effect::Capacity(_) => "capacity",
         Effect::Grace { .. } => "grace",
     }

@@ -89,6 +89,7 @@ impl Baskets {
             delivery: Delivery::Ship { position, postal: String::new() },
             nodes: Vec::new(),
             shipments_max: 0,
+            value: None,
             lines: lines.collect(),
         }
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{NodeSpec, NodeState, SkuSpec};
 use crate::geo::Position;
-use crate::ids::{Channel, CommandId, HoldClass, LineId, NodeIx, Segment, SkuIx, TimestampMs};
+use crate::ids::{Channel, CommandId, HoldClass, LineId, Money, NodeIx, Segment, SkuIx, TimestampMs};
 
 /// A changing command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +62,8 @@ pub enum CommandBody {
     PutNodes(Vec<NodeSpec>),
     /// Pause, resume or retire a node.
     SetNodeState(SetNodeState),
+    /// What routing obeys from the next order on.
+    SetPolicy(SetPolicy),
 }
 
 /// Hold quantities of named cells: a list of (sku, node, segment, quantity). A line's id is its place in the
@@ -117,6 +119,8 @@ pub struct Order {
     pub shipments_max: u16,
     /// Lines; at least one, ids unique. Two lines of one sku are fine.
     pub lines: Vec<OrderLine>,
+    /// What the order is worth, for policies that ask; not below 0.
+    pub value: Option<Money>,
 }
 
 /// How an order reaches the customer.
@@ -317,4 +321,11 @@ pub struct SetNodeState {
     pub node: NodeIx,
     /// Its state from now on. A retired node stays retired.
     pub state: NodeState,
+}
+
+/// A new policy. One with a mistake is refused, and the one in force stays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetPolicy {
+    /// The policy as its author wrote it, in TOML.
+    pub text: String,
 }

@@ -35,6 +35,11 @@ pub enum Query {
     Digest,
     /// Make an image of all that is durable, and answer when it is on disk.
     Snapshot,
+    /// A policy of the tenant: the one in force, or an earlier version of it.
+    Policy {
+        /// Its version; 0 for the one in force.
+        version: u32,
+    },
 }
 
 /// Ask what can be promised: for each sku, over a scope, in one segment.

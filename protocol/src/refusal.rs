@@ -96,6 +96,8 @@ numbered!(
         /// See [`RefusalCode::meaning`].
         PositionInvalid = 24, "The position is off the globe.";
         /// See [`RefusalCode::meaning`].
+        PolicyInvalid = 25, "The policy has a mistake; index is its line and detail its column. earmark policy check says what it is.";
+        /// See [`RefusalCode::meaning`].
         UnknownSku = 30, "No such sku; put it into the catalogue first.";
         /// See [`RefusalCode::meaning`].
         UnknownNode = 31, "No such node; put it into the catalogue first.";
@@ -140,7 +142,7 @@ numbered!(
         /// See [`RefusalCode::meaning`].
         OutOfStock = 70, "Not enough is available; detail says how much is.";
         /// See [`RefusalCode::meaning`].
-        NoNode = 71, "No node can serve this line: none is active, capable and allowed by the order.";
+        NoNode = 71, "No node can serve this line: none is active, capable and allowed by the order and the policy.";
         /// See [`RefusalCode::meaning`].
         TooManyShipments = 72, "It cannot be served within that many shipments; detail says the limit.";
         /// See [`RefusalCode::meaning`].
@@ -197,6 +199,10 @@ numbered!(
         TimeZone = 20, "time_zone";
         /// `weight_g`, or a cost.
         Cost = 21, "cost";
+        /// `text` of a policy.
+        Policy = 22, "policy";
+        /// `value` of an order.
+        Value = 23, "value";
         /// The setting `capacity.skus`.
         CapacitySkus = 40, "capacity.skus";
         /// The setting `capacity.nodes`.

@@ -37,6 +37,8 @@ pub enum Reply {
     Digest(DigestReply),
     /// To `Snapshot`.
     Snapshot(SnapshotReply),
+    /// To `Policy`: nothing where there is none, or that version is kept no more.
+    Policy(Option<PolicyView>),
 }
 
 /// Where a reservation stands. Quantities move line by line; the status is that of the least advanced
@@ -133,6 +135,20 @@ pub struct Plan {
     pub cost: Money,
     /// No legal plan can cost less than this; where it equals `cost` the plan is proven cheapest.
     pub bound: Money,
+    /// The version of the policy it obeys; 0 where there was none.
+    pub policy: u32,
+    /// How many nodes each of its rules excluded, those that excluded none left out.
+    pub eliminated: Vec<Eliminated>,
+}
+
+/// How many nodes a rule excluded that could have delivered otherwise, and that no rule before it excluded. Where a
+/// rule asks about lines, of the line for which it excluded most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Eliminated {
+    /// The rule's place in the policy, from 0.
+    pub rule: u16,
+    /// Nodes.
+    pub nodes: u32,
 }
 
 impl Plan {
@@ -152,6 +168,8 @@ pub struct Shipment {
     pub miles: u32,
     /// What it costs.
     pub cost: Money,
+    /// The part of the cost that the policy adds.
+    pub policy_cost: Money,
     /// What is in it.
     pub lines: Vec<ShipmentLine>,
 }
@@ -344,4 +362,21 @@ pub struct SnapshotReply {
     pub bytes: u64,
     /// Images that are kept.
     pub kept: u32,
+}
+
+/// A version of a policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyView {
+    /// Its number: the tenant's first policy is 1.
+    pub version: u32,
+    /// Its name.
+    pub name: String,
+    /// Where it was set.
+    pub lsn: Lsn,
+    /// When it was set.
+    pub since: TimestampMs,
+    /// The names of its rules, in their order.
+    pub rules: Vec<String>,
+    /// As its author wrote it.
+    pub text: String,
 }

@@ -123,6 +123,13 @@ pub fn apply(state: &mut State, record: &Record) {
                 nodes.set_state(*node, *node_state);
                 nodes_changed = true;
             }
+            Effect::Policy { tenant, version, text } => {
+                Arc::make_mut(&mut state.policies)
+                    .put(*tenant, *version, record.lsn, record.now, text)
+                    .expect("a policy is read before it is set");
+                state.publish_policies();
+                state.bump_plan_epoch();
+            }
             Effect::Capacity(capacity) => {
                 state.resize(capacity).unwrap_or_else(|error| panic!("{error}"));
                 state.begin_lsn(record.lsn);

@@ -10,10 +10,13 @@ use earmark_protocol::command::{Order, Reject};
 use earmark_protocol::ids::{CommandId, LineId, Lsn, NodeIx, Segment, SkuIx, Tenant};
 use earmark_protocol::query::{Atp, Scope};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
-use earmark_protocol::reply::{AtpCell, AtpReply, AtpSku, CellView, NodeView, ReservationView, SkuView};
+use earmark_protocol::reply::{
+    AtpCell, AtpReply, AtpSku, CellView, NodeView, PolicyView, ReservationView, SkuView,
+};
 
 use crate::catalogue::{NodeTable, SkuFacts};
 use crate::inventory::{CellStock, Place};
+use crate::policy::PolicyTable;
 use crate::reservations::Brief;
 use crate::routing::LaneBook;
 use crate::rules::Rules;
@@ -75,6 +78,27 @@ impl Reader {
     #[must_use]
     pub fn nodes(&self) -> Arc<NodeTable> {
         self.shared.nodes()
+    }
+
+    /// Code and group of a sku.
+    pub(crate) fn sku_texts(&self, sku: SkuIx) -> Option<(String, String)> {
+        self.shared.inventory.skus.view(sku).map(|view| (view.spec.code, view.spec.group))
+    }
+
+    /// All policies, as of now, under a lock as [`Reader::nodes`] is.
+    pub(crate) fn policies(&self) -> Arc<PolicyTable> {
+        self.shared.policies()
+    }
+
+    /// The version of [`Reader::policies`].
+    pub(crate) fn policies_version(&self) -> u64 {
+        self.shared.policies_version()
+    }
+
+    /// A tenant's policy: this version, or the one in force for 0.
+    #[must_use]
+    pub fn policy(&self, tenant: Tenant, version: u32) -> Option<PolicyView> {
+        self.shared.policies().view(tenant, version)
     }
 
     /// What planning must know of a sku, of whichever tenant.

@@ -14,6 +14,7 @@ use crate::image::{Memory, Scalars};
 use crate::inventory::{Inventory, InventoryWriter};
 use crate::movements::Movements;
 use crate::outcomes::Outcomes;
+use crate::policy::PolicyTable;
 use crate::reservations::ids::Ids;
 use crate::reservations::{Reservations, ReservationsWriter};
 use crate::routing::LaneBook;
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) lanes: LaneBook,
     nodes: Mutex<Arc<NodeTable>>,
     nodes_version: AtomicU64,
+    policies: Mutex<Arc<PolicyTable>>,
+    policies_version: AtomicU64,
     plan_epoch: AtomicU64,
     lsn: AtomicU64,
     begun: AtomicU64,
@@ -46,6 +49,20 @@ impl Shared {
     pub(crate) fn nodes_version(&self) -> u64 {
         // Acquire: pairs with the Release store of `publish_nodes`.
         self.nodes_version.load(Ordering::Acquire)
+    }
+
+    fn published_policies(&self) -> MutexGuard<'_, Arc<PolicyTable>> {
+        // As with the nodes.
+        self.policies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn policies(&self) -> Arc<PolicyTable> {
+        Arc::clone(&self.published_policies())
+    }
+
+    pub(crate) fn policies_version(&self) -> u64 {
+        // Acquire: pairs with the Release store of `publish_policies`.
+        self.policies_version.load(Ordering::Acquire)
     }
 
     pub(crate) fn plan_epoch(&self) -> u64 {
@@ -71,6 +88,7 @@ pub struct State {
     pub(crate) capacity: Capacity,
     pub(crate) skus: SkusWriter,
     pub(crate) nodes: Arc<NodeTable>,
+    pub(crate) policies: Arc<PolicyTable>,
     pub(crate) inventory: InventoryWriter,
     pub(crate) reservations: ReservationsWriter,
     pub(crate) ids: Arc<Ids>,
@@ -119,7 +137,9 @@ impl State {
 
     /// The state in this memory, which is filled and indexed.
     pub(crate) fn of(memory: Memory, scalars: Scalars, rules: Rules) -> Self {
-        let Scalars { capacity, lsn, now, forgotten_before, plan_epoch, nodes, other_counts, .. } = scalars;
+        let Scalars {
+            capacity, lsn, now, forgotten_before, plan_epoch, nodes, policies, other_counts, ..
+        } = scalars;
         let skus = SkusWriter::new(memory.skus, &scalars.skus);
         let inventory = InventoryWriter::new(memory.inventory, scalars.inventory, Arc::clone(&skus.skus));
         let texts = TextsWriter::new(memory.texts, scalars.texts);
@@ -131,7 +151,7 @@ impl State {
             Arc::clone(&texts.texts),
             Arc::clone(&ids),
         );
-        let nodes = Arc::new(nodes);
+        let (nodes, policies) = (Arc::new(nodes), Arc::new(policies));
         let shared = Arc::new(Shared {
             rules,
             inventory: Arc::clone(&inventory.inventory),
@@ -139,6 +159,8 @@ impl State {
             lanes: LaneBook::default(),
             nodes: Mutex::new(Arc::clone(&nodes)),
             nodes_version: AtomicU64::new(nodes.version),
+            policies: Mutex::new(Arc::clone(&policies)),
+            policies_version: AtomicU64::new(policies.version),
             plan_epoch: AtomicU64::new(plan_epoch),
             lsn: AtomicU64::new(lsn.0),
             begun: AtomicU64::new(lsn.0),
@@ -149,6 +171,7 @@ impl State {
             capacity,
             skus,
             nodes,
+            policies,
             inventory,
             reservations,
             ids,
@@ -233,6 +256,12 @@ impl State {
         *self.shared.published_nodes() = Arc::clone(&self.nodes);
         // Release: pairs with the Acquire load of `nodes_version`.
         self.shared.nodes_version.store(self.nodes.version, Ordering::Release);
+    }
+
+    pub(crate) fn publish_policies(&mut self) {
+        *self.shared.published_policies() = Arc::clone(&self.policies);
+        // Release: pairs with the Acquire load of `policies_version`.
+        self.shared.policies_version.store(self.policies.version, Ordering::Release);
     }
 
     pub(crate) fn bump_plan_epoch(&mut self) {

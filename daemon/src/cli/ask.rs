@@ -1,5 +1,6 @@
 //! Questions about what is: `atp`, `show`, `explain`, `stats`.
 
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use clap::Args;
@@ -13,8 +14,9 @@ use super::codes::{Names, Unnamed, handles, query};
 use super::connect::{Connection, Session};
 use super::image::ImageCommand;
 use super::outcome::{Answer, Failure, Outcome};
+use super::policy;
 use super::table::Table;
-use super::words::{explanation, reservation_json, reservation_text};
+use super::words::{Policies, explanation, reservation_json, reservation_text};
 use crate::data::field;
 
 /// `earmark atp`.
@@ -136,7 +138,13 @@ pub(super) async fn show(args: &ReservationArgs, session: &Session) -> Outcome {
 pub(super) async fn explain(args: &ReservationArgs, session: &Session) -> Outcome {
     let client = session.connect(&args.connection).await?;
     let (view, names) = shown(&client, args.reservation, "explaining the reservation").await?;
-    let text = explanation(&view, &names);
+    let mut policies = Policies::new();
+    for version in view.plans.iter().map(|plan| plan.policy).filter(|version| *version > 0) {
+        if let Entry::Vacant(place) = policies.entry(version) {
+            place.insert(policy::view(&client, version, "asking for the policy it was routed by").await?);
+        }
+    }
+    let text = explanation(&view, &names, &policies);
     let mut json = reservation_json(&view, &names);
     json["explanation"] = json!(text);
     Ok(Answer { text, json })

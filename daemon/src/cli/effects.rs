@@ -126,6 +126,9 @@ fn words(effect: &Effect) -> (&'static str, Fields) {
         Effect::NodeState { node, state } => {
             ("node_state", vec![("node", json!(node)), ("state", json!(state))])
         }
+        Effect::Policy { tenant, version, text } => {
+            ("policy", vec![("tenant", json!(tenant)), ("version", json!(version)), ("text", json!(text))])
+        }
         Effect::Capacity(capacity) => {
             let numbers = capacity.numbers().into_iter();
             ("capacity", numbers.map(|(setting, number)| (setting, json!(number))).collect())

@@ -90,7 +90,7 @@ enum Command {
     /// Pause, resume, retire and list nodes
     #[command(subcommand)]
     Node(node::NodeCommand),
-    /// Check the rules that routing obeys
+    /// Check, set and show the rules that routing obeys
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
     /// Show the daemon's counters and levels
@@ -158,10 +158,12 @@ async fn ask_daemon(command: &Command, session: &Session, as_json: bool) -> Outc
         Command::Stats(args) => ask::stats(args, session).await,
         Command::Top(args) => top::top(args, session, as_json).await,
         Command::Snapshot(args) => ask::snapshot(args, session).await,
+        Command::Policy(policy::PolicyCommand::Set(args)) => policy::set(args, session).await,
+        Command::Policy(policy::PolicyCommand::Show(args)) => policy::show(args, session).await,
         Command::Demo(_)
         | Command::Serve(_)
         | Command::Check(_)
-        | Command::Policy(_)
+        | Command::Policy(policy::PolicyCommand::Check(_))
         | Command::Log(_)
         | Command::Completions { .. } => {
             unreachable!("these ask no daemon and were run before")

@@ -7,7 +7,7 @@ use clap::Args;
 use earmark_protocol::client::Client;
 use earmark_protocol::command::{CellQuantity, CommandBody, Delivery, Hold, Order, OrderLine, Reserve};
 use earmark_protocol::geo::Position;
-use earmark_protocol::ids::{Channel, HoldClass, LineId};
+use earmark_protocol::ids::{Channel, HoldClass, LineId, Money};
 use earmark_protocol::query::{Query, Quote};
 use earmark_protocol::refusal::Refusal;
 use earmark_protocol::reply::Reply;
@@ -18,6 +18,7 @@ use super::connect::{Connection, Session};
 use super::outcome::{Answer, Failure, Outcome};
 use super::text::{LineText, class, duration_ms, position};
 use super::words::{plan_json, plan_text};
+use crate::data::field::money;
 use crate::data::orders::{Destination, OrderData};
 use crate::data::read_orders;
 use crate::data::trouble::{BAD_ROWS_MAX, BadRows};
@@ -46,6 +47,9 @@ pub(super) struct OrderArgs {
     /// Most shipments; 0 for the daemon's own limit
     #[arg(long, default_value_t = 0, value_name = "N")]
     shipments_max: u16,
+    /// What the order is worth, for policies that ask, like 64.50
+    #[arg(long, value_name = "AMOUNT", value_parser = money)]
+    value: Option<Money>,
     /// Take what there is, line by line, where all cannot be had
     #[arg(long)]
     best_effort: bool,
@@ -140,6 +144,7 @@ struct Wanted {
     only: Vec<String>,
     channel: Channel,
     shipments_max: u16,
+    value: Option<Money>,
 }
 
 impl OrderArgs {
@@ -166,6 +171,7 @@ impl OrderArgs {
             only: self.only.clone(),
             channel: Channel(self.channel),
             shipments_max: self.shipments_max,
+            value: self.value,
         };
         wanted.check()?;
         Ok(wanted)
@@ -180,6 +186,7 @@ impl OrderArgs {
             only: self.only.clone(),
             channel: order.channel,
             shipments_max: order.shipments_max,
+            value: order.value,
         }
     }
 }
@@ -229,7 +236,8 @@ impl Wanted {
         let lines = skus.into_iter().zip(&self.numbers).zip(&self.lines);
         let lines =
             lines.map(|((sku, &line), text)| OrderLine { line, sku, quantity: text.quantity }).collect();
-        Ok(Order { channel: self.channel, delivery, nodes, shipments_max: self.shipments_max, lines })
+        let (channel, shipments_max, value) = (self.channel, self.shipments_max, self.value);
+        Ok(Order { channel, delivery, nodes, shipments_max, lines, value })
     }
 
     async fn cells(&self, client: &Client) -> Result<Vec<CellQuantity>, Failure> {

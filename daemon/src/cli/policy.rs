@@ -1,19 +1,31 @@
-//! `policy check`: the rules that routing obeys, before a daemon is asked to.
+//! `policy check`, `set` and `show`: the rules that routing obeys.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use earmark_engine::policy::{Finding, Policy, Severity};
-use serde_json::json;
+use earmark_protocol::client::Client;
+use earmark_protocol::command::{CommandBody, SetPolicy};
+use earmark_protocol::query::Query;
+use earmark_protocol::reply::{PolicyView, Reply};
+use serde_json::{Value, json};
 
+use super::change::{Id, send};
+use super::codes::query;
+use super::connect::{Connection, Session};
 use super::outcome::{Answer, Exit, Failure, Outcome};
+use super::text::moment_text;
 
 /// `earmark policy`.
 #[derive(Clone, Debug, Subcommand)]
 pub(super) enum PolicyCommand {
     /// Check a policy file, without a daemon: mistakes, and rules that cannot do what was meant
     Check(CheckArgs),
+    /// Have routing obey a policy from the next order on; one with a mistake is refused and changes nothing
+    Set(SetArgs),
+    /// Show the policy in force, or an earlier version of it
+    Show(ShowArgs),
 }
 
 /// `earmark policy check`.
@@ -22,6 +34,28 @@ pub(super) struct CheckArgs {
     /// A policy in TOML (see docs/policy.md)
     #[arg(value_name = "FILE")]
     file: PathBuf,
+}
+
+/// `earmark policy set`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct SetArgs {
+    /// A policy in TOML (see docs/policy.md)
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    id: Id,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// `earmark policy show`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct ShowArgs {
+    /// This version; without it, the one in force
+    #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "NUMBER")]
+    version: u32,
+    #[command(flatten)]
+    connection: Connection,
 }
 
 /// Checks a file. A warning fails it too: what surely was not meant should not go live unseen.
@@ -35,6 +69,60 @@ pub(super) fn check(args: &CheckArgs) -> Outcome {
     }
     let text = format!("{file}: policy {:?} with {} rules, all good", policy.name, policy.rules());
     Ok(Answer { text, json: json!({ "ok": true, "name": policy.name, "rules": policy.rules() }) })
+}
+
+/// Sets a policy. The file is checked here first, since the daemon says where its first mistake is and not which.
+pub(super) async fn set(args: &SetArgs, session: &Session) -> Outcome {
+    let text = read(&args.file, "setting")?;
+    let (policy, warnings) =
+        Policy::check(&text).map_err(|mistakes| bad(&args.file, "setting", &mistakes))?;
+    let attempted = format!("setting policy {:?}", policy.name);
+    let client = session.connect(&args.connection).await?;
+    let done =
+        send(&client, args.id, CommandBody::SetPolicy(SetPolicy { text }), &attempted, |_| None).await?;
+    let set = view(&client, 0, &attempted).await?;
+    let version = set.as_ref().map_or(0, |view| view.version);
+    let mut text = format!("{attempted}: done; version {version} is in force");
+    for warning in &warnings {
+        let _ = write!(text, "\n{}:{warning}", args.file.display());
+    }
+    let mut json =
+        json!({ "version": version, "name": policy.name, "rules": policy.rules(), "warnings": warnings });
+    json["id"] = done.json["id"].clone();
+    json["lsn"] = done.json["lsn"].clone();
+    Ok(Answer { text, json })
+}
+
+/// Shows a policy.
+pub(super) async fn show(args: &ShowArgs, session: &Session) -> Outcome {
+    let client = session.connect(&args.connection).await?;
+    match view(&client, args.version, "showing the policy").await? {
+        Some(view) => {
+            let (version, name, since) = (view.version, &view.name, moment_text(view.since));
+            let head = format!("# version {version} of the policy, {name:?}, in force since {since}");
+            Ok(Answer { text: format!("{head}\n{}", view.text), json: json!({ "policy": view }) })
+        }
+        None if args.version == 0 => {
+            let text = "there is no policy: every node may serve, at its own cost".to_owned();
+            Ok(Answer { text, json: json!({ "policy": Value::Null }) })
+        }
+        None => Err(Failure::refused(format!(
+            "showing version {}: there is none, or it is kept no more; the last 16 are",
+            args.version
+        ))),
+    }
+}
+
+/// A version of the policy as the daemon keeps it.
+pub(super) async fn view(
+    client: &Client,
+    version: u32,
+    attempted: &str,
+) -> Result<Option<PolicyView>, Failure> {
+    match query(client, Query::Policy { version }, attempted).await? {
+        Reply::Policy(view) => Ok(view),
+        _ => Err(Failure::unexpected(attempted)),
+    }
 }
 
 fn read(file: &Path, verb: &str) -> Result<String, Failure> {

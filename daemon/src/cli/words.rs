@@ -1,9 +1,11 @@
 //! Plans and reservations in words and as JSON, codes instead of handles. The daemon's types are the source of
 //! both; nothing is computed here but sums.
 
+use std::collections::BTreeMap;
+
 use earmark_protocol::command::{Delivery, Order};
 use earmark_protocol::ids::{Money, TimestampMs};
-use earmark_protocol::reply::{Plan, ReservationView, RowView, Status};
+use earmark_protocol::reply::{Plan, PolicyView, ReservationView, RowView, Status};
 use serde_json::{Value, json};
 
 use super::codes::Names;
@@ -59,6 +61,7 @@ pub(super) fn plan_json(plan: &Plan, names: &Names) -> Value {
             "node": names.node(shipment.node),
             "miles": shipment.miles,
             "cost": money(shipment.cost),
+            "policy_cost": money(shipment.policy_cost),
             "lines": lines.collect::<Vec<_>>(),
         })
     });
@@ -69,6 +72,8 @@ pub(super) fn plan_json(plan: &Plan, names: &Names) -> Value {
         "cost": money(plan.cost),
         "bound": money(plan.bound),
         "proven_cheapest": plan.is_optimal(),
+        "policy": plan.policy,
+        "eliminated": plan.eliminated,
         "shipments": shipments.collect::<Vec<_>>(),
         "unfilled": unfilled.collect::<Vec<_>>(),
     })
@@ -159,6 +164,7 @@ fn order_json(order: &Order, names: &Names) -> Value {
         "delivery": delivery,
         "nodes": order.nodes.iter().map(|&node| names.node(node)).collect::<Vec<_>>(),
         "shipments_max": order.shipments_max,
+        "value": order.value.map(money),
         "lines": lines.collect::<Vec<_>>(),
     })
 }
@@ -191,7 +197,7 @@ pub(super) fn reservation_text(view: &ReservationView, names: &Names) -> String 
 
 /// Why a reservation lies where it lies.
 #[must_use]
-pub(super) fn explanation(view: &ReservationView, names: &Names) -> String {
+pub(super) fn explanation(view: &ReservationView, names: &Names, policies: &Policies) -> String {
     let Some(order) = &view.order else {
         return format!("reservation {} is a plain hold of named cells: nothing was routed.\n", view.id);
     };
@@ -227,15 +233,48 @@ pub(super) fn explanation(view: &ReservationView, names: &Names) -> String {
                 .map(|line| format!("{} × {}", line.quantity, names.sku(line.sku)))
                 .collect();
             let (node, miles, cost) = (names.node(shipment.node), shipment.miles, cents(shipment.cost));
-            text += &format!("  {node} sends {} over {miles} miles for {cost}.\n", lines.join(", "));
+            let of_policy = match shipment.policy_cost {
+                Money(0) => String::new(),
+                added => format!(", {} of it added by the policy", cents(added)),
+            };
+            text +=
+                &format!("  {node} sends {} over {miles} miles for {cost}{of_policy}.\n", lines.join(", "));
         }
         for unfilled in &plan.unfilled {
             let (line, quantity, reason) = (unfilled.line, unfilled.quantity, unfilled.reason);
             text += &format!("  Line {line}: {quantity} found no place. {}\n", reason.meaning());
         }
         text += &format!("  {}.\n", cost_text(plan));
+        text += &policy_text(plan, policies);
     }
     text
+}
+
+/// Policies by version, as far as the daemon keeps them.
+pub(super) type Policies = BTreeMap<u32, Option<PolicyView>>;
+
+/// Which policy a plan obeys, and how many nodes each of its rules excluded.
+fn policy_text(plan: &Plan, policies: &Policies) -> String {
+    let version = plan.policy;
+    if version == 0 {
+        return "  No policy was in force.\n".to_owned();
+    }
+    let view = policies.get(&version).and_then(Option::as_ref);
+    let mut text = match view {
+        Some(view) => format!("  It obeys version {version} of the policy, {:?}", view.name),
+        None => format!("  It obeys version {version} of the policy, whose text is kept no more"),
+    };
+    for (place, eliminated) in plan.eliminated.iter().enumerate() {
+        let rule = view.and_then(|view| view.rules.get(usize::from(eliminated.rule)));
+        let rule = rule.map_or_else(|| format!("rule {}", eliminated.rule + 1), |name| format!("{name:?}"));
+        let nodes = plural(eliminated.nodes as usize, "node");
+        text +=
+            &if place == 0 { format!(": {rule} excluded {nodes}") } else { format!(", {rule} {nodes} more") };
+    }
+    if plan.eliminated.is_empty() {
+        text += ": no rule excluded a node";
+    }
+    text + ".\n"
 }
 
 fn plural(number: usize, what: &str) -> String {

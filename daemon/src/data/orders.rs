@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use earmark_protocol::geo::Position;
-use earmark_protocol::ids::{Channel, LineId};
+use earmark_protocol::ids::{Channel, LineId, Money};
 
 use super::field;
 use super::table::{Column, Located, Row, optional, required};
@@ -22,6 +22,7 @@ pub const COLUMNS: &[Column] = &[
     optional("pickup"),
     optional("channel"),
     optional("shipments_max"),
+    optional("value"),
 ];
 
 /// Longest postal code, in bytes.
@@ -45,6 +46,7 @@ struct Whole {
     pickup: Option<String>,
     channel: Option<u16>,
     shipments_max: Option<u16>,
+    value: Option<Money>,
 }
 
 /// An order by its codes.
@@ -60,6 +62,8 @@ pub struct OrderData {
     pub destination: Destination,
     /// Most shipments; 0 for the policy's own limit.
     pub shipments_max: u16,
+    /// What it is worth, where that is said.
+    pub value: Option<Money>,
     /// Its lines.
     pub lines: Vec<OrderDataLine>,
 }
@@ -115,7 +119,8 @@ pub fn parse(row: &mut Row<'_>) -> Option<OrderRow> {
     let pickup = row.optional("pickup", field::code);
     let channel = row.optional("channel", field::number);
     let shipments_max = row.optional("shipments_max", field::number);
-    let whole = Whole { position, postal, pickup, channel, shipments_max };
+    let value = row.optional("value", field::money);
+    let whole = Whole { position, postal, pickup, channel, shipments_max, value };
     Some(OrderRow { order: order?, line, sku: sku?, quantity: quantity?, whole })
 }
 
@@ -178,7 +183,7 @@ fn one(
     };
     let channel = Channel(whole.channel.unwrap_or_default());
     let shipments_max = whole.shipments_max.unwrap_or_default();
-    Some(OrderData { code, at_line, channel, destination, shipments_max, lines })
+    Some(OrderData { code, at_line, channel, destination, shipments_max, value: whole.value, lines })
 }
 
 /// Columns that say something else than the first row did.
@@ -192,6 +197,7 @@ fn differences(first: &Whole, later: &Whole) -> Vec<&'static str> {
         (differs(&first.pickup, &later.pickup), "pickup"),
         (differs(&first.channel, &later.channel), "channel"),
         (differs(&first.shipments_max, &later.shipments_max), "shipments_max"),
+        (differs(&first.value, &later.value), "value"),
     ]
     .into_iter()
     .filter_map(|(differs, column)| differs.then_some(column))

@@ -88,6 +88,7 @@ impl Ground {
             delivery: Delivery::Ship { position: order.position, postal: order.postal.clone() },
             nodes: Vec::new(),
             shipments_max: 0,
+            value: None,
             lines: lines.collect(),
         }
     }

@@ -28,7 +28,9 @@ pub fn command_work(body: &CommandBody) -> (Role, Work) {
             (Role::Oms, Work::Finish)
         }
         C::SetStock(_) | C::AdjustStock(_) | C::Restock(_) | C::Transfer(_) => (Role::Oms, Work::Keep),
-        C::PutSkus(_) | C::RetireSkus(_) | C::PutNodes(_) | C::SetNodeState(_) => (Role::Admin, Work::Keep),
+        C::PutSkus(_) | C::RetireSkus(_) | C::PutNodes(_) | C::SetNodeState(_) | C::SetPolicy(_) => {
+            (Role::Admin, Work::Keep)
+        }
     }
 }
 
@@ -44,6 +46,7 @@ pub fn query_work(query: &Query) -> (Role, Work) {
         | Query::Show(_)
         | Query::Resolve(_)
         | Query::Nodes { .. }
+        | Query::Policy { .. }
         | Query::Skus { .. }
         | Query::Cells(_) => (Role::Read, Work::Ask),
     }

@@ -30,6 +30,7 @@ pub(super) fn answer(shared: &Shared, tenant: Tenant, query: &Query) -> Reply {
             let most = SKUS_PAGE_MAX.min(frame / SKU_BYTES_MAX);
             Ok(Reply::Skus(reader.skus_page(tenant, *from, most)))
         }
+        Query::Policy { version } => Ok(Reply::Policy(reader.policy(tenant, *version))),
         Query::Stats => Ok(Reply::Stats(shared.stats())),
         Query::Atp(_)
         | Query::Quote(_)

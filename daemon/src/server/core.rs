@@ -196,7 +196,12 @@ impl Core {
                     let job = Job::Command { pipe: Arc::clone(&pipe), tenant, arrived, full };
                     self.shared.planners.submit_or_refuse(job);
                 } else {
-                    planning::plan(&mut self.planner.lock(), &self.shared.reader, tenant, &mut full);
+                    planning::plan(
+                        self.planner.lock().at(self.shared.clock.now()),
+                        &self.shared.reader,
+                        tenant,
+                        &mut full,
+                    );
                     small.items.push(Item::Full(full));
                 }
             }

@@ -201,7 +201,7 @@ fn work_off(
                 let give_up_us = u64::from(full.command.give_up_ms) * 1_000;
                 // One that has given up needs no plan: the committer answers it.
                 if give_up_us == 0 || now.us_since(arrived) <= give_up_us {
-                    plan(&mut planner, reader, tenant, &mut full);
+                    plan(planner.at(clock.now()), reader, tenant, &mut full);
                 }
                 let core = Arc::clone(pipe.core());
                 let mut work = core.work(&pipe, tenant, arrived);
@@ -211,7 +211,11 @@ fn work_off(
             Job::Quote { pipe, tenant, arrived, correlation, quote: asked } => {
                 waits.observe(now, now.us_since(arrived));
                 let mut replies = FrameWriter::new(frame_bytes_max);
-                push_reply(&mut replies, correlation, &quote(&mut planner, reader, tenant, &asked));
+                push_reply(
+                    &mut replies,
+                    correlation,
+                    &quote(planner.at(clock.now()), reader, tenant, &asked),
+                );
                 pipe.post(&mut replies, 1);
             }
             Job::Stop => return,

@@ -124,7 +124,9 @@ fn give_way(
         reroute: true,
     };
     let order = reader.order_to_reroute(tenant, &reject);
-    let planned = order.map(|order| planner.plan(reader, reader.lanes(), tenant, &order, true, &[node]));
+    let planned = order.map(|order| {
+        planner.at(shared.clock.now()).plan(reader, reader.lanes(), tenant, &order, true, &[node])
+    });
     if claim.confirmed {
         let placed = planned.as_ref().and_then(|planned| planned.as_ref().ok());
         let placed: u32 = placed.map_or(0, |proposal| proposal.picks.iter().map(|pick| pick.quantity).sum());

@@ -213,7 +213,12 @@ impl Session {
             return Ok(());
         }
         if planning::is_routed(&full.command.body) {
-            planning::plan(&mut self.core.planner().lock(), &shared.reader, tenant, &mut full);
+            planning::plan(
+                self.core.planner().lock().at(shared.clock.now()),
+                &shared.reader,
+                tenant,
+                &mut full,
+            );
             self.look_at_clock(shared.clock.moment());
         }
         self.hand_in(Item::Full(full));
@@ -243,7 +248,12 @@ impl Session {
                 shared.planners.submit_or_refuse(Job::Quote { pipe, tenant, arrived, correlation, quote });
             }
             Query::Quote(quote) => {
-                let reply = planning::quote(&mut self.core.planner().lock(), &shared.reader, tenant, &quote);
+                let reply = planning::quote(
+                    self.core.planner().lock().at(shared.clock.now()),
+                    &shared.reader,
+                    tenant,
+                    &quote,
+                );
                 push_reply(&mut self.replies, correlation, &reply);
                 self.answer_here();
                 self.look_at_clock(shared.clock.moment());
@@ -279,7 +289,11 @@ impl Session {
             },
             Query::Digest => self.hand_in(Item::Ask(Box::new(Ask { correlation, query }))),
             Query::Snapshot => self.snapshot(correlation),
-            Query::Resolve(_) | Query::Nodes { .. } | Query::Skus { .. } | Query::Stats => {
+            Query::Resolve(_)
+            | Query::Nodes { .. }
+            | Query::Skus { .. }
+            | Query::Stats
+            | Query::Policy { .. } => {
                 push_reply(&mut self.replies, correlation, &answers::answer(&shared, tenant, &query));
                 self.answer_here();
                 self.look_at_clock(shared.clock.moment());

@@ -13,6 +13,7 @@ mod images;
 mod limits;
 mod overload;
 mod paused_nodes;
+mod policies;
 mod raw;
 mod roles;
 mod shortage;

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use earmark_protocol::command::{Delivery, Order};
-use earmark_protocol::ids::{HoldClass, NodeIx, QUANTITY_MAX, Segment, SkuIx, Tenant, TimestampMs};
+use earmark_protocol::ids::{HoldClass, Money, NodeIx, QUANTITY_MAX, Segment, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 
 use crate::Reader;
@@ -11,6 +11,9 @@ use crate::rules::Rules;
 
 /// Longest postal code, in bytes.
 const POSTAL_LEN_MAX: usize = 16;
+
+/// The most an order may be worth, in micros: below 2^53, so that policies compare it exactly.
+const VALUE_MAX: i64 = 1_000_000_000_000_000;
 
 /// Collects refusals and keeps the one that stands first: the lowest number, then the earliest place in the list.
 #[derive(Default)]
@@ -126,6 +129,9 @@ pub fn check_order(reader: &Reader, tenant: Tenant, order: &Order) -> Result<(),
                 first.consider(Refusal::of(RefusalCode::UnknownNode, Field::Delivery));
             }
         }
+    }
+    if order.value.is_some_and(|Money(value)| !(0..=VALUE_MAX).contains(&value)) {
+        first.consider(Refusal::of(RefusalCode::QuantityTooLarge, Field::Value).detail(VALUE_MAX));
     }
     for (index, node) in order.nodes.iter().enumerate().take(rules.lines_max as usize) {
         if unknown_node(*node) {

@@ -197,8 +197,9 @@ fn take_what_there_is(state: &State, claims: &mut Vec<Claim>) -> Result<Plan, Re
         return Err(Refusal::of(RefusalCode::OutOfStock, Field::Line).at(0));
     }
     let shipments = shipments.into_iter();
-    plan.shipments =
-        shipments.map(|(node, lines)| Shipment { node, miles: 0, cost: Money(0), lines }).collect();
+    plan.shipments = shipments
+        .map(|(node, lines)| Shipment { node, miles: 0, cost: Money(0), policy_cost: Money(0), lines })
+        .collect();
     Ok(plan)
 }
 

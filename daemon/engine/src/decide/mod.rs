@@ -228,6 +228,7 @@ fn verdict(
         CommandBody::RetireSkus(skus) => put::retire_skus(state, tenant, skus, effects),
         CommandBody::PutNodes(specs) => put::nodes(state, tenant, specs, effects),
         CommandBody::SetNodeState(set) => put::node_state(state, tenant, set, effects),
+        CommandBody::SetPolicy(set) => put::policy(state, tenant, set, effects),
     }
 }
 

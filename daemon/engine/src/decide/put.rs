@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 
 use earmark_protocol::catalogue::{CODE_LEN_MAX, NodeSpec, NodeState, SkuSpec, capabilities, sku_flags};
-use earmark_protocol::command::SetNodeState;
+use earmark_protocol::command::{SetNodeState, SetPolicy};
 use earmark_protocol::ids::{Money, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 
 use super::Verdict;
 use super::check::{self, First};
 use crate::outcomes::CompactReply;
+use crate::policy::Policy;
 use crate::record::Effect;
 use crate::state::State;
 
@@ -141,4 +142,21 @@ pub(crate) fn node_state(
     }
     effects.push(Effect::NodeState { node: set.node, state: set.state });
     Ok(done(1))
+}
+
+/// Decides a policy. One that cannot be read is refused at the place of its first mistake.
+pub(crate) fn policy(
+    state: &State,
+    tenant: Tenant,
+    set: &SetPolicy,
+    effects: &mut Vec<Effect>,
+) -> Result<Verdict, Refusal> {
+    let policy = Policy::parse(&set.text).map_err(|findings| {
+        let (line, column) = findings.first().map_or((0, 0), |finding| (finding.line, finding.column));
+        Refusal::of(RefusalCode::PolicyInvalid, Field::Policy).at(line).detail(column as i64)
+    })?;
+    let version = state.policies.newest(tenant).map_or(0, |kept| kept.version) + 1;
+    let rules = policy.rules();
+    effects.push(Effect::Policy { tenant, version, text: set.text.clone() });
+    Ok(done(rules))
 }

@@ -38,7 +38,7 @@ pub(crate) fn decide(
     decision: &mut Decision,
 ) -> Result<Verdict, Refusal> {
     let mut effects = std::mem::take(&mut decision.record.effects);
-    let verdict = verdict(state, now, submission, reject, &mut decision.planner, &mut effects);
+    let verdict = verdict(state, now, submission, reject, decision.planner.at(now), &mut effects);
     decision.record.effects = effects;
     verdict
 }

@@ -31,7 +31,8 @@ pub(crate) fn decide(
     first.take(check_order(&state.reader(), tenant, &reserve.order));
     first.done()?;
     let deadline = deadline.expect("a deadline that is missing was refused");
-    let Some((plan, claims)) = settle_plan(state, submission, &reserve.order, reserve.best_effort, decision)?
+    let Some((plan, claims)) =
+        settle_plan(state, now, submission, &reserve.order, reserve.best_effort, decision)?
     else {
         return Ok(Verdict::Conflict);
     };
@@ -50,12 +51,14 @@ pub(crate) fn decide(
 /// the last attempt of a small order. `None` asks for another round.
 fn settle_plan(
     state: &State,
+    now: TimestampMs,
     submission: &Submission<'_>,
     order: &Order,
     best_effort: bool,
     decision: &mut Decision,
 ) -> Result<Option<(Plan, Vec<Claim>)>, Refusal> {
     let tenant = submission.tenant;
+    let best_effort = best_effort || state.policies.newest(tenant).is_some_and(|kept| kept.takes_part());
     let whole = |proposal: &Proposal| best_effort || proposal.plan.unfilled.is_empty();
     match submission.planned {
         Some(Err(refusal)) => return Err(*refusal),
@@ -64,7 +67,7 @@ fn settle_plan(
                 return Ok(Some((proposal.plan.clone(), claims)));
             }
             let reader = state.reader();
-            let repaired = decision.planner.repair(&reader, reader.lanes(), tenant, order, proposal);
+            let repaired = decision.planner.at(now).repair(&reader, reader.lanes(), tenant, order, proposal);
             if let Some(repaired) = repaired
                 && let Some(claims) = claims(state, tenant, &repaired).filter(|_| whole(&repaired))
             {
@@ -80,7 +83,8 @@ fn settle_plan(
         return Err(Refusal::of(RefusalCode::Contended, Field::Whole));
     }
     let reader = state.reader();
-    let fresh: Planned = decision.planner.plan(&reader, reader.lanes(), tenant, order, best_effort, &[]);
+    let fresh: Planned =
+        decision.planner.at(now).plan(&reader, reader.lanes(), tenant, order, best_effort, &[]);
     let fresh = fresh?;
     let claims = claims(state, tenant, &fresh).ok_or(Refusal::of(RefusalCode::Contended, Field::Whole))?;
     Ok(Some((fresh.plan, claims)))

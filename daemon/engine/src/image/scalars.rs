@@ -13,6 +13,7 @@ use crate::counts::OtherCounts;
 use crate::facts::{TextScalars, words_of};
 use crate::inventory::{InventoryScalars, SHARDS};
 use crate::movements::MovementScalars;
+use crate::policy::PolicyTable;
 use crate::reservations::ReservationScalars;
 use crate::rules::Capacity;
 use crate::runs::Runs;
@@ -27,6 +28,7 @@ pub(crate) struct Scalars {
     pub(crate) forgotten_before: TimestampMs,
     pub(crate) plan_epoch: u64,
     pub(crate) nodes: NodeTable,
+    pub(crate) policies: PolicyTable,
     pub(crate) other_counts: OtherCounts,
     pub(crate) skus: SkuScalars,
     pub(crate) inventory: InventoryScalars,
@@ -47,6 +49,7 @@ impl Scalars {
             forgotten_before: TimestampMs(0),
             plan_epoch: 1,
             nodes: NodeTable::default(),
+            policies: PolicyTable::default(),
             other_counts: OtherCounts::default(),
             skus: SkuScalars::default(),
             inventory: InventoryScalars::default(),
@@ -65,6 +68,7 @@ impl Scalars {
             forgotten_before: state.forgotten_before,
             plan_epoch: state.plan_epoch(),
             nodes: NodeTable::clone(&state.nodes),
+            policies: PolicyTable::clone(&state.policies),
             other_counts: state.other_counts.clone(),
             skus: state.skus.scalars(),
             inventory: state.inventory.scalars(),
@@ -119,6 +123,15 @@ impl Scalars {
             put_count(spec.len(), bytes);
             bytes.extend_from_slice(&spec);
         }
+        put_count(self.policies.iter().count(), bytes);
+        for (tenant, kept) in self.policies.iter() {
+            bytes.extend_from_slice(&tenant.0.to_le_bytes());
+            bytes.extend_from_slice(&kept.version.to_le_bytes());
+            bytes.extend_from_slice(&kept.lsn.0.to_le_bytes());
+            bytes.extend_from_slice(&kept.since.0.to_le_bytes());
+            put_count(kept.text.len(), bytes);
+            bytes.extend_from_slice(kept.text.as_bytes());
+        }
         put_count(self.other_counts.len(), bytes);
         for ((sku, place, source), as_of) in self.other_counts.iter() {
             bytes.extend_from_slice(&sku.to_le_bytes());
@@ -153,6 +166,14 @@ impl Scalars {
             nodes.push(tenant, state, codec::decode(left.text()?)?);
         }
         nodes.version = version;
+        let mut policies = PolicyTable::default();
+        for _ in 0..left.u32()? {
+            let (tenant, version) = (Tenant(left.u16()?), left.u32()?);
+            let (lsn, since, at) = (Lsn(left.u64()?), TimestampMs(left.u64()?), left.at() as usize);
+            let text = std::str::from_utf8(left.text()?).ok();
+            let put = text.and_then(|text| policies.put(tenant, version, lsn, since, text));
+            put.ok_or(WireError::bad_value(at, u64::from(version)))?;
+        }
         let mut other_counts = OtherCounts::default();
         for _ in 0..left.u32()? {
             let key = (left.u32()?, left.u32()?, left.u16()?);
@@ -165,6 +186,7 @@ impl Scalars {
             forgotten_before,
             plan_epoch,
             nodes,
+            policies,
             other_counts,
             skus,
             inventory,
@@ -260,5 +282,22 @@ mod tests {
             }
             let _ = Scalars::read(&bytes);
         }
+    }
+
+    #[test]
+    fn policies_are_kept_by_version() {
+        let mut scalars = Scalars::new(&Capacity::default());
+        for version in 1..=20 {
+            let text = format!("name = \"{version}\"\n[[rule]]\nname = \"a\"\nexclude = 'node.cold'\n");
+            let (lsn, since) = (Lsn(u64::from(version)), TimestampMs(7));
+            scalars.policies.put(Tenant(3), version, lsn, since, &text).expect("it is sound");
+        }
+        let mut bytes = Vec::new();
+        scalars.write(&mut bytes);
+        let read = Scalars::read(&bytes).expect("it is whole").policies;
+        for version in 0..=20 {
+            assert_eq!(read.view(Tenant(3), version), scalars.policies.view(Tenant(3), version));
+        }
+        assert_eq!((read.view(Tenant(3), 4), read.iter().count()), (None, 16), "the last 16 are kept");
     }
 }

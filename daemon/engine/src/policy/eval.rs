@@ -6,7 +6,9 @@
 use std::cmp::Ordering;
 
 use earmark_protocol::catalogue::{NodeKind, NodeSpec, capabilities, sku_flags};
-use earmark_protocol::ids::Money;
+use earmark_protocol::ids::{Money, TimestampMs};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::check::{Arithmetic, Comparison, Constant, Term, Test};
 use super::schema::Field;
@@ -47,6 +49,23 @@ pub(crate) struct TimeFacts {
     pub(crate) hour: i64,
     pub(crate) minute: i64,
     pub(crate) date: String,
+}
+
+impl TimeFacts {
+    /// A time as clocks in this zone show it.
+    pub(crate) fn at(now: TimestampMs, zone: &TimeZone) -> Self {
+        let shown = i64::try_from(now.0).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        let shown = shown.unwrap_or(Timestamp::MAX).to_zoned(zone.clone());
+        Self {
+            year: i64::from(shown.year()),
+            month: i64::from(shown.month()),
+            day: i64::from(shown.day()),
+            weekday: i64::from(shown.weekday().to_monday_one_offset()),
+            hour: i64::from(shown.hour()),
+            minute: i64::from(shown.minute()),
+            date: shown.date().to_string(),
+        }
+    }
 }
 
 /// What a condition is asked about. What it does not depend on may be left out.
@@ -95,6 +114,11 @@ pub(crate) fn holds(term: &Term, scene: &Scene<'_>) -> bool {
         }
         _ => value(term, scene) == Some(Value::Bool(true)),
     }
+}
+
+/// A number that a condition's side gives, where it gives one.
+pub(crate) fn number(term: &Term, scene: &Scene<'_>) -> Option<f64> {
+    as_double(value(term, scene)?)
 }
 
 fn value<'a>(term: &'a Term, scene: &Scene<'a>) -> Option<Value<'a>> {

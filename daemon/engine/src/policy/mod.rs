@@ -2,22 +2,30 @@
 //!
 //! The way of a policy: its TOML text is read into a model ([`read`], [`model`]), each condition by a small reader of
 //! CEL ([`syntax`]) and a checker of types ([`check`]) against one table of fields ([`schema`]); what surely was not meant
-//! is warned of ([`analysis`]). Nothing here reads a file or a clock, and nothing here plans.
+//! is warned of ([`analysis`]). A policy in force is kept by version ([`table`]) and compiled to sets of nodes
+//! ([`program`]); for each order a planner asks who may serve what, at what extra cost ([`ruling`]). Nothing here reads a
+//! file or a clock, and nothing here plans.
 
 mod analysis;
 mod check;
 mod eval;
 mod model;
+mod program;
 mod read;
+mod ruling;
 mod schema;
 mod syntax;
+mod table;
 #[cfg(test)]
 mod tests;
 mod tokens;
 
+pub(crate) use eval::{LineFacts, OrderFacts};
 pub use model::Policy;
 pub use read::{FALLBACKS_MAX, Finding, RULES_MAX, Severity, TEXT_LEN_MAX};
+pub(crate) use ruling::{Asked, Ruling};
 pub use schema::{FIELDS, FieldSpec, Type};
+pub(crate) use table::{Kept, PolicyTable};
 
 impl Policy {
     /// Reads a policy and warns of what surely was not meant.

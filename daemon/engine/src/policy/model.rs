@@ -114,6 +114,12 @@ impl Rule {
         }
     }
 
+    /// The nodes it hits where it has to give way.
+    pub(crate) fn hits_relaxed(&self) -> Option<Term> {
+        let otherwise = self.otherwise.clone()?;
+        Some(Term::And(vec![self.hits(), Term::Not(Box::new(otherwise))]))
+    }
+
     /// What it depends on.
     pub(crate) fn needs(&self) -> Needs {
         let of = |term: &Option<Term>| term.as_ref().map_or(Needs::default(), Term::needs);

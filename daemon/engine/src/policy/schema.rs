@@ -57,6 +57,11 @@ impl Needs {
     pub(crate) fn is_scalar(self) -> bool {
         !self.has(Self::NODE | Self::LANE)
     }
+
+    /// Whether it is the same for all orders.
+    pub(crate) fn is_of_nodes(self) -> bool {
+        self == Self::NODE
+    }
 }
 
 impl BitOr for Needs {

@@ -31,6 +31,7 @@ const NODE_STATE: u8 = 14;
 const CAPACITY: u8 = 15;
 const GRACE: u8 = 16;
 const HOLD: u8 = 17;
+const POLICY: u8 = 18;
 
 /// The fixed part of an effect on its way into the log: put together here, appended once.
 struct Fixed {
@@ -176,6 +177,10 @@ pub(super) fn write(effect: &Effect, bytes: &mut Vec<u8>) {
             Fixed::new(CAPACITY).onto(bytes);
             capacity.write(bytes);
         }
+        Effect::Policy { tenant, version, text } => {
+            Fixed::new(POLICY).put(tenant.0.to_le_bytes()).put(version.to_le_bytes()).onto(bytes);
+            put_text(text.as_bytes(), bytes);
+        }
         Effect::Grace { until } => Fixed::new(GRACE).put(until.0.to_le_bytes()).onto(bytes),
     }
 }
@@ -252,6 +257,12 @@ pub(super) fn read(left: &mut Bytes<'_>) -> Result<Effect, WireError> {
             let node = NodeIx(left.u32()?);
             Effect::NodeState { node, state: left.one_of(NodeState::from_number)? }
         }
+        POLICY => {
+            let (tenant, version, at) = (Tenant(left.u16()?), left.u32()?, left.at() as usize);
+            let text = String::from_utf8(left.text()?.to_vec());
+            let text = text.map_err(|_| WireError::bad_value(at, u64::from(version)))?;
+            Effect::Policy { tenant, version, text }
+        }
         CAPACITY => Effect::Capacity(Box::new(Capacity::read(left)?)),
         GRACE => Effect::Grace { until: TimestampMs(left.u64()?) },
         _ => return Err(WireError::bad_value(at, u64::from(tag))),
@@ -316,6 +327,7 @@ mod tests {
             Effect::SkuRetired { sku },
             Effect::Node { tenant, spec: Box::new(NodeSpec { code: "N1".into(), ..NodeSpec::default() }) },
             Effect::NodeState { node: NodeIx(2), state: NodeState::Retired },
+            Effect::Policy { tenant, version: 2, text: "name = \"é\"".to_owned() },
             Effect::Capacity(Box::default()),
             Effect::Grace { until: now },
         ]

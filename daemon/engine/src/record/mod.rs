@@ -185,6 +185,15 @@ pub enum Effect {
         /// Its state from now on.
         state: NodeState,
     },
+    /// A tenant's policy from now on.
+    Policy {
+        /// Whose it is.
+        tenant: Tenant,
+        /// Its version.
+        version: u32,
+        /// As its author wrote it.
+        text: String,
+    },
     /// The memory from now on. Only at a start, before anyone reads.
     Capacity(Box<Capacity>),
     /// What is held lives at least until then.

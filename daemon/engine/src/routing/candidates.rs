@@ -98,8 +98,7 @@ fn note(scope: &Scope<'_>, wanted: Want, word: u64, start: usize, hits: &mut Vec
     if available <= 0 || !scope.segments.contains(&place.segment()) {
         return;
     }
-    let Some(site) = scope.sheet.sites.get(node as usize) else { return };
-    if site.capabilities & wanted.flags != wanted.flags {
+    if !scope.suits(wanted.want as usize, wanted.flags, node) {
         return;
     }
     match hits[start..].last_mut() {
@@ -142,9 +141,9 @@ impl Gatherer {
         if scope.named.is_empty() { gate != self.turn + 1 } else { gate == self.turn }
     }
 
-    /// Why no node has anything of a sku with these flags.
-    pub(crate) fn why_none(&self, scope: &Scope<'_>, flags: u16) -> RefusalCode {
-        let able = |node: u32| scope.sheet.sites[node as usize].capabilities & flags == flags;
+    /// Why no node has anything of a want whose sku has these flags.
+    pub(crate) fn why_none(&self, scope: &Scope<'_>, want: usize, flags: u16) -> RefusalCode {
+        let able = |node: u32| scope.suits(want, flags, node);
         let eligible = || (0..scope.sheet.sites.len() as u32).filter(|node| self.eligible(scope, *node));
         if eligible().any(able) {
             RefusalCode::OutOfStock

@@ -15,6 +15,7 @@ use earmark_protocol::ids::Tenant;
 use xxhash_rust::xxh3::Xxh3DefaultBuilder;
 
 use super::price::unit_to_address;
+use crate::policy::PolicyTable;
 use crate::rules::Tariff;
 use crate::{NodeTable, Reader};
 
@@ -273,6 +274,7 @@ const AT_HAND: usize = 1024;
 pub(crate) struct Bookmark {
     table: Option<Arc<NodeTable>>,
     sheet: Option<Arc<Sheet>>,
+    policies: Option<Arc<PolicyTable>>,
     sets: Vec<Option<AtHand>>,
 }
 
@@ -288,6 +290,14 @@ impl Bookmark {
         match &self.table {
             Some(table) if table.version == reader.nodes_version() => Arc::clone(table),
             _ => Arc::clone(self.table.insert(reader.nodes())),
+        }
+    }
+
+    /// All policies.
+    pub(crate) fn policies(&mut self, reader: &Reader) -> Arc<PolicyTable> {
+        match &self.policies {
+            Some(table) if table.version == reader.policies_version() => Arc::clone(table),
+            _ => Arc::clone(self.policies.insert(reader.policies())),
         }
     }
 

@@ -14,6 +14,7 @@ mod demand;
 mod exact;
 mod heuristic;
 mod lanes;
+mod obey;
 mod planner;
 mod presume;
 pub mod price;

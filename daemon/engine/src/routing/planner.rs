@@ -6,7 +6,7 @@
 use earmark_protocol::catalogue::NodeState;
 use earmark_protocol::command::{Delivery, Order};
 use earmark_protocol::geo::Zone;
-use earmark_protocol::ids::{Money, NodeIx, QUANTITY_MAX, Tenant};
+use earmark_protocol::ids::{Money, NodeIx, QUANTITY_MAX, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 
 use super::Proposal;
@@ -24,7 +24,7 @@ use super::split::Splitter;
 use super::subsets::{self, Subsets};
 use super::walk::{Near, WIDEN, Walk};
 use super::write::Writer;
-use crate::rules::Rules;
+use crate::policy::Ruling;
 use crate::{NodeTable, Reader};
 
 /// An order of at most this many skus has few.
@@ -60,6 +60,9 @@ pub struct Planner {
     subsets: Subsets,
     pub(super) writer: Writer,
     pub(super) repair: Repair,
+    pub(super) ruling: Ruling,
+    /// The time policies are asked for.
+    pub(super) now: TimestampMs,
 }
 
 #[derive(Default)]
@@ -102,6 +105,12 @@ impl Planner {
         Self::default()
     }
 
+    /// Sets the time that policies are asked for from now on.
+    pub fn at(&mut self, now: TimestampMs) -> &mut Self {
+        self.now = now;
+        self
+    }
+
     /// Plans an order against what is available now. `best_effort` takes what there is of each line; `without` are
     /// nodes that must not serve it.
     ///
@@ -139,7 +148,14 @@ impl Planner {
             split_lines: rules.split_lines,
             leaning: Leaning::default(),
         };
-        let planned = self.plan_in(&scope, rules, order, best_effort);
+        let policies = self.bookmark.policies(reader);
+        let planned = match policies.newest(tenant) {
+            Some(kept) => self.plan_under(kept, tenant, &table, &scope, order, best_effort),
+            None => {
+                let limit = if order.shipments_max == 0 { rules.shipments_max } else { order.shipments_max };
+                self.plan_in(&scope, limit, order, best_effort)
+            }
+        };
         self.named = named;
         planned.map(|proposal| Proposal { epoch, ..proposal })
     }
@@ -178,16 +194,16 @@ impl Planner {
         first.0.map_or(Ok(()), Err)
     }
 
-    fn plan_in(
+    /// Plans in this scope with at most so many shipments; 0 for no limit.
+    pub(super) fn plan_in(
         &mut self,
         scope: &Scope<'_>,
-        rules: &Rules,
+        limit: u16,
         order: &Order,
         best_effort: bool,
     ) -> Result<Proposal, Refusal> {
         let skus = self.demand.wants.len();
         let mut budget = budget(skus);
-        let limit = if order.shipments_max == 0 { rules.shipments_max } else { order.shipments_max };
         self.search.case.limit = if limit == 0 { usize::MAX } else { usize::from(limit) };
         self.gatherer.begin(scope);
         if skus <= FEW_SKUS
@@ -386,15 +402,14 @@ impl Planner {
 
     /// Whether a node has enough of every want. The want that was missing last is asked for first next time.
     fn has_all(&mut self, scope: &Scope<'_>, node: u32) -> bool {
-        let site = &scope.sheet.sites[node as usize];
-        let missing = self.probes.iter().position(|want| {
-            let want = &self.demand.wants[*want as usize];
+        let missing = self.probes.iter().position(|at| {
+            let want = &self.demand.wants[*at as usize];
             let carries = self
                 .gatherer
                 .carried
                 .bits(scope.reader, want.sku)
                 .is_some_and(|bits| bits[node as usize / 64] >> (node % 64) & 1 == 1);
-            !carries || site.capabilities & want.flags != want.flags
+            !carries || !scope.suits(*at as usize, want.flags, node)
         });
         let missing = missing.or_else(|| {
             self.probes.iter().position(|want| {
@@ -450,7 +465,7 @@ impl Planner {
                 let code = if there > 0 {
                     RefusalCode::OutOfStock
                 } else {
-                    self.gatherer.why_none(scope, want.flags)
+                    self.gatherer.why_none(scope, at, want.flags)
                 };
                 *reason = Some(code);
                 let refusal = Refusal::of(code, Field::Line).at(want.first as usize);

@@ -50,7 +50,8 @@ impl Gatherer {
                 any |= bit;
                 case.masks[slot * words + at / 64] |= bit << (at % 64);
             }
-            if any == 0 || want.flags != 0 && !self.only_capable(scope, at, want.flags, case) {
+            let is_choosy = want.flags != 0 || !scope.leaning.by_want.is_empty();
+            if any == 0 || is_choosy && !self.only_capable(scope, at, want.flags, case) {
                 return false;
             }
         }
@@ -61,7 +62,7 @@ impl Gatherer {
     fn only_capable(&self, scope: &Scope<'_>, want: usize, flags: u16, case: &mut Case) -> bool {
         let mut any = false;
         for (slot, node) in self.nodes.iter().enumerate() {
-            let capable = scope.sheet.sites[*node as usize].capabilities & flags == flags;
+            let capable = scope.suits(want, flags, *node);
             let word = &mut case.masks[slot * case.words + want / 64];
             *word &= !(u64::from(!capable) << (want % 64));
             any |= *word >> (want % 64) & 1 == 1;

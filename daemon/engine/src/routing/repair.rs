@@ -66,20 +66,40 @@ impl Planner {
             leaning: Leaning::default(),
         };
         self.demand.read(&order.lines);
-        self.gatherer.begin(&scope);
-        if !proposal.plan.shipments.iter().all(|shipment| self.gatherer.eligible(&scope, shipment.node.0)) {
+        for want in &mut self.demand.wants {
+            want.flags = reader.sku(want.sku)?.flags;
+        }
+        let policies = self.bookmark.policies(reader);
+        let repaired = match policies.newest(tenant) {
+            Some(kept) => self.repair_under(kept, tenant, &table, &scope, order, proposal),
+            None => self.repair_in(&scope, order, proposal),
+        };
+        repaired.map(|repaired| Proposal { epoch, ..repaired })
+    }
+
+    /// Repairs in this scope.
+    pub(super) fn repair_in(
+        &mut self,
+        scope: &Scope<'_>,
+        order: &Order,
+        proposal: &Proposal,
+    ) -> Option<Proposal> {
+        self.gatherer.begin(scope);
+        if !proposal.plan.shipments.iter().all(|shipment| self.gatherer.eligible(scope, shipment.node.0)) {
             return None;
         }
         let mut repair = std::mem::take(&mut self.repair);
-        let mended = repair.read(&scope, self, proposal).and_then(|()| repair.mend(&scope, self));
+        let mended = repair.read(scope, self, proposal).and_then(|()| repair.mend(scope, self));
         let proposal = mended.map(|()| {
-            let written = self.writer.write(&scope, order, &self.demand, &repair.list, &repair.mended);
+            let written = self.writer.write(scope, order, &self.demand, &repair.list, &repair.mended);
             let mut plan = written.plan;
             plan.unfilled.clone_from(&proposal.plan.unfilled);
+            plan.policy = proposal.plan.policy;
+            plan.eliminated.clone_from(&proposal.plan.eliminated);
             let bound =
                 if scope.lanes.is_none() { plan.cost.0 } else { scope.floor(&repair.units).min(plan.cost.0) };
             plan.bound = Money(bound);
-            Proposal { epoch, picks: written.picks, plan }
+            Proposal { epoch: proposal.epoch, picks: written.picks, plan }
         });
         self.repair = repair;
         proposal
@@ -137,8 +157,7 @@ impl Repair {
             let start = self.mended.len();
             let mut whole: Option<(i64, u32)> = None;
             for (slot, candidate) in self.list.iter().enumerate() {
-                let able =
-                    scope.sheet.sites[candidate.node as usize].capabilities & facts.flags == facts.flags;
+                let able = scope.suits(want as usize, facts.flags, candidate.node);
                 let there = if able { available(sku, candidate)? } else { 0 };
                 if there >= need {
                     let cost = candidate.line.saturating_add(candidate.unit.saturating_mul(need));

@@ -23,6 +23,8 @@ pub(crate) struct Leaning<'a> {
     pub(crate) extra: &'a [i64],
     /// The least of `extra` over all nodes; 0 where `extra` does not name all.
     pub(crate) extra_least: i64,
+    /// By want: a bit per node that may serve it. Empty where all wants may be served by whoever is eligible.
+    pub(crate) by_want: &'a [&'a [u64]],
 }
 
 /// What an order draws on.
@@ -52,9 +54,21 @@ impl Scope<'_> {
     #[inline]
     pub(crate) fn allows(&self, node: u32) -> bool {
         let Some(site) = self.sheet.sites.get(node as usize) else { return false };
-        let let_in =
-            |bits: &[u64]| bits.get(node as usize / 64).is_some_and(|bits| bits >> (node % 64) & 1 == 1);
+        let let_in = |bits: &[u64]| has_bit(bits, node);
         site.active && site.capabilities & self.needs() != 0 && self.leaning.eligible.is_none_or(let_in)
+    }
+
+    /// Whether a node that is allowed may serve a want whose sku has these flags.
+    #[inline]
+    pub(crate) fn suits(&self, want: usize, flags: u16, node: u32) -> bool {
+        let Some(site) = self.sheet.sites.get(node as usize) else { return false };
+        site.capabilities & flags == flags
+            && self.leaning.by_want.get(want).is_none_or(|bits| has_bit(bits, node))
+    }
+
+    /// What rules add to the cost of a shipment from a node.
+    pub(crate) fn extra(&self, node: u32) -> i64 {
+        self.leaning.extra.get(node as usize).copied().unwrap_or(0)
     }
 
     /// What each shipment costs before it is known from where.
@@ -88,8 +102,7 @@ impl Scope<'_> {
             }
             None => (0, costs.unit),
         };
-        let extra = self.leaning.extra.get(node as usize).copied().unwrap_or(0);
-        let fixed = self.base().saturating_add(costs.fixed).saturating_add(extra);
+        let fixed = self.base().saturating_add(costs.fixed).saturating_add(self.extra(node));
         let (rank, code_rank, priority) = (site.rank, site.code_rank, site.priority);
         Candidate { node, miles, fixed, line: costs.line, unit, rank, code_rank, priority }
     }
@@ -118,4 +131,8 @@ impl Scope<'_> {
             floor.saturating_add(least.line).saturating_add(least.unit.saturating_mul(*units))
         })
     }
+}
+
+fn has_bit(bits: &[u64], node: u32) -> bool {
+    bits.get(node as usize / 64).is_some_and(|bits| bits >> (node % 64) & 1 == 1)
 }

@@ -61,9 +61,10 @@ impl Writer {
             }
             let cost = candidate.rates().shipment(of_slot.len(), units_sum.unsigned_abs());
             total = Money(total.0.saturating_add(cost.0));
-            shipments.push(Shipment { node, miles: candidate.miles, cost, lines });
+            let policy_cost = Money(scope.extra(candidate.node));
+            shipments.push(Shipment { node, miles: candidate.miles, cost, policy_cost, lines });
         }
-        let plan = Plan { shipments, unfilled: Vec::new(), cost: total, bound: Money(0) };
+        let plan = Plan { shipments, cost: total, ..Plan::default() };
         Proposal { epoch: 0, picks, plan }
     }
 

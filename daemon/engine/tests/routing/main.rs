@@ -2,6 +2,8 @@
 
 mod kept;
 mod oracle;
+mod policies;
+mod policy_page;
 mod real;
 mod repair;
 mod small;

@@ -59,7 +59,8 @@ pub(crate) fn reachable(world: &World, order: &Order, sku: usize, units: u32) ->
 /// Most shipments.
 pub(crate) fn limit(world: &World, order: &Order) -> usize {
     let limit = if order.shipments_max > 0 { order.shipments_max } else { world.rules.shipments_max };
-    if limit == 0 { usize::MAX } else { usize::from(limit) }
+    let limit = if limit == 0 { usize::MAX } else { usize::from(limit) };
+    limit.min(world.lean.limit.unwrap_or(usize::MAX))
 }
 
 /// The cheapest legal assignment of this demand by cost, then priorities, then codes; `None` where there is none.

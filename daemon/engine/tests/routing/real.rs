@@ -12,7 +12,7 @@ use earmark_protocol::geo::Position;
 use earmark_protocol::ids::{Channel, LineId, SkuIx, Tenant};
 
 use crate::oracle::{demand, judge, reachable};
-use crate::world::World;
+use crate::world::{Lean, World};
 
 fn rows(path: &Path) -> Option<Vec<csv::StringRecord>> {
     let file = File::open(path).ok()?;
@@ -52,6 +52,7 @@ fn real_orders_get_legal_plans_that_take_all_there_is() {
                 delivery,
                 nodes: Vec::new(),
                 shipments_max: 0,
+                value: None,
                 lines: Vec::new(),
             };
             orders.push((row[0].to_owned(), empty));
@@ -71,7 +72,8 @@ fn real_orders_get_legal_plans_that_take_all_there_is() {
             }
         }
         let flags = vec![0; skus.len()];
-        let world = World { rules: Rules::default(), nodes, flags, paused: BTreeSet::new(), stock };
+        let (rules, paused, lean) = (Rules::default(), BTreeSet::new(), Lean::default());
+        let world = World { rules, nodes, flags, paused, stock, lean };
         let state = world.state();
         let reader = state.reader();
         let mut planner = Planner::new();

@@ -23,6 +23,19 @@ pub(crate) struct World {
     pub(crate) flags: Vec<u16>,
     pub(crate) paused: BTreeSet<usize>,
     pub(crate) stock: BTreeMap<(usize, usize, u16), i32>,
+    /// What a policy makes of it for the order at hand.
+    pub(crate) lean: Lean,
+}
+
+/// What a policy forbids and what it adds to costs, for one order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lean {
+    /// Nodes that may not serve a sku.
+    pub(crate) excluded: BTreeSet<(usize, usize)>,
+    /// By node: added to a shipment's cost.
+    pub(crate) extra: Vec<i64>,
+    /// Most shipments.
+    pub(crate) limit: Option<usize>,
 }
 
 impl World {
@@ -78,7 +91,7 @@ impl World {
             channels: vec![vec![Segment(0)], vec![Segment(2), Segment(0)]],
             ..Rules::default()
         };
-        Self { rules, nodes, flags, paused: BTreeSet::new(), stock }
+        Self { rules, nodes, flags, paused: BTreeSet::new(), stock, lean: Lean::default() }
     }
 
     /// An order of up to four lines on a world of [`World::random`].
@@ -105,7 +118,7 @@ impl World {
             _ => Vec::new(),
         };
         let shipments_max = if random.u8(..3) == 0 { random.u16(1..3) } else { 0 };
-        Order { channel: Channel(random.u16(..2)), delivery, nodes, shipments_max, lines }
+        Order { channel: Channel(random.u16(..2)), delivery, nodes, shipments_max, lines, value: None }
     }
 
     /// The engine's side of it: nodes and skus put in this order, each cell counted.
@@ -162,7 +175,8 @@ impl World {
             }
         };
         let named = order.nodes.is_empty() || order.nodes.contains(&NodeIx(node as u32));
-        way && named && !self.paused.contains(&node) && spec.capabilities & self.flags[sku] == self.flags[sku]
+        let allowed = !self.paused.contains(&node) && !self.lean.excluded.contains(&(sku, node));
+        way && named && allowed && spec.capabilities & self.flags[sku] == self.flags[sku]
     }
 
     /// What a node could give of a sku, over the channel's segments.
@@ -184,6 +198,7 @@ impl World {
             unit +=
                 self.rules.tariff.per_unit.0 + self.rules.tariff.per_unit_mile.0 * self.miles(order, node);
         }
+        fixed += self.lean.extra.get(node).copied().unwrap_or(0);
         fixed + spec.cost_per_line.0 * skus as i64 + unit * i64::from(units)
     }
 }
@@ -257,7 +272,8 @@ impl World {
                 }
             }
         }
-        Self { rules: Rules::default(), nodes, flags: vec![0; skus], paused: BTreeSet::new(), stock }
+        let (rules, flags) = (Rules::default(), vec![0; skus]);
+        Self { rules, nodes, flags, paused: BTreeSet::new(), stock, lean: Lean::default() }
     }
 
     /// An order of so many different skus, `1..=units` units each, to somewhere in the country.
@@ -273,6 +289,6 @@ impl World {
         let (lat, lon) = (28.0 + random.f64() * 19.0, -122.0 + random.f64() * 48.0);
         let position = Position::from_degrees(lat, lon).expect("it is on the globe");
         let delivery = Delivery::Ship { position, postal: String::new() };
-        Order { channel: Channel(0), delivery, nodes: Vec::new(), shipments_max: 0, lines }
+        Order { channel: Channel(0), delivery, nodes: Vec::new(), shipments_max: 0, lines, value: None }
     }
 }

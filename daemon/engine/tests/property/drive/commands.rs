@@ -4,8 +4,8 @@
 use earmark_protocol::catalogue::{NodeKind, NodeSpec, NodeState, SkuSpec, capabilities, sku_flags};
 use earmark_protocol::command::{
     AdjustStock, Amend, AmendLine, CellQuantity, Command, CommandBody, Correction, Delivery, Disposition,
-    Extend, Hold, Order, OrderLine, Reject, Reserve, Restock, SetNodeState, SetStock, Step, StepLine,
-    StockChange, StockCount, Transfer,
+    Extend, Hold, Order, OrderLine, Reject, Reserve, Restock, SetNodeState, SetPolicy, SetStock, Step,
+    StepLine, StockChange, StockCount, Transfer,
 };
 use earmark_protocol::geo::Position;
 use earmark_protocol::hold_one::HoldOne;
@@ -16,7 +16,7 @@ use earmark_protocol::reply::RowView;
 
 use super::Given;
 use super::dice::Dice;
-use crate::model::{Model, open_units};
+use crate::model::{Model, POLICIES, open_units};
 
 /// Where nodes stand and orders go.
 const PLACES: [(f64, f64); 6] =
@@ -87,7 +87,7 @@ impl Author<'_> {
 
     /// Some command.
     pub(crate) fn any(&mut self) -> CommandBody {
-        let weights = [16, 22, 10, 4, 5, 8, 4, 6, 4, 4, 9, 7, 6, 5, 3, 5, 2, 1, 2, 3];
+        let weights = [16, 22, 10, 4, 5, 8, 4, 6, 4, 4, 9, 7, 6, 5, 3, 5, 2, 1, 2, 1, 3];
         match self.dice.weighted(&weights) {
             0 => CommandBody::Hold(self.hold()),
             1 => CommandBody::Reserve(self.reserve()),
@@ -118,6 +118,7 @@ impl Author<'_> {
             16 => CommandBody::PutSkus(self.sku_specs()),
             17 => CommandBody::RetireSkus(self.list(2, Self::sku)),
             18 => CommandBody::PutNodes(self.node_specs()),
+            19 => CommandBody::SetPolicy(SetPolicy { text: self.dice.pick(&POLICIES).0.to_owned() }),
             _ => CommandBody::SetNodeState(SetNodeState {
                 node: self.node(),
                 state: *self.dice.pick(&[
@@ -281,7 +282,13 @@ impl Author<'_> {
         let nodes = if self.dice.one_in(5) { self.list(3, Self::node) } else { Vec::new() };
         let channel = Channel(if self.dice.one_in(60) { 77 } else { self.dice.below(3) as u16 });
         let shipments_max = if self.dice.one_in(4) { 1 + self.dice.below(3) as u16 } else { 0 };
-        Order { channel, delivery, nodes, shipments_max, lines }
+        let value = match self.dice.below(20) {
+            0 => Some(Money(-1)),
+            1 => Some(Money(1_000_000_000_000_001)),
+            2..=9 => Some(Money(self.dice.below(90_000_000) as i64)),
+            _ => None,
+        };
+        Order { channel, delivery, nodes, shipments_max, lines, value }
     }
 
     fn position(&mut self) -> Position {

@@ -83,6 +83,7 @@ impl Scene {
             delivery: Delivery::Ship { position, postal: String::new() },
             nodes: Vec::new(),
             shipments_max: 0,
+            value: None,
             lines: vec![line(0), line(1)],
         };
         CommandBody::Reserve(Reserve { order, class: HoldClass(0), lifetime_ms: 0, best_effort: false })

@@ -185,7 +185,9 @@ fn plain_plan(rows: &[RowView], unfilled: Vec<Unfilled>) -> Plan {
         let part = ShipmentLine { line: row.line, sku: row.sku, segment: row.segment, quantity: row.held };
         by_node.entry(row.node).or_default().push(part);
     }
-    let shipments =
-        by_node.into_iter().map(|(node, lines)| Shipment { node, miles: 0, cost: Money(0), lines }).collect();
+    let shipments = by_node
+        .into_iter()
+        .map(|(node, lines)| Shipment { node, miles: 0, cost: Money(0), policy_cost: Money(0), lines })
+        .collect();
     Plan { shipments, unfilled, ..Plan::default() }
 }

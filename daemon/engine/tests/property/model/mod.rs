@@ -25,7 +25,7 @@ use earmark_protocol::ids::{CommandId, Lsn, Money, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{Done, Plan, Refused, Reply, Reserved, Status};
 
-pub(crate) use catalogue::Catalogue;
+pub(crate) use catalogue::{Catalogue, POLICIES};
 pub(crate) use ids::Outcome;
 pub(crate) use orders::{Wish, Wished};
 pub(crate) use plans::Stale;
@@ -72,6 +72,8 @@ pub(crate) struct Model {
     pub(crate) stock: Stock,
     pub(crate) reservations: BTreeMap<(Tenant, CommandId), Reservation>,
     pub(crate) outcomes: BTreeMap<(Tenant, CommandId), Outcome>,
+    /// The version of each tenant's policy.
+    pub(crate) policies: BTreeMap<Tenant, u32>,
     /// How the command at hand was planned, where that was not right before it is decided.
     pub(crate) stale: Option<Stale>,
 }
@@ -131,6 +133,7 @@ impl Model {
             stock: Stock::default(),
             reservations: BTreeMap::new(),
             outcomes: BTreeMap::new(),
+            policies: BTreeMap::new(),
             stale: None,
         }
     }
@@ -225,6 +228,7 @@ impl Model {
             CommandBody::RetireSkus(skus) => Ok(self.retire_skus(tenant, skus)),
             CommandBody::PutNodes(specs) => Ok(self.put_nodes(tenant, specs)),
             CommandBody::SetNodeState(set) => Ok(self.set_node_state(tenant, set)),
+            CommandBody::SetPolicy(set) => Ok(self.set_policy(tenant, set)),
         }
     }
 

@@ -63,6 +63,10 @@ impl Wish<'_> {
 impl Model {
     /// Judges what an order says, before any plan is thought of.
     pub(super) fn judge_order(&self, noes: &mut Noes, tenant: Tenant, order: &Order) {
+        const VALUE_MAX: i64 = 1_000_000_000_000_000;
+        if order.value.is_some_and(|value| !(0..=VALUE_MAX).contains(&value.0)) {
+            noes.push(Refusal::of(RefusalCode::QuantityTooLarge, Field::Value).detail(VALUE_MAX));
+        }
         noes.list(Field::Line, order.lines.len(), false, self.rules.lines_max);
         noes.list(Field::Nodes, order.nodes.len(), true, self.rules.lines_max);
         if usize::from(order.channel.0) >= self.rules.channels.len() {

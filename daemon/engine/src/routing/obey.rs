@@ -1,0 +1,195 @@
+//! Planning under a policy: the order as rules see it, the rules' say about nodes, and rules that give way.
+//!
+//! A rule with an `otherwise` gives way only after a plan under it left something unserved, line by line, the last such
+//! rule first; then the order is planned again. Without a policy this room does nothing.
+
+use std::sync::Arc;
+
+use earmark_protocol::catalogue::sku_flags;
+use earmark_protocol::command::{Delivery, Order};
+use earmark_protocol::ids::Tenant;
+use earmark_protocol::refusal::Refusal;
+
+use super::Proposal;
+use super::demand::Demand;
+use super::planner::Planner;
+use super::scope::{Leaning, Scope};
+use crate::inventory::cell::{word_available, word_place};
+use crate::policy::{Asked, Kept, LineFacts, OrderFacts, Ruling};
+use crate::sync::Ordering;
+use crate::{NodeTable, Reader};
+
+/// Code and group of each want's sku, where rules ask for them.
+type SkuTexts = Vec<(String, String)>;
+
+impl Planner {
+    /// Plans in this scope, but for what the policy says.
+    pub(super) fn plan_under(
+        &mut self,
+        kept: &Arc<Kept>,
+        tenant: Tenant,
+        table: &NodeTable,
+        scope: &Scope<'_>,
+        order: &Order,
+        best_effort: bool,
+    ) -> Result<Proposal, Refusal> {
+        let mut ruling = std::mem::take(&mut self.ruling);
+        let planned = self.plan_ruled(&mut ruling, kept, tenant, table, scope, order, best_effort);
+        self.ruling = ruling;
+        planned
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one call, of the function above")]
+    fn plan_ruled(
+        &mut self,
+        ruling: &mut Ruling,
+        kept: &Arc<Kept>,
+        tenant: Tenant,
+        table: &NodeTable,
+        scope: &Scope<'_>,
+        order: &Order,
+        best_effort: bool,
+    ) -> Result<Proposal, Refusal> {
+        let policy = &kept.policy;
+        let best_effort = best_effort || kept.takes_part();
+        let texts = sku_texts(kept, scope.reader, &self.demand);
+        let lines = line_facts(scope.reader, &self.demand, &texts);
+        let asked = asked(order, &self.demand, &lines, table, scope);
+        ruling.rule_by(kept, tenant, self.now, &asked);
+        let limit = match (order.shipments_max, policy.shipments_max) {
+            _ if !ruling.may_split(&asked.order) => 1,
+            (0, Some(limit)) => limit,
+            (0, None) => scope.reader.rules().shipments_max,
+            (limit, _) => limit,
+        };
+        loop {
+            let by_want = by_want(ruling, self.demand.wants.len());
+            let scope = lean(scope, kept, ruling, &by_want);
+            let planned = self.plan_in(&scope, limit, order, best_effort);
+            let is_whole = planned.as_ref().is_ok_and(|proposal| proposal.plan.unfilled.is_empty());
+            let mut short = Vec::new();
+            if !is_whole && ruling.can_relax() {
+                short.extend((0..self.demand.wants.len()).map(|want| self.is_short(&scope, want)));
+            }
+            // Where all could be had, what stood in the way is the number of shipments.
+            let any_short = short.contains(&true);
+            let gave_way = !short.is_empty() && ruling.relax(&asked, |want| !any_short || short[want]);
+            if !gave_way {
+                return planned.map(|mut proposal| {
+                    proposal.plan.policy = kept.version;
+                    proposal.plan.eliminated = ruling.eliminated().to_vec();
+                    proposal
+                });
+            }
+        }
+    }
+
+    /// Repairs in this scope, but for what the policy says. No rule gives way here: a plan that one gave way for is
+    /// made again where it may not stay as it is.
+    pub(super) fn repair_under(
+        &mut self,
+        kept: &Arc<Kept>,
+        tenant: Tenant,
+        table: &NodeTable,
+        scope: &Scope<'_>,
+        order: &Order,
+        proposal: &Proposal,
+    ) -> Option<Proposal> {
+        let mut ruling = std::mem::take(&mut self.ruling);
+        let texts = sku_texts(kept, scope.reader, &self.demand);
+        let lines = line_facts(scope.reader, &self.demand, &texts);
+        ruling.rule_by(kept, tenant, self.now, &asked(order, &self.demand, &lines, table, scope));
+        let by_want = by_want(&ruling, self.demand.wants.len());
+        let repaired = self.repair_in(&lean(scope, kept, &ruling, &by_want), order, proposal);
+        drop(by_want);
+        self.ruling = ruling;
+        repaired
+    }
+
+    /// Whether the nodes that may serve a want have too little of it.
+    fn is_short(&self, scope: &Scope<'_>, want: usize) -> bool {
+        let wanted = &self.demand.wants[want];
+        let (mut total, mut most) = (0, 0);
+        scope.reader.read_words(wanted.sku, |words| {
+            (total, most) = (0_i64, 0_i64);
+            let mut at_node = (u32::MAX, 0_i64);
+            for word in words {
+                let word = word.load(Ordering::Relaxed);
+                let (place, available) = (word_place(word), i64::from(word_available(word)));
+                let node = place.node().0;
+                let counts = available > 0
+                    && scope.segments.contains(&place.segment())
+                    && self.gatherer.eligible(scope, node)
+                    && scope.suits(want, wanted.flags, node);
+                if counts {
+                    at_node = (node, if at_node.0 == node { at_node.1 + available } else { available });
+                    total += available;
+                    most = most.max(at_node.1);
+                }
+            }
+        });
+        (if scope.split_lines { total } else { most }) < wanted.units
+    }
+}
+
+/// The nodes of each want, where wants differ.
+fn by_want(ruling: &Ruling, wants: usize) -> Vec<&[u64]> {
+    if ruling.differ() { (0..wants).map(|want| ruling.nodes_of(want)).collect() } else { Vec::new() }
+}
+
+/// The scope with the ruling in it.
+fn lean<'a>(scope: &Scope<'a>, kept: &Kept, ruling: &'a Ruling, by_want: &'a [&'a [u64]]) -> Scope<'a> {
+    let (extra, extra_least) = ruling.extra();
+    let leaning = Leaning { eligible: Some(ruling.eligible()), extra, extra_least, by_want };
+    Scope { split_lines: kept.policy.split_lines.unwrap_or(scope.split_lines), leaning, ..*scope }
+}
+
+/// Code and group of the skus, where rules ask for them.
+fn sku_texts(kept: &Kept, reader: &Reader, demand: &Demand) -> SkuTexts {
+    if !kept.program.asks_sku_texts {
+        return Vec::new();
+    }
+    demand.wants.iter().map(|want| reader.sku_texts(want.sku).unwrap_or_default()).collect()
+}
+
+/// The wants as rules see them.
+fn line_facts<'a>(reader: &Reader, demand: &Demand, texts: &'a SkuTexts) -> Vec<LineFacts<'a>> {
+    let facts = |(at, want): (usize, &super::demand::Want)| {
+        let (sku, group) = texts.get(at).map_or(("", ""), |(sku, group)| (sku.as_str(), group.as_str()));
+        let weight_g = reader.sku(want.sku).map_or(0, |facts| i64::from(facts.weight_g));
+        LineFacts { sku, group, quantity: want.units, weight_g, flags: want.flags }
+    };
+    demand.wants.iter().enumerate().map(facts).collect()
+}
+
+/// The order as rules see it.
+fn asked<'a>(
+    order: &'a Order,
+    demand: &Demand,
+    lines: &'a [LineFacts<'a>],
+    table: &'a NodeTable,
+    scope: &Scope<'a>,
+) -> Asked<'a> {
+    let (is_pickup, postal, position) = match &order.delivery {
+        Delivery::Ship { position, postal } => {
+            let degrees = |micros: i32| f64::from(micros) / 1e6;
+            (false, postal.as_str(), Some((degrees(position.lat_udeg), degrees(position.lon_udeg))))
+        }
+        Delivery::Pickup { .. } => (true, "", None),
+    };
+    let facts = OrderFacts {
+        channel: order.channel.0,
+        is_pickup,
+        postal,
+        position,
+        lines: demand.wants.len() as i64,
+        units: lines.iter().map(|line| line.quantity).sum(),
+        value: order.value,
+        weight_g: lines
+            .iter()
+            .map(|line| line.weight_g.saturating_mul(line.quantity))
+            .fold(0, i64::saturating_add),
+        flags: lines.iter().fold(0, |flags, line| flags | line.flags) & sku_flags::ALL,
+    };
+    Asked { order: facts, lines, table, miles: scope.lanes.map_or(&[], |lanes| &lanes.miles) }
+}

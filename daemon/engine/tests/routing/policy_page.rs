@@ -1,0 +1,168 @@
+//! The worked examples of `docs/policy.md`, run as they stand there.
+
+use earmark_engine::State;
+use earmark_engine::routing::Planner;
+use earmark_engine::{Capacity, Rules};
+use earmark_protocol::catalogue::{NodeKind, NodeSpec, SkuSpec, capabilities, sku_flags};
+use earmark_protocol::command::{CommandBody, Delivery, Order, OrderLine, SetPolicy, SetStock};
+use earmark_protocol::geo::Position;
+use earmark_protocol::ids::{Channel, LineId, Segment, SkuIx, Tenant, TimestampMs};
+
+use crate::world::{count, run};
+
+/// A Tuesday, noon in Chicago.
+const NOON: &str = "2026-11-24T18:00:00Z";
+
+type Table = Vec<Vec<String>>;
+
+/// The rows of a table of the page, without its head; and the head.
+fn table(page: &str, name: &str) -> (Vec<String>, Table) {
+    let text = page.split(&format!("```csv {name}\n")).nth(1).expect("the page has this table");
+    let text = text.split("```").next().expect("a block ends");
+    let mut rows = text.lines().map(|line| line.split(',').map(str::to_owned).collect());
+    (rows.next().expect("a table has a head"), rows.collect())
+}
+
+struct Store {
+    nodes: Vec<String>,
+    skus: Vec<String>,
+    state: State,
+}
+
+impl Store {
+    fn open(page: &str) -> Self {
+        let capacity = Capacity {
+            skus: 64,
+            nodes: 64,
+            cells: 1024,
+            reservations: 64,
+            lines: 64,
+            commands: 64,
+            facts_bytes: 1 << 16,
+            sku_code_bytes: 1 << 12,
+            movements: 64,
+        };
+        let rules = Rules { channels: vec![vec![Segment(0)]; 2], ..Rules::default() };
+        let mut state = State::new(&capacity, rules).expect("there is memory");
+        let (_, nodes) = table(page, "nodes");
+        let bits = |words: &str| {
+            let bit = |word: &str| match word {
+                "ship" => capabilities::SHIP,
+                "pickup" => capabilities::PICKUP,
+                "hazmat" => sku_flags::HAZMAT,
+                other => panic!("{other} is no capability"),
+            };
+            words.split_whitespace().map(bit).fold(0, |bits, bit| bits | bit)
+        };
+        let node = |row: &Vec<String>| NodeSpec {
+            code: row[0].clone(),
+            kind: match row[1].as_str() {
+                "dc" => NodeKind::Dc,
+                "store" => NodeKind::Store,
+                "vendor" => NodeKind::Vendor,
+                other => panic!("{other} is no kind"),
+            },
+            group: row[2].clone(),
+            position: Position::from_degrees(
+                row[3].parse().expect("degrees"),
+                row[4].parse().expect("degrees"),
+            )
+            .expect("it is on the globe"),
+            capabilities: bits(&row[5]),
+            time_zone: "America/Chicago".to_owned(),
+            ..NodeSpec::default()
+        };
+        run(&mut state, CommandBody::PutNodes(nodes.iter().map(node).collect()));
+        let (head, stock) = table(page, "stock");
+        let sku = |row: &Vec<String>| SkuSpec {
+            code: row[0].clone(),
+            group: row[1].clone(),
+            weight_g: row[2].parse().expect("grams"),
+            flags: bits(&row[3]),
+        };
+        run(&mut state, CommandBody::PutSkus(stock.iter().map(sku).collect()));
+        let codes: Vec<_> = nodes.iter().map(|row| row[0].clone()).collect();
+        assert_eq!(head[4..], codes, "the columns of stock are the nodes");
+        let counts = stock.iter().enumerate().flat_map(|(sku, row)| {
+            let cell =
+                move |(node, units): (usize, &String)| count((sku, node, 0), units.parse().expect("units"));
+            row[4..].iter().enumerate().map(cell).collect::<Vec<_>>()
+        });
+        run(&mut state, CommandBody::SetStock(SetStock { source: 0, as_of: None, counts: counts.collect() }));
+        Self { nodes: codes, skus: stock.into_iter().map(|row| row[0].clone()).collect(), state }
+    }
+
+    /// What becomes of an order like `1 MUG, 2 PEN worth 30.00 through 1 at 2026-11-28T18:00:00Z`.
+    fn ship(&self, order: &str) -> String {
+        let (order, at) = order.split_once(" at ").unwrap_or((order, NOON));
+        let (order, channel) = order.split_once(" through ").unwrap_or((order, "0"));
+        let (lines, value) = match order.split_once(" worth ") {
+            Some((lines, value)) => (lines, Some(value.parse().expect("an amount"))),
+            None => (order, None),
+        };
+        let line = |(at, line): (usize, &str)| {
+            let (units, sku) = line.trim().split_once(' ').expect("units and a sku");
+            let sku = self.skus.iter().position(|known| known == sku).expect("the sku is on the page");
+            let (line, sku) = (LineId(at as u32), SkuIx(sku as u32));
+            OrderLine { line, sku, quantity: units.parse().expect("units") }
+        };
+        let order = Order {
+            channel: Channel(channel.parse().expect("a channel")),
+            delivery: Delivery::Ship {
+                position: Position::from_degrees(41.88, -87.63).expect("it is on the globe"),
+                postal: String::new(),
+            },
+            nodes: Vec::new(),
+            shipments_max: 0,
+            lines: lines.split(',').enumerate().map(line).collect(),
+            value,
+        };
+        let now: jiff::Timestamp = at.parse().expect("a time");
+        let now = TimestampMs(u64::try_from(now.as_millisecond()).expect("after 1970"));
+        let reader = self.state.reader();
+        match Planner::new().at(now).plan(&reader, reader.lanes(), Tenant(0), &order, false, &[]) {
+            Ok(proposal) => {
+                assert!(proposal.plan.is_optimal(), "so small an order is proven");
+                let from = proposal.plan.shipments.iter();
+                let mut from: Vec<_> =
+                    from.map(|shipment| self.nodes[shipment.node.0 as usize].as_str()).collect();
+                from.sort_unstable();
+                let missing: u32 = proposal.plan.unfilled.iter().map(|unfilled| unfilled.quantity).sum();
+                let missing = if missing > 0 { format!(", {missing} missing") } else { String::new() };
+                from.join(" + ") + &missing
+            }
+            Err(refusal) => format!("refused {}", refusal.code.name()),
+        }
+    }
+}
+
+#[test]
+fn every_example_of_the_page_ships_as_the_page_says() {
+    let page = include_str!("../../../../docs/policy.md");
+    let mut store = Store::open(page);
+    let (mut examples, mut orders, mut wrong) = (0, 0, Vec::new());
+    for block in page.split("```toml policy\n").skip(1) {
+        let mut parts = block.split("```");
+        let policy = parts.next().expect("a block has a text");
+        let Some(example) =
+            parts.next().expect("a page goes on").trim().is_empty().then(|| parts.next()).flatten()
+        else {
+            continue;
+        };
+        run(&mut store.state, CommandBody::SetPolicy(SetPolicy { text: policy.to_owned() }));
+        for line in example.strip_prefix("orders\n").expect("orders follow a policy").lines() {
+            let (order, expected) = line.split_once(" => ").expect("an order and what becomes of it");
+            let ships = store.ship(order);
+            if ships != expected {
+                wrong.push(format!(
+                    "{}: {order} => {ships}, not {expected}",
+                    policy.lines().next().unwrap_or_default()
+                ));
+            }
+            orders += 1;
+        }
+        examples += 1;
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(examples >= 11 && orders >= 35, "{examples} {orders}");
+}
