@@ -157,3 +157,45 @@ fn stage_name(stage: Stage) -> &'static str {
         Stage::Shipped => "shipped",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use earmark_engine::CompactReply;
+    use earmark_protocol::ids::{CommandId, LineId, SkuIx, Tenant, TimestampMs};
+    use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
+    use earmark_protocol::reply::Status;
+
+    use super::*;
+
+    #[test]
+    fn an_effect_is_one_line_and_one_object_with_the_same_fields() {
+        let place = 2 << 12 | 1;
+        let (line, sku, stage) = (LineId(1), SkuIx(7), Stage::Held);
+        let claim = Effect::Claim { row: 0, cell: 9, line, sku, place, quantity: 3, stage };
+        assert_eq!(
+            effect_text(&claim),
+            "claim: row 0, line 1, sku 7, node 2, segment 1, cell 9, quantity 3, to held"
+        );
+        let object = effect_json(&claim);
+        assert_eq!(
+            (&object["effect"], &object["node"], &object["to"]),
+            (&json!("claim"), &json!(2), &json!("held"))
+        );
+        let settle = Effect::Settle { status: Status::Expired, deadline: TimestampMs(0) };
+        assert_eq!(effect_text(&settle), "settle: status expired");
+        assert_eq!(effect_json(&settle)["deadline"], Value::Null);
+        let cells = Effect::Cells { sku, places: vec![place] };
+        assert_eq!(effect_text(&cells), r#"cells: sku 7, places [{"node":2,"segment":1}]"#);
+        let refusal = Refusal::of(RefusalCode::OutOfStock, Field::Line);
+        let outcome = Effect::Outcome {
+            id: CommandId([7; 16]),
+            content: u64::MAX,
+            tenant: Tenant(0),
+            outcome: CompactReply::Refused(refusal),
+            plan: Vec::new(),
+        };
+        let object = effect_json(&outcome);
+        assert_eq!(object["outcome"]["Refused"]["code"], RefusalCode::OutOfStock.name());
+        assert_eq!((&object["content"], &object["plan"]), (&json!("ffffffffffffffff"), &Value::Null));
+    }
+}

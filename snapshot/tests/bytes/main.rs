@@ -107,6 +107,7 @@ fn any_bytes_are_read_or_refused_within_bounds() {
     let good = written();
     assert!(good.len() > 4, "several segments, and an image");
     let seed = std::env::var("EARMARK_SEED").ok().map_or(1, |text| text.parse().expect("a number"));
+    let mut deep = 0;
     for round in 0..ROUNDS {
         let mut random = fastrand::Rng::with_seed(seed + round);
         let mut shelf = Shelf::default();
@@ -130,10 +131,12 @@ fn any_bytes_are_read_or_refused_within_bounds() {
             shelf.put(if is_image { IMAGE } else { name }, bytes);
         }
         let (readings, cost) = allocated(|| read::log(&shelf));
+        deep += u64::from(readings > 6);
         let most = readings * (PER_READING + bytes_in_all);
         assert!(cost <= most, "{cost} bytes for a log of {bytes_in_all}; EARMARK_SEED={}", seed + round);
         let ((), cost) = allocated(|| read::image(&shelf));
         let most = PER_IMAGE + 8 * bytes_in_all;
         assert!(cost <= most, "{cost} bytes for images of {bytes_in_all}; EARMARK_SEED={}", seed + round);
     }
+    assert!(deep > ROUNDS / 50, "in {deep} rounds alone was anything read behind damage");
 }
