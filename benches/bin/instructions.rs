@@ -8,11 +8,11 @@ use std::hint::black_box;
 use std::process::ExitCode;
 
 use earmark_benches::steady::{BATCH, NODES, Steady};
-use earmark_benches::{Random, START, TENANT, holds, run};
+use earmark_benches::{Random, START, TENANT, fifty_rules, holds, run};
 use earmark_engine::routing::Planner;
-use earmark_engine::{Capacity, Decision, Rules, State};
+use earmark_engine::{Capacity, Decision, Reader, Rules, State};
 use earmark_protocol::catalogue::{NodeKind, NodeSpec, SkuSpec, capabilities};
-use earmark_protocol::command::{CommandBody, Delivery, Order, OrderLine, SetStock, StockCount};
+use earmark_protocol::command::{CommandBody, Delivery, Order, OrderLine, SetPolicy, SetStock, StockCount};
 use earmark_protocol::frame::{FRAME_BYTES_MAX, FrameWriter, Kind};
 use earmark_protocol::geo::Position;
 use earmark_protocol::hold_one::HoldOneReply;
@@ -35,7 +35,6 @@ const PLACES: usize = 10;
 
 /// What callgrind counts. Never inlined, so that it finds the names.
 mod measured {
-    use earmark_engine::Reader;
     use earmark_protocol::hold_one::HoldOne;
     use earmark_protocol::receive::ReceiveBuffer;
 
@@ -79,17 +78,24 @@ mod measured {
         let plan = planner.plan(reader, reader.lanes(), TENANT, order, true, &[]);
         black_box(plan.expect("there is stock for it"));
     }
+
+    #[inline(never)]
+    pub(super) fn policy(planner: &mut Planner, reader: &Reader, order: &Order) {
+        let plan = planner.plan(reader, reader.lanes(), TENANT, order, true, &[]);
+        black_box(plan.expect("there is stock for it"));
+    }
 }
 
 /// A name, how many operations one run of it measures, and the run.
 type Case = (&'static str, usize, fn());
 
-const CASES: [Case; 5] = [
+const CASES: [Case; 6] = [
     ("hold", BATCHES * BATCH, hold),
     ("expire", BATCHES * BATCH, expire),
     ("atp", READS, atp),
     ("frame", FRAMES * BATCH, frame),
     ("plan", PLANS, plan),
+    ("policy", PLANS, policy),
 ];
 
 fn main() -> ExitCode {
@@ -149,8 +155,20 @@ fn frame() {
 
 /// Orders of two lines over as many nodes as a large retailer has, a sku at half of them.
 fn plan() {
+    plan_under(None, measured::plan);
+}
+
+/// The same orders under a policy of 50 rules that leave their plans as they are.
+fn policy() {
+    plan_under(Some(fifty_rules()), measured::policy);
+}
+
+fn plan_under(policy: Option<String>, measured: fn(&mut Planner, &Reader, &Order)) {
     let mut random = Random(7);
-    let state = routed(&mut random);
+    let mut state = routed(&mut random);
+    if let Some(text) = policy {
+        run(&mut state, &mut Decision::default(), &mut random, CommandBody::SetPolicy(SetPolicy { text }));
+    }
     let (reader, mut planner) = (state.reader(), Planner::new());
     let places: Vec<_> = (0..PLACES).map(|_| somewhere(&mut random)).collect();
     let orders: Vec<_> = (0..PLANS).map(|at| order(&mut random, places[at % PLACES])).collect();
@@ -158,7 +176,7 @@ fn plan() {
         let lanes = planner.plan(&reader, reader.lanes(), TENANT, order, true, &[]);
         black_box(lanes.expect("there is stock for it"));
     }
-    orders.iter().for_each(|order| measured::plan(&mut planner, &reader, order));
+    orders.iter().for_each(|order| measured(&mut planner, &reader, order));
 }
 
 fn order(random: &mut Random, position: Position) -> Order {
