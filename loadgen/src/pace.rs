@@ -44,11 +44,13 @@ pub(crate) struct Stretch {
 impl Schedule {
     /// One step after the other, from this moment on, in batches of so many requests.
     pub(crate) fn even(begins: Moment, batch: u32, steps: &[Step]) -> Self {
-        let (mut at, mut before) = (begins, 0);
+        let (mut at, mut before, mut whole) = (begins, 0, 0.0);
         let mut stretches = Vec::with_capacity(steps.len());
         for step in steps {
             let gap_ns = 1e9 * f64::from(batch) / step.rate;
-            let batches = (nanos(step.lasts) as f64 / gap_ns).round() as u64;
+            // Rounded over all that went before, or slow steps would lose their parts of a batch.
+            whole += nanos(step.lasts) as f64 / gap_ns;
+            let batches = (whole.round() as u64).saturating_sub(before);
             stretches.push(Stretch { begins: at, before, batches, gap_ns });
             at = at.plus(step.lasts);
             before += batches;
@@ -183,6 +185,14 @@ mod tests {
             assert!(schedule.due_by(Moment(at.0.saturating_sub(1))) <= batch, "batch {batch}");
         }
         assert_eq!(schedule.due_by(Moment(u64::MAX / 2)), 4_000);
+    }
+
+    #[test]
+    fn steps_of_less_than_a_batch_add_up() {
+        let slow = Step { lasts: Duration::from_millis(100), rate: 4.0 };
+        let schedule = Schedule::even(Moment(0), 1, &[slow; 20]);
+        assert_eq!(schedule.batches(), 8);
+        assert!((1..8).all(|batch| schedule.at(batch - 1) < schedule.at(batch)));
     }
 
     #[test]
