@@ -53,6 +53,10 @@ pub fn version(command: &mut Command) -> String {
 /// Waits until others leave the machine alone, or the time is up. Whether they do.
 pub fn wait_for_quiet(at_most: Duration) -> bool {
     let give_up = Instant::now() + at_most;
+    // What others wrote goes to the disk long after they have ended, and would be paid for here.
+    if let Err(error) = Command::new("sync").status() {
+        eprintln!("what others wrote may still be on its way to the disk: sync: {error}");
+    }
     loop {
         let before = idle_and_all();
         std::thread::sleep(LOOK);
@@ -73,5 +77,5 @@ fn idle_and_all() -> (f64, f64) {
     let times: Vec<f64> =
         stat.split_whitespace().skip(1).map_while(|time| time.parse().ok()).take(8).collect();
     // User, nice, system, idle, waiting for a disk, …
-    (times.iter().skip(3).take(2).sum(), times.iter().sum())
+    (times.get(3).copied().unwrap_or(0.0), times.iter().sum())
 }
