@@ -5,8 +5,8 @@
 #   scripts/compare.sh [--quick] [--json] [--systems earmark,redis,postgres,limit] [--runs N]
 #
 # --quick takes under five minutes once all is built, and says that it is quick. Results are kept as JSON in
-# target/compare/; a run without --quick and of all systems also writes docs/comparison.json, docs/comparison.svg and the
-# table in README.md.
+# target/compare/; a run without --quick and of all systems also writes docs/comparison.json, docs/comparison.svg, and chart
+# and table into README.md.
 # Needs Debian's redis-server and postgresql-15; as root it installs what is missing. Their own services are not started:
 # each server gets a spare port and a data directory that is removed afterwards. "limit" is a prototype of the bare path,
 # left out where ../shared/limit is not there.
@@ -65,7 +65,7 @@ if $publish; then
   cp "$result.json" docs/comparison.json
   cp "$result.svg" docs/comparison.svg
   awk -v table="$result.md" '
-    /<!-- comparison -->/ { print; print ""; while ((getline line <table) > 0) print line; print ""; inside = 1; next }
+    /<!-- comparison -->/ { print; print "\n![Durable holds per second](docs/comparison.svg)\n"; while ((getline line <table) > 0) print line; print ""; inside = 1; next }
     /<!-- end of comparison -->/ { inside = 0 }
     !inside' README.md >"$scratch/README.md"
   cp "$scratch/README.md" README.md
