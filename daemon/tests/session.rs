@@ -262,7 +262,7 @@ fn a_daemon_that_is_told_to_stop_ends_with_0() {
 fn the_readmes_session_works_as_typed() {
     let page = std::fs::read_to_string(repository().join("README.md")).unwrap();
     let blocks: Vec<_> = page.split("<!-- session -->\n```sh\n").skip(1).collect();
-    assert_eq!(blocks.len(), 2);
+    assert_eq!(blocks.len(), 3);
     let script: String = blocks.iter().map(|block| block.split("```").next().unwrap()).collect();
     let served = Served::start();
     let binaries = Path::new(env!("CARGO_BIN_EXE_earmark")).parent().unwrap().to_string_lossy().into_owned();

@@ -65,13 +65,13 @@ async fn a_wire_error_says_offset_need_and_have() {
     let mut frame = query(1);
     frame.extend(query(2));
     let second = frame.len() as u64 / 2;
-    // The body of the second question is an enum of four bytes; ten is the number after the last.
+    // The body of the second question is an enum of four bytes; no variant has this number.
     let at = frame.len() - 4;
-    frame[at] = 10;
+    frame[at] = 200;
     let mut pipe = greeted(&world, &connection).await;
     pipe.send.write_all(&frame).await.unwrap();
     let what = WireFault::BadValue;
-    let expected = WireError { offset: hello + second + 20, need: 0, have: 10, what };
+    let expected = WireError { offset: hello + second + 20, need: 0, have: 200, what };
     assert_eq!(pipe.last_word_of().await, (2, PipeError::Wire(expected)));
     world.stop().await;
 }

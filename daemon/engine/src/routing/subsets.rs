@@ -6,7 +6,7 @@
 //! were looked at. This room takes who has enough of a want as given by bits and reads no stock.
 
 use super::case::Candidate;
-use super::demand::Demand;
+use super::demand::{Demand, Want};
 use super::lanes::BANDS_MAX;
 use super::price::Rates;
 use super::scope::Scope;
@@ -62,7 +62,7 @@ impl Subsets {
         let Some(mut walk) = Walk::new(scope, demand).filter(|_| usual) else { return false };
         self.begin(demand);
         let uniform = scope.bands_are_uniform();
-        let flagged = demand.wants.iter().any(|want| want.flags != 0);
+        let choosy = !scope.leaning.by_want.is_empty() || demand.wants.iter().any(|want| want.flags != 0);
         let (mut walked, mut stop) = (0, FIRST_STOP);
         loop {
             let next = walk.next();
@@ -81,10 +81,10 @@ impl Subsets {
             walked += 1;
             let has = |row: &Vec<u64>| (row[node as usize / 64] >> (node % 64) & 1) as usize;
             let mut set = self.rows.iter().enumerate().fold(0, |set, (want, row)| set | has(row) << want);
-            if flagged {
-                let capabilities = scope.sheet.sites[node as usize].capabilities;
-                let able = demand.wants.iter().map(|want| capabilities & want.flags == want.flags);
-                set &= able.enumerate().fold(0, |set, (want, able)| set | usize::from(able) << want);
+            if choosy {
+                let suits =
+                    |(want, facts): (usize, &Want)| usize::from(scope.suits(want, facts.flags, node)) << want;
+                set &= demand.wants.iter().enumerate().map(suits).fold(0, |set, want| set | want);
             }
             let news = set != 0 && !(uniform && self.reached[band][set]);
             if news && eligible(node) {
