@@ -77,6 +77,8 @@ pub(crate) struct Life {
     follower: Option<Follower>,
     tray: Arc<Tray>,
     planner: Planner,
+    /// Orders whose plan no longer fitted.
+    again: Vec<Full>,
     asked: BTreeMap<u32, Asked>,
     next: u32,
 }
@@ -101,6 +103,7 @@ impl Life {
             follower: None,
             tray: Arc::default(),
             planner: Planner::new(),
+            again: Vec::new(),
             asked: BTreeMap::new(),
             next: 0,
         };
@@ -188,12 +191,10 @@ impl Life {
         self.committer.tick();
     }
 
-    /// What was decided since, in the order of the log. What no longer fitted is planned and handed in again: the
-    /// caller ends the turn again then.
-    pub(crate) fn decided(&mut self, now: &Rc<Model>) -> Vec<Decided> {
+    /// What was decided since, in the order of the log. What no longer fitted waits for [`Life::plan_again`].
+    pub(crate) fn decided(&mut self) -> Vec<Decided> {
         let mut all = Vec::new();
         let works = std::mem::take(&mut *self.tray.0.lock());
-        let mut again = Vec::new();
         for mut work in works {
             let bytes = work.replies.take();
             let mut rest = &bytes[..];
@@ -214,16 +215,20 @@ impl Life {
                 }
                 rest = &rest[whole..];
             }
-            again.append(&mut work.again);
+            self.again.append(&mut work.again);
         }
-        for full in again {
+        all
+    }
+
+    /// Plans what no longer fitted against what is there now, and hands it in: the caller ends the turn again then.
+    pub(crate) fn plan_again(&mut self, now: &Rc<Model>) {
+        for full in std::mem::take(&mut self.again) {
             let Asked { tenant, given, rounds, .. } =
                 self.asked.remove(&full.correlation).expect("what was asked");
             assert!(rounds <= ROUNDS_MAX, "the last attempt decides");
             let asked = self.plan(tenant, given, rounds + 1, now);
             self.hand_in(tenant, vec![asked]);
         }
-        all
     }
 
     /// One turn of the log thread.

@@ -286,11 +286,8 @@ impl World {
     /// Takes in what was decided and what became durable, and compares.
     pub(super) fn look(&mut self, life: &mut Life) {
         let now = self.now();
-        let live = std::rc::Rc::clone(&self.truth.live);
-        let decided = life.decided(&live);
-        drop(live);
         let mut touched = Vec::new();
-        for Decided { tenant, given, answer, plan, waits_for } in decided {
+        for Decided { tenant, given, answer, plan, waits_for } in life.decided() {
             self.story.tell(&format!("{now} tenant {tenant}: {given:?}\n  = {answer:?}"));
             let id = given.id();
             if is_storage_full(&answer) {
@@ -307,6 +304,8 @@ impl World {
             self.truth.happened(now, Event::Command { tenant, given: Box::new(given), answer, stale });
             touched.push((tenant, reservation));
         }
+        // Not before: what a planner sees now, the model has to have seen too.
+        life.plan_again(&self.truth.live);
         life.state(|state| {
             let reader = state.reader();
             compare(&self.truth.live, &reader, state);

@@ -90,12 +90,16 @@ impl Model {
                 return Err(format!("{key:?}: {units} planned, {there} there"));
             }
         }
-        let as_made =
-            |model: &Self| model.judge_spread(wish, &taken).and_then(|()| model.judge_draws(wish, &taken));
         match &self.stale {
-            Some(stale) => as_made(self).or_else(|_| as_made(&stale.then)),
+            // Where a stale plan was mended, what was mended is as of now and the rest as of then; where it draws from is as
+            // of now altogether.
+            Some(stale) => {
+                self.judge_spread(&[self, &stale.then], wish, &taken)?;
+                self.judge_draws(wish, &taken).or_else(|_| stale.then.judge_draws(wish, &taken))
+            }
             None => {
-                as_made(self)?;
+                self.judge_spread(&[self], wish, &taken)?;
+                self.judge_draws(wish, &taken)?;
                 self.judge_fill(wish, plan, &taken)?;
                 self.judge_bound(wish, plan, &taken)
             }
@@ -175,11 +179,12 @@ impl Model {
         Ok(())
     }
 
-    /// A sku comes from several nodes only where no single allowed node has all that is served of it.
-    fn judge_spread(&self, wish: &Wish<'_>, taken: &Taken) -> Result<(), String> {
+    /// A sku comes from several nodes only where at one of these moments no single allowed node had all that is served of it.
+    fn judge_spread(&self, moments: &[&Self], wish: &Wish<'_>, taken: &Taken) -> Result<(), String> {
         for (&sku, nodes) in taken.nodes.iter().filter(|(_, nodes)| nodes.len() > 1) {
             let units = taken.skus[&sku];
-            if !self.rules.split_lines || self.has_single_node(wish, sku, units) {
+            let one_had_all = moments.iter().all(|moment| moment.has_single_node(wish, sku, units));
+            if !self.rules.split_lines || one_had_all {
                 return Err(format!("sku {sku} is split over {nodes:?}, though one node has all {units}"));
             }
         }
