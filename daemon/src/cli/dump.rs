@@ -125,7 +125,7 @@ impl<W: Write> Printer<'_, W> {
 /// The reservation that an effect begins, or the command that it answers.
 fn id(effect: &Effect) -> Option<CommandId> {
     match effect {
-        Effect::Open { id, .. } | Effect::Outcome { id, .. } => Some(*id),
+        Effect::Open { id, .. } | Effect::Hold { id, .. } | Effect::Outcome { id, .. } => Some(*id),
         _ => None,
     }
 }
