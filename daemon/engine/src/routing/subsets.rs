@@ -15,9 +15,10 @@ use super::walk::Walk;
 /// Most skus: the sets of wants grow as 2 to that power, the ways to share them out as 3 to that power.
 pub(crate) const SKUS_MAX: usize = 8;
 
-/// Whether the walk may end is asked after so many nodes, and then each time there are so many times more.
-const FIRST_STOP: usize = 48;
-const STOP_GROWTH: usize = 3;
+/// Whether the walk may end is asked every so many nodes: often where asking costs little beside walking them, seldom
+/// where there are many ways to share out.
+const STOP_NODES: usize = 64;
+const WAYS_PER_NODE: usize = 4;
 
 /// A price that nothing costs; prices that come near it are not added up here.
 const NEVER: i64 = i64::MAX / 16;
@@ -63,10 +64,11 @@ impl Subsets {
         self.begin(demand);
         let uniform = scope.bands_are_uniform();
         let choosy = !scope.leaning.by_want.is_empty() || demand.wants.iter().any(|want| want.flags != 0);
-        let (mut walked, mut stop) = (0, FIRST_STOP);
+        let stop = STOP_NODES.max(3_usize.pow(demand.wants.len() as u32) / WAYS_PER_NODE);
+        let mut left = STOP_NODES;
         loop {
             let next = walk.next();
-            if walked == stop || next.is_none() {
+            if left == 0 || next.is_none() {
                 self.share_out(scope, &walk, uniform);
                 let all = self.covers.len() - 1;
                 // As cheap is not enough: ties are broken, and by what is there.
@@ -74,11 +76,11 @@ impl Subsets {
                     self.choose();
                     return true;
                 }
-                stop = stop.saturating_mul(STOP_GROWTH);
+                left = stop;
             }
             let Some((band, _)) = next else { return false };
             let node = walk.take(band);
-            walked += 1;
+            left -= 1;
             let has = |row: &Vec<u64>| (row[node as usize / 64] >> (node % 64) & 1) as usize;
             let mut set = self.rows.iter().enumerate().fold(0, |set, (want, row)| set | has(row) << want);
             if choosy {
