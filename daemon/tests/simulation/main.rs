@@ -23,8 +23,8 @@ use std::sync::Mutex;
 
 use story::Met;
 
-/// Runs in a normal test: as many as two cores play in some 30 seconds of an unoptimised build.
-const SEEDS: u64 = 400;
+/// Runs in a normal test: as many as two cores play in some 20 seconds of a test build.
+const SEEDS: u64 = 600;
 
 #[test]
 fn nothing_that_was_answered_is_lost_whatever_the_disk_does() {

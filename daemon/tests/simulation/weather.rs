@@ -130,7 +130,7 @@ impl Weather {
         let bytes = self.disk.seen(name).filter(|bytes| !bytes.is_empty())?;
         let nth = dice.between(1, 8);
         self.has_lied = true;
-        Some(match dice.below(3) {
+        Some(match dice.below(4) {
             0 => {
                 self.disk.lose_write(nth);
                 format!("the disk will lose write number {nth} from now")
@@ -139,6 +139,11 @@ impl Weather {
                 let offset = dice.below(bytes.len()) as u64 / 64 * 64;
                 self.disk.misdirect_write(nth, name, offset);
                 format!("the disk will put write number {nth} from now at byte {offset} of {name}")
+            }
+            2 => {
+                self.disk.lose_write(1);
+                self.disk.crash_at(self.disk.operations() + dice.between(2, 4));
+                "the disk will lose the next write, and soon the power goes".to_owned()
             }
             _ => {
                 // Where something is written, not in the zeros behind it.
