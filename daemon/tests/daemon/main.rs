@@ -11,6 +11,7 @@ mod first_orders;
 mod hot_sku;
 mod images;
 mod limits;
+mod linearizable;
 mod overload;
 mod paused_nodes;
 mod policies;
