@@ -1,21 +1,13 @@
 //! How the daemon is reached: the same options and variables as those of `earmark`, and the transport's settings.
 
-use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use earmark_protocol::client::{Client, ClientConfig, TransportSettings, Trust};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
+use earmark_protocol::client::credentials::{self, CredentialsError};
+use earmark_protocol::client::{Client, ClientConfig, Credentials, TransportSettings};
 
 use crate::error::Trouble;
-
-/// The files that a daemon's first start leaves in its data directory.
-const CERTIFICATE_FILE: &str = "certificate.pem";
-const ADMIN_TOKEN_FILE: &str = "admin.token";
-/// The variable that holds a token.
-const TOKEN_VARIABLE: &str = "EARMARK_TOKEN";
 
 /// Where the daemon is and who asks.
 #[derive(Clone, Debug, Args)]
@@ -67,7 +59,8 @@ impl Connect {
 
     /// For clients and dialers.
     pub(crate) fn config(&self) -> Result<ClientConfig, Trouble> {
-        let address = self.socket_address()?;
+        let address = credentials::address(&self.address).map_err(wrong)?;
+        let trust = self.credentials().trust().map_err(wrong)?;
         let default = TransportSettings::to(address);
         let transport = TransportSettings {
             mtu_max: self.mtu_max.unwrap_or(default.mtu_max),
@@ -79,7 +72,7 @@ impl Connect {
             connect_deadline: self.deadline(),
             server_name: self.server_name.clone().unwrap_or_else(|| "localhost".to_owned()),
             transport,
-            ..ClientConfig::new(address, self.trust()?, self.token()?)
+            ..ClientConfig::new(address, trust, self.token()?)
         })
     }
 
@@ -88,47 +81,21 @@ impl Connect {
         Client::connect(self.config()?).await.map_err(Trouble::daemon("connecting"))
     }
 
-    fn socket_address(&self) -> Result<SocketAddr, Trouble> {
-        let attempted = || format!("finding the daemon at {}", self.address);
-        let mut addresses = self
-            .address
-            .to_socket_addrs()
-            .map_err(|error| Trouble::usage(attempted(), format!("{error}; give --address as HOST:PORT")))?;
-        addresses
-            .next()
-            .ok_or_else(|| Trouble::usage(attempted(), "the name has no address; give another --address"))
-    }
-
-    fn trust(&self) -> Result<Trust, Trouble> {
-        if let Some(roots) = &self.roots {
-            return Ok(Trust::Roots(read("the roots", roots)?));
-        }
-        let file = self.certificate.clone().unwrap_or_else(|| self.data_dir.join(CERTIFICATE_FILE));
-        let pem = read("the daemon's certificate", &file)?;
-        let certificate = CertificateDer::from_pem_slice(&pem).map_err(|error| {
-            let attempted = format!("reading the daemon's certificate {}", file.display());
-            Trouble::usage(attempted, format!("{error}; it must be PEM"))
-        })?;
-        Ok(Trust::Certificate(certificate.to_vec()))
-    }
-
     /// Who asks.
     pub(crate) fn token(&self) -> Result<String, Trouble> {
-        if let (None, Ok(token)) = (&self.token_file, std::env::var(TOKEN_VARIABLE)) {
-            return Ok(token);
+        self.credentials().token().map_err(wrong)
+    }
+
+    fn credentials(&self) -> Credentials {
+        Credentials {
+            data_dir: self.data_dir.clone(),
+            token_file: self.token_file.clone(),
+            certificate: self.certificate.clone(),
+            roots: self.roots.clone(),
         }
-        let file = self.token_file.clone().unwrap_or_else(|| self.data_dir.join(ADMIN_TOKEN_FILE));
-        let token = String::from_utf8(read("the token", &file)?).map_err(|_| {
-            let attempted = format!("reading the token {}", file.display());
-            Trouble::usage(attempted, "it is not UTF-8; name another file")
-        })?;
-        Ok(token.trim().to_owned())
     }
 }
 
-fn read(what: &str, file: &Path) -> Result<Vec<u8>, Trouble> {
-    std::fs::read(file).map_err(|error| {
-        let remedy = "start `earmark serve` first, or name its data directory with --data-dir";
-        Trouble::usage(format!("reading {what} {}", file.display()), format!("{error}; {remedy}"))
-    })
+fn wrong(error: CredentialsError) -> Trouble {
+    Trouble::Usage(error.to_string())
 }

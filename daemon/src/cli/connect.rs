@@ -2,22 +2,17 @@
 //! start left in its data directory.
 
 use std::cell::OnceCell;
-use std::net::ToSocketAddrs as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use earmark_protocol::client::{Client, ClientConfig, Trust};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
+use earmark_protocol::client::credentials::{self, CredentialsError};
+use earmark_protocol::client::{Client, ClientConfig, Credentials};
 
 use super::outcome::Failure;
-use crate::security::{ADMIN_TOKEN_FILE, CERTIFICATE_FILE};
 
 /// Where `serve` keeps its data and the other commands look for it, if nobody says otherwise.
 pub(super) const DATA_DIR: &str = "earmark-data";
-/// The variable that holds a token.
-const TOKEN_VARIABLE: &str = "EARMARK_TOKEN";
 
 /// Where the daemon is and who asks.
 #[derive(Clone, Debug, Args)]
@@ -78,58 +73,23 @@ impl Connection {
     }
 
     async fn client(&self) -> Result<Client, Failure> {
-        let attempted = format!("connecting to {}", self.address);
-        let mut addresses = self
-            .address
-            .to_socket_addrs()
-            .map_err(|error| Failure::usage(format!("{attempted}: {error}; give --address as HOST:PORT")))?;
-        let address = addresses.next().ok_or_else(|| {
-            Failure::unreachable(format!("{attempted}: the name has no address; give another --address"))
-        })?;
+        let credentials = Credentials {
+            data_dir: self.data_dir.clone(),
+            token_file: self.token_file.clone(),
+            certificate: self.certificate.clone(),
+            roots: self.roots.clone(),
+        };
+        let wrong = |error: CredentialsError| Failure::usage(error.to_string());
+        let address = credentials::address(&self.address).map_err(wrong)?;
+        let (trust, token) = (credentials.trust().map_err(wrong)?, credentials.token().map_err(wrong)?);
         let deadline = Duration::from_millis(self.deadline_ms);
         let config = ClientConfig {
             pipes: 1,
             deadline: deadline.max(self.patience),
             connect_deadline: deadline,
             server_name: self.server_name.clone().unwrap_or_else(|| "localhost".to_owned()),
-            ..ClientConfig::new(address, self.trust()?, self.token()?)
+            ..ClientConfig::new(address, trust, token)
         };
         Client::connect(config).await.map_err(|error| Failure::client("asking the daemon", &error))
     }
-
-    fn trust(&self) -> Result<Trust, Failure> {
-        if let Some(roots) = &self.roots {
-            return Ok(Trust::Roots(read("the roots", roots)?));
-        }
-        let file = self.certificate.clone().unwrap_or_else(|| self.data_dir.join(CERTIFICATE_FILE));
-        let pem = read("the daemon's certificate", &file)?;
-        let certificate = CertificateDer::from_pem_slice(&pem).map_err(|error| {
-            let file = file.display();
-            Failure::usage(format!("reading the daemon's certificate {file}: {error}; it must be PEM"))
-        })?;
-        Ok(Trust::Certificate(certificate.to_vec()))
-    }
-
-    fn token(&self) -> Result<String, Failure> {
-        if let (None, Ok(token)) = (&self.token_file, std::env::var(TOKEN_VARIABLE)) {
-            return Ok(token);
-        }
-        let file = self.token_file.clone().unwrap_or_else(|| self.data_dir.join(ADMIN_TOKEN_FILE));
-        let token = String::from_utf8(read("the token", &file)?).map_err(|_| {
-            Failure::usage(format!(
-                "reading the token {}: it is not UTF-8; name another file",
-                file.display()
-            ))
-        })?;
-        Ok(token.trim().to_owned())
-    }
-}
-
-fn read(what: &str, file: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(file).map_err(|error| {
-        Failure::usage(format!(
-            "reading {what} {}: {error}; start `earmark serve` first, or name its data directory with --data-dir",
-            file.display()
-        ))
-    })
 }

@@ -4,10 +4,11 @@ use std::fmt;
 use std::path::Path;
 
 use anyhow::Context as _;
+use earmark_protocol::client::credentials::CERTIFICATE_FILE;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::{CERTIFICATE_FILE, KEY_FILE, write_secret};
+use super::{KEY_FILE, write_secret};
 
 /// Names the certificate made at first start is for.
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];

@@ -18,14 +18,10 @@ pub use tokens::{Grant, Tokens};
 
 use crate::config::Config;
 
-/// The certificate in the data directory, in PEM: clients pin it.
-pub const CERTIFICATE_FILE: &str = "certificate.pem";
 /// Its private key in the data directory.
 pub const KEY_FILE: &str = "key.pem";
 /// The hashed tokens in the data directory.
 pub const TOKENS_FILE: &str = "tokens.toml";
-/// The one admin token made at first start, in the data directory.
-pub const ADMIN_TOKEN_FILE: &str = "admin.token";
 
 /// All that the server needs to know who is who.
 #[derive(Debug)]
@@ -92,6 +88,8 @@ fn read_text(path: &Path) -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
+
+    use earmark_protocol::client::credentials::{ADMIN_TOKEN_FILE, CERTIFICATE_FILE};
 
     use super::*;
     use earmark_protocol::hello::Role;

@@ -5,12 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use earmark_protocol::client::credentials::ADMIN_TOKEN_FILE;
 use earmark_protocol::hello::Role;
 use earmark_protocol::ids::Tenant;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::{ADMIN_TOKEN_FILE, AdminToken, TOKENS_FILE, random, read_text, write_secret};
+use super::{AdminToken, TOKENS_FILE, random, read_text, write_secret};
 
 /// What a token is worth.
 #[derive(Clone, Debug, PartialEq, Eq)]

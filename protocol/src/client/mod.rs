@@ -25,6 +25,7 @@ mod call;
 mod calls;
 mod clock;
 mod config;
+pub mod credentials;
 mod dial;
 mod driver;
 mod error;
@@ -42,6 +43,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 pub use self::config::{ClientConfig, Trust};
+pub use self::credentials::Credentials;
 pub use self::dial::{Connection, Dialer};
 pub use self::error::ClientError;
 pub use self::transport::TransportSettings;
