@@ -10,12 +10,12 @@ use earmark_mutations::Mutation;
 use super::Log;
 use super::desk::Desk;
 use super::error::LogError;
-use super::frame::FrameKind;
+use super::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind, crc_in};
 use super::options::LogOptions;
 use super::pen::{Pen, Written};
 use super::position::Position;
 use super::reader::{Frame, LogReader};
-use super::segment::{Segment, SegmentHeader, segment_name, segment_number};
+use super::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentHeader, segment_name, segment_number};
 use super::segments::{self, Segments};
 use super::tail::{Torn, judge};
 use crate::gate::Acknowledger;
@@ -97,6 +97,8 @@ impl Recovery {
         storage.sync_names()?;
         let position = from.unwrap_or_else(|| Position::start(log_id));
         let reader = LogReader::new(Arc::clone(&storage), position)?;
+        // The image of a clean stop is of the moment after it: then the frame that says so is not read.
+        let last_kind = is_behind_stop(&*storage, &position)?.then_some(FrameKind::Stop);
         let Position { segment, offset, next_lsn, .. } = position;
         Ok(Self {
             storage,
@@ -107,7 +109,7 @@ impl Recovery {
             frames: 0,
             records: 0,
             time_ms: 0,
-            last_kind: None,
+            last_kind,
             unproven: Unproven { segment, offset, durable_lsn: next_lsn - 1 },
         })
     }
@@ -222,6 +224,21 @@ impl Recovery {
         let sizes = (self.options.segment_bytes, self.options.ahead);
         Ok(Segments::new(Arc::clone(&self.storage), end.log_id, sizes, kept, ready, next))
     }
+}
+
+/// Whether the frame before a position is that of a clean stop: as short as a header, with the checksum that the position
+/// names.
+fn is_behind_stop(storage: &dyn Storage, position: &Position) -> Result<bool, LogError> {
+    let Some(start) = position.offset.checked_sub(FRAME_HEADER_BYTES as u64) else { return Ok(false) };
+    if start < SEGMENT_HEADER_BYTES {
+        return Ok(false);
+    }
+    let segment = Segment::open_of(storage, position.segment, position.log_id)?;
+    let mut bytes = [0; FRAME_HEADER_BYTES];
+    segment.file.read_at(&mut bytes, start)?;
+    let header = FrameHeader::decode(&bytes, position.log_id);
+    let is_stop = header.is_some_and(|header| header.kind == FrameKind::Stop);
+    Ok(is_stop && crc_in(&bytes) == position.previous)
 }
 
 /// Calls `visit` with each segment that a start from this position needs, found right and of one log, whose id is returned.

@@ -143,8 +143,7 @@ impl World {
         }
         self.story.tell(&format!("started: {recovered:?}"));
         assert_eq!(recovered.last_lsn, found, "the start found what the witness had read");
-        // From the image of a clean stop on there is nothing to read, not even the frame of the stop.
-        let must_tell = self.stopped_cleanly && recovered.frames > 0 && !self.weather.has_lied;
+        let must_tell = self.stopped_cleanly && !self.weather.has_lied;
         assert!(recovered.was_stopped || !must_tell, "a clean stop is found at the next start");
         self.stopped_cleanly = false;
         self.story.met.starts += 1;

@@ -242,6 +242,27 @@ fn a_clean_stop_flushes_what_waits_and_says_so() {
 }
 
 #[test]
+fn a_clean_stop_is_told_also_from_an_image_of_the_moment_after_it() {
+    let disk = SimulatedDisk::new(1);
+    let mut running = open(&disk, small(), None).unwrap().0;
+    running.flush(&[3]);
+    let before = running.log.position().unwrap();
+    running.log.seal_stop().unwrap();
+    let stopped = running.log.position().unwrap();
+    for (position, frames) in [(stopped, 0), (before, 1)] {
+        let recovered = open(&disk.fork(1), small(), Some(position)).unwrap().1;
+        assert!(recovered.was_stopped && recovered.frames == frames, "{recovered:?}");
+    }
+    let (running, recovered, _) = open(&disk, small(), Some(stopped)).unwrap();
+    let opened = recovered.position;
+    drop(running);
+    for position in [opened, Position::start(LOG_ID)] {
+        let recovered = open(&disk.fork(1), small(), Some(position)).unwrap().1;
+        assert!(!recovered.was_stopped, "a daemon has started since: {recovered:?}");
+    }
+}
+
+#[test]
 fn each_start_begins_the_next_epoch() {
     let disk = SimulatedDisk::new(1);
     for life in 1..6 {
