@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use earmark::clock::Clock;
 use earmark::commit::{Committer, Desk, Item, Mode as Role, One, Pace, Work};
-use earmark::store::{Keeper, Keeping, Opened, open};
+use earmark::store::{Keeper, Keeping, Limits, Opened, open};
 use earmark_benches::{Random, TENANT, holds};
 use earmark_engine::Rules;
 use earmark_protocol::frame::FRAME_BYTES_MAX;
@@ -100,8 +100,9 @@ impl Running {
     /// Opens the world; in `memory` it is only loaded, and nothing is written.
     pub(crate) fn start(world: &World, durability: Durability, cells: u32) -> anyhow::Result<Self> {
         let mode = if durability == Durability::Interval { Mode::Interval } else { Mode::Sync };
-        let Opened { state, log, gate, image, log_start, .. } =
-            open(&world.storage, &world.opening(mode), &|_| {})?;
+        let opened = open(&world.storage, &world.opening(mode), &|_| {})?;
+        let image = opened.last_image();
+        let Opened { state, log, gate, log_start, .. } = opened;
         let clock = Arc::new(Clock::start());
         let begun = log.position();
         let hands = log.flusher().zip(log.preparer()).filter(|_| durability != Durability::Memory);
@@ -117,12 +118,11 @@ impl Running {
                 clock: Arc::clone(&clock),
                 interval: (durability == Durability::Interval).then_some(INTERVAL),
                 // Images are made when they are asked for.
-                every_us: WEEK_US,
-                log_bytes: u64::MAX,
+                limits: Limits { every_us: WEEK_US, log_bytes: u64::MAX },
                 segment_bytes: super::world::log_options(mode).segment_bytes,
                 on_fault: Arc::new(|error| panic!("the disk failed: {error}")),
             };
-            Keeper::start(keeping, image.map_or((0, 0), |cut| (cut.lsn, cut.position.segment)))
+            Keeper::start(keeping, image)
         });
         let client = std::thread::current();
         committer.gate().watch(Box::new(move |_| client.unpark()));

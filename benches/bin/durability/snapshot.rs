@@ -43,7 +43,7 @@ pub(crate) fn measure(directory: &Path, millions: u32, run_ms: u64) -> anyhow::R
             let without = running.load(time, per_work, in_flight);
             rows.push(row(&without, "none"));
             let resident = process::memory_bytes("VmRSS");
-            let cpu_ms = process::thread_cpu_ms("snapshots");
+            let cpu_ms = process::cpu_ms_of("snapshots");
             let Some(snapshots) = running.keeper.as_ref().map(|keeper| Arc::clone(keeper.snapshots())) else {
                 continue;
             };
@@ -62,7 +62,7 @@ pub(crate) fn measure(directory: &Path, millions: u32, run_ms: u64) -> anyhow::R
             with["images"] = made.into();
             with["image_mib"] = (level("snapshot_bytes") >> 20).into();
             with["image_took_ms"] = (level("snapshot_took_us") / 1_000).into();
-            with["snapshotter_cpu_ms"] = (process::thread_cpu_ms("snapshots") - cpu_ms).into();
+            with["snapshotter_cpu_ms"] = (process::cpu_ms_of("snapshots") - cpu_ms).into();
             with["more_resident_mib"] =
                 (process::memory_bytes("VmHWM").saturating_sub(resident) >> 20).into();
             rows.push(with);

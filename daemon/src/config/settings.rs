@@ -184,7 +184,7 @@ settings! {
         inline_bytes: u32 = 4_096, "bytes", 0 to 1_048_576;
         "An image of the state is made after this time, where anything has changed."
         snapshot_every_ms: u64 = 900_000, "milliseconds", 1_000 to 604_800_000;
-        "An image is made when the log has grown by so much, counted in whole files. A start reads the newest image and what the log has behind it."
+        "An image is made when the log has grown by so much, counted in whole files, and by at least the length of the last image. A start reads the newest image and what the log has behind it."
         snapshot_log_bytes: u64 = 1 << 30, "bytes", 1_048_576 to 1_099_511_627_776;
         "After a start all holds live for at least so long, so that nobody loses one to the time in which nothing could be confirmed."
         restart_grace_ms: u64 = 60_000, "milliseconds", 0 to 86_400_000;

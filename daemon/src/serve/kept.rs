@@ -15,7 +15,9 @@ use crate::clock::{Clock, Moment};
 use crate::commit::Committer;
 use crate::config::{Config, DurabilityMode};
 use crate::security::random;
-use crate::store::{Keeper, Keeping, OnFault, Opened, Opening, Stage, load_threads, open, write_image};
+use crate::store::{
+    Keeper, Keeping, LastImage, Limits, OnFault, Opened, Opening, Stage, load_threads, open, write_image,
+};
 
 #[cfg(not(feature = "held-writes"))]
 pub(super) use earmark_snapshot::storage::DataDir as Directory;
@@ -34,7 +36,7 @@ pub(super) struct Kept {
     /// Names this life of the state towards clients.
     pub(super) epoch: u64,
     /// What the threads beside the committer need; `None` where nothing is kept.
-    pub(super) keeping: Option<(Keeping, (u64, u64))>,
+    pub(super) keeping: Option<(Keeping, LastImage)>,
 }
 
 impl Kept {
@@ -71,7 +73,8 @@ impl Kept {
         let opened = open(&storage, &opening, &|stage| teller.tell(stage))
             .with_context(|| format!("recovering from {place}"))?;
         tell_recovered(&opened, clock.moment().us_since(teller.begun));
-        let Opened { state, log, gate, recovered, image, log_start, .. } = opened;
+        let image = opened.last_image();
+        let Opened { state, log, gate, recovered, log_start, .. } = opened;
         if state.now() > clock.now() {
             let ahead_ms = state.now().0 - clock.now().0;
             tracing::warn!(
@@ -92,14 +95,15 @@ impl Kept {
             preparer,
             clock: Arc::clone(clock),
             interval: is_interval.then(|| Duration::from_millis(u64::from(durability.interval_ms))),
-            every_us: durability.snapshot_every_ms * 1_000,
-            log_bytes: durability.snapshot_log_bytes,
+            limits: Limits {
+                every_us: durability.snapshot_every_ms * 1_000,
+                log_bytes: durability.snapshot_log_bytes,
+            },
             segment_bytes: durability.segment_bytes,
             on_fault,
         };
         // What is answered before it is on disk may be gone after a start, and its lsns and handles given again.
         let epoch = if is_interval { recovered.epoch } else { recovered.log_id };
-        let image = image.map_or((0, 0), |cut| (cut.lsn, cut.position.segment));
         Ok(Self { state, log, gate, epoch, keeping: Some((keeping, image)) })
     }
 }
@@ -188,6 +192,6 @@ fn tell_recovered(opened: &Opened, took_us: u64) {
         );
     }
     let image_lsn = image.map_or(0, |cut| cut.lsn);
-    let (lsn, records) = (recovered.last_lsn, recovered.records);
-    tracing::info!(lsn, image_lsn, image_bytes, records, took_ms = took_us / 1_000, "recovered");
+    let (lsn, records, clean_stop) = (recovered.last_lsn, recovered.records, recovered.was_stopped);
+    tracing::info!(lsn, image_lsn, image_bytes, records, clean_stop, took_ms = took_us / 1_000, "recovered");
 }

@@ -12,7 +12,7 @@ use earmark_snapshot::log::{Failed, Flusher, Position, Preparer, Step};
 use earmark_snapshot::storage::Storage;
 
 use super::snapshots::Last;
-use super::{Snapshots, StoreError};
+use super::{LastImage, Limits, Snapshots, StoreError};
 use crate::clock::{Clock, Moment};
 
 /// How often segments are looked after. Those made ahead last longer than that at any rate a disk has.
@@ -41,10 +41,8 @@ pub struct Keeping {
     pub clock: Arc<Clock>,
     /// Time between flushes where replies do not wait for them; `None` where they do.
     pub interval: Option<Duration>,
-    /// An image is due after this time, in microseconds,
-    pub every_us: u64,
-    /// or when the log has grown by so many bytes.
-    pub log_bytes: u64,
+    /// When an image is due.
+    pub limits: Limits,
     /// Bytes of a segment.
     pub segment_bytes: u64,
     /// What to do when the disk fails.
@@ -61,20 +59,17 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Starts them. `image` is the lsn and the segment of the image that was loaded, 0 for none.
-    pub fn start(keeping: Keeping, image: (u64, u64)) -> anyhow::Result<Self> {
+    /// Starts them. `image` is the one that was loaded.
+    pub fn start(keeping: Keeping, image: LastImage) -> anyhow::Result<Self> {
         let (snapshots, stop) = (Arc::new(Snapshots::default()), Arc::new(AtomicBool::new(false)));
-        let last = Last { lsn: image.0, segment: image.1, at: keeping.clock.moment() };
+        let last = Last { image, at: keeping.clock.moment() };
         let mut keeper = Self { keeping, snapshots, stop, snapshotter: None, threads: Vec::new() };
         let keeping = keeper.keeping.clone();
         keeper.threads.push(spawn("log", move || flush(&keeping))?);
         let (keeping, stop) = (keeper.keeping.clone(), Arc::clone(&keeper.stop));
         keeper.threads.push(spawn("segments", move || prepare(&keeping, &stop))?);
         let (keeping, snapshots) = (keeper.keeping.clone(), Arc::clone(&keeper.snapshots));
-        keeper.snapshotter = Some(spawn("snapshots", move || {
-            yield_to_others();
-            snapshots.run(&keeping, last);
-        })?);
+        keeper.snapshotter = Some(spawn("snapshots", move || snapshots.run(&keeping, last))?);
         Ok(keeper)
     }
 
@@ -117,14 +112,6 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> anyhow::Result<Join
 fn join(thread: JoinHandle<()>) {
     if thread.join().is_err() {
         tracing::error!("a thread that keeps the log and its images panicked");
-    }
-}
-
-/// The snapshotter takes what is left of the processor: nobody waits for it.
-fn yield_to_others() {
-    const LEAST: i32 = 19;
-    if let Err(error) = rustix::process::setpriority_process(None, LEAST) {
-        tracing::debug!(%error, "images are made at the same priority as all else");
     }
 }
 

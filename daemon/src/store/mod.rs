@@ -3,6 +3,7 @@
 //! mean is the engine's; this room knows in which order things happen.
 
 pub mod check;
+mod due;
 mod error;
 mod follower;
 mod images;
@@ -12,6 +13,7 @@ mod open;
 mod replay;
 mod snapshots;
 
+pub use due::Limits;
 pub use error::StoreError;
 pub use follower::Follower;
 pub use images::{KEPT, Made, write_image};
@@ -19,4 +21,4 @@ pub use keeper::{Keeper, Keeping, OnFault};
 pub use load::{Loaded, load, load_image, load_threads};
 pub use open::{Opened, Opening, Stage, open};
 pub use replay::Replay;
-pub use snapshots::{NotMade, Snapshots};
+pub use snapshots::{LastImage, NotMade, Snapshots};

@@ -11,9 +11,9 @@ use earmark_snapshot::log::{LogError, LogOptions, Position, Recovered, Recovery,
 use earmark_snapshot::storage::Storage;
 use earmark_snapshot::{Batch, Gate, Log};
 
-use super::StoreError;
 use super::load::load;
 use super::replay::Replay;
+use super::{LastImage, StoreError};
 
 /// What a start needs to know.
 #[derive(Clone, Debug)]
@@ -71,6 +71,18 @@ pub struct Opened {
     pub image_bytes: u64,
     /// Where the log starts that images follow.
     pub log_start: Position,
+}
+
+impl Opened {
+    /// The image it was loaded from, for judging when the next is due.
+    #[must_use]
+    pub fn last_image(&self) -> LastImage {
+        self.image.map_or(LastImage::default(), |Cut { lsn, position, .. }| LastImage {
+            lsn,
+            segment: position.segment,
+            bytes: self.image_bytes,
+        })
+    }
 }
 
 /// Opens what a directory holds, or begins anew in an empty one. The caller has its lock.

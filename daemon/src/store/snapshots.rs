@@ -1,11 +1,13 @@
 //! When images are made: by time, by what the log has grown, on demand. One at a time, on a thread that yields to all
-//! others.
+//! others as long as the log does not run away from it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{Builder, scope};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::due::{Need, Since};
 use super::keeper::Keeping;
 use super::{Follower, Made, StoreError};
 use crate::clock::Moment;
@@ -45,12 +47,34 @@ struct Asked {
     stop: bool,
 }
 
-/// What the last image left behind, for judging when the next is due.
-pub(super) struct Last {
-    pub(super) lsn: u64,
+/// The last image that there is; all 0 where there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LastImage {
+    /// Its last record.
+    pub lsn: u64,
     /// The segment that the log was in.
-    pub(super) segment: u64,
+    pub segment: u64,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// What it is judged by when the next one is due.
+pub(super) struct Last {
+    pub(super) image: LastImage,
     pub(super) at: Moment,
+}
+
+impl Last {
+    fn need(&self, keeping: &Keeping) -> Need {
+        let grown = keeping.preparer.kept().iter().filter(|segment| **segment >= self.image.segment).count();
+        let since = Since {
+            has_records: keeping.flusher.durable() > self.image.lsn,
+            us: keeping.clock.moment().us_since(self.at),
+            log_bytes: grown as u64 * keeping.segment_bytes,
+            image_bytes: self.image.bytes,
+        };
+        since.need(&keeping.limits)
+    }
 }
 
 impl Snapshots {
@@ -84,17 +108,19 @@ impl Snapshots {
 
     /// Makes images until told to stop.
     pub(super) fn run(&self, keeping: &Keeping, mut last: Last) {
-        self.lsn.store(last.lsn, Ordering::Relaxed);
+        self.lsn.store(last.image.lsn, Ordering::Relaxed);
         while let Some(answers) = self.wait(keeping, &last) {
             let begun = keeping.clock.moment();
             let segment = keeping.preparer.kept().last().map_or(0, |segment| segment + 1);
-            let outcome = self.make(keeping);
+            let outcome = self.make(keeping, &last);
             let now = keeping.clock.moment();
             let answer = match outcome {
                 Ok(Some(made)) => {
                     keeping.preparer.release_before(made.needed_from);
-                    last = Last { lsn: made.lsn, segment, at: now };
+                    last.at = now;
+                    last.image = LastImage { lsn: made.lsn, segment, ..last.image };
                     if made.bytes > 0 {
+                        last.image.bytes = made.bytes;
                         self.tell(&made, now.us_since(begun));
                     }
                     Ok(made)
@@ -102,8 +128,9 @@ impl Snapshots {
                 Ok(None) => Err(NotMade::Stopping),
                 Err(error) if error.is_full() => {
                     tracing::warn!(%error, "no image could be made; the log goes on, make room");
-                    let again_us = keeping.every_us.saturating_sub(FULL_US);
-                    last = Last { at: Moment(now.0.saturating_sub(again_us * 1_000)), segment, ..last };
+                    let again_us = keeping.limits.every_us.saturating_sub(FULL_US);
+                    last.at = Moment(now.0.saturating_sub(again_us * 1_000));
+                    last.image.segment = segment;
                     Err(NotMade::Full)
                 }
                 Err(error) => return (keeping.on_fault)(error),
@@ -122,18 +149,47 @@ impl Snapshots {
                 answers.into_iter().for_each(|tell| tell(Err(NotMade::Stopping)));
                 return None;
             }
-            if !answers.is_empty() || is_due(keeping, last) {
+            if !answers.is_empty() || last.need(keeping) != Need::None {
                 return Some(answers);
             }
             self.called.wait_for(&mut asked, LOOK_EVERY);
         }
     }
 
-    /// Makes one; `None` where the daemon stops meanwhile.
-    fn make(&self, keeping: &Keeping) -> Result<Option<Made>, StoreError> {
+    /// Makes one; `None` where the daemon stops meanwhile. As long as it is not overdue, a thread makes it that takes what
+    /// is left of the processor: nobody waits for it. It is a thread for this image alone, since what a thread has yielded
+    /// it may not take back.
+    fn make(&self, keeping: &Keeping, last: &Last) -> Result<Option<Made>, StoreError> {
         let (storage, rules) = (keeping.storage.clone(), keeping.rules.clone());
         let mut follower = Follower::new(storage, rules, keeping.log_start, keeping.flusher.durable());
-        while !self.asked.lock().stop {
+        let has_time = || last.need(keeping) < Need::Overdue;
+        if has_time() {
+            let made = scope(|scope| {
+                let patiently = || {
+                    yield_to_others();
+                    self.follow(&mut follower, &has_time)
+                };
+                let thread = Builder::new().name("snapshots".to_owned()).spawn_scoped(scope, patiently);
+                let joined = thread.map(|thread| thread.join());
+                joined.unwrap_or(Ok(Ok(None))).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })?;
+            if made.is_some() {
+                return Ok(made);
+            }
+        }
+        if !has_time() {
+            tracing::info!("the log grows faster than images are made of it: one is made at normal priority");
+        }
+        self.follow(&mut follower, &|| true)
+    }
+
+    /// Goes on with one as long as nobody stops it and `goes_on` says so.
+    fn follow(
+        &self,
+        follower: &mut Follower,
+        goes_on: &dyn Fn() -> bool,
+    ) -> Result<Option<Made>, StoreError> {
+        while !self.asked.lock().stop && goes_on() {
             if let Some(made) = follower.step()? {
                 return Ok(Some(made));
             }
@@ -150,11 +206,9 @@ impl Snapshots {
     }
 }
 
-fn is_due(keeping: &Keeping, last: &Last) -> bool {
-    if keeping.flusher.durable() <= last.lsn {
-        return false;
+fn yield_to_others() {
+    const LEAST: i32 = 19;
+    if let Err(error) = rustix::process::setpriority_process(None, LEAST) {
+        tracing::debug!(%error, "images are made at the same priority as all else");
     }
-    let grown = keeping.preparer.kept().iter().filter(|segment| **segment >= last.segment).count();
-    keeping.clock.moment().us_since(last.at) >= keeping.every_us
-        || grown as u64 * keeping.segment_bytes >= keeping.log_bytes
 }
