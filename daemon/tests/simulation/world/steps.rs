@@ -189,9 +189,23 @@ impl World {
         panic!("the committer does not come to an end");
     }
 
-    /// Lets holds expire, by themselves: so that it is known in which order things happened, the committer is not backed
-    /// up then. Whether it could be helped.
+    /// Lets holds expire, by themselves and all that are due: so that it is known in which order things happened, the
+    /// committer is not backed up then. Whether it could be helped.
     fn tick(&mut self, life: &mut Life) -> Result<bool, StoreError> {
+        loop {
+            let before = life.reader().lsn();
+            if !self.expire_some(life)? {
+                return Ok(false);
+            }
+            // Records of expiries may have backed it up: then the rest must not wait for the next commands.
+            let is_held_up = life.is_backed_up() || life.room() == Room::None;
+            if !is_held_up || life.reader().lsn() == before {
+                return Ok(true);
+            }
+        }
+    }
+
+    fn expire_some(&mut self, life: &mut Life) -> Result<bool, StoreError> {
         while life.is_backed_up() {
             if life.flush()? == Step::Postponed && !life.prepare()? {
                 return Ok(false);
