@@ -4,6 +4,7 @@
 //! cargo run --release -p earmark-benches --bin durability -- holds DIR
 //! cargo run --release -p earmark-benches --bin durability -- start DIR --cells 1,10,50
 //! cargo run --release -p earmark-benches --bin durability -- snapshot DIR --cells 10
+//! cargo run --release -p earmark-benches --bin durability -- replay DIR --cells 10
 //! ```
 //!
 //! Everything runs in this process: the engine, the committer, the log and its threads are the daemon's; the wire is not
@@ -12,6 +13,7 @@
 
 mod holds;
 mod process;
+mod replay;
 mod running;
 mod snapshot;
 mod start;
@@ -73,6 +75,20 @@ enum What {
         #[arg(long, default_value_t = 10_000)]
         run_ms: u64,
     },
+    /// What a hold and its expiry cost to replay from the log, as a start and each image do
+    Replay {
+        /// Where a directory is made
+        directory: PathBuf,
+        /// Millions of cells
+        #[arg(long, default_value_t = 10)]
+        cells: u32,
+        /// Length of the load that is replayed, in milliseconds
+        #[arg(long, default_value_t = 2_000)]
+        run_ms: u64,
+        /// Runs; their median is told
+        #[arg(long, default_value_t = 3)]
+        runs: usize,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -81,6 +97,7 @@ fn main() -> anyhow::Result<()> {
         What::Holds { directory, cells, run_ms, runs } => holds::measure(&directory, cells, run_ms, runs)?,
         What::Start { directory, cells, threads, runs } => start::measure(&directory, &cells, threads, runs)?,
         What::Snapshot { directory, cells, run_ms } => snapshot::measure(&directory, cells, run_ms)?,
+        What::Replay { directory, cells, run_ms, runs } => replay::measure(&directory, cells, run_ms, runs)?,
     };
     if arguments.json {
         println!("{}", serde_json::Value::Array(report));

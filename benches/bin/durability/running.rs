@@ -180,6 +180,15 @@ impl Running {
         work
     }
 
+    /// Ends it in order, without an image.
+    pub(crate) fn stop(mut self) -> anyhow::Result<()> {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.stop_snapshots();
+        }
+        self.committer.close(|_, log| log.seal_stop())?;
+        Ok(())
+    }
+
     /// Bytes of the log's files that were written since the start, headers and padding of frames included.
     pub(crate) fn log_bytes(&self) -> u64 {
         let now = self.committer.close(|_, log| log.position());

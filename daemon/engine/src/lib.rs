@@ -40,7 +40,7 @@ pub use expire::expire;
 pub use facts::Facts;
 pub use inventory::{CellStock, Place, SHARDS, shard_of};
 pub use outcomes::CompactReply;
-pub use prefetch::{PREFETCH, prefetch};
+pub use prefetch::{PREFETCH, prefetch, prefetch_records};
 pub use reader::Reader;
 pub use record::{Effect, Record, Stage};
 pub use rules::{Capacity, Class, Rules, Tariff};

@@ -7,6 +7,7 @@ use earmark_protocol::hold_one::HoldOne;
 use earmark_protocol::ids::Segment;
 
 use crate::inventory::Place;
+use crate::record::{Effect, Record};
 use crate::reservations::slot::Row;
 use crate::state::State;
 
@@ -32,6 +33,44 @@ pub fn prefetch<'a>(state: &mut State, holds: impl Iterator<Item = &'a HoldOne> 
     for hold in holds {
         if hold.node.0 < earmark_protocol::ids::NodeIx::LIMIT && hold.segment.0 < Segment::LIMIT {
             inventory.prefetch_cell(hold.sku, Place::new(hold.node, hold.segment));
+        }
+    }
+}
+
+/// Asks for what applying these records will touch: entries of new ids, slots, cells and their words, then the skus of
+/// reservations that exist. It changes nothing but hints, and what it does not find it leaves alone.
+pub fn prefetch_records(state: &mut State, records: &[Record]) {
+    let State { inventory, reservations, ids, .. } = state;
+    let inventory = &inventory.inventory;
+    let mut opened = 0;
+    for effect in records.iter().flat_map(|record| &record.effects) {
+        match effect {
+            Effect::Hold { id, sku, cell, .. } => {
+                ids.prefetch(id);
+                inventory.skus.prefetch(*sku);
+                inventory.prefetch_at(*cell);
+                opened += 1;
+            }
+            Effect::Open { id, .. } => {
+                ids.prefetch(id);
+                opened += 1;
+            }
+            Effect::Touch { slot } => reservations.table.prefetch(*slot),
+            Effect::Claim { sku, cell, .. } => {
+                inventory.skus.prefetch(*sku);
+                inventory.prefetch_at(*cell);
+            }
+            Effect::Move { cell, .. } => inventory.prefetch_at(*cell),
+            Effect::Outcome { id, .. } => ids.prefetch(id),
+            _ => {}
+        }
+    }
+    reservations.prefetch_next(opened);
+    for effect in records.iter().flat_map(|record| &record.effects) {
+        if let Effect::Touch { slot } = effect
+            && let Some(sku) = reservations.table.first_sku(*slot)
+        {
+            inventory.skus.prefetch(sku);
         }
     }
 }
@@ -63,5 +102,26 @@ pub(crate) fn prefetch_due(state: &State, due: &[u32]) {
     }
     for row in due.iter().filter_map(first_row) {
         inventory.prefetch_cell(row.sku, row.place);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Stage;
+    use crate::{Capacity, Rules, digest};
+
+    #[test]
+    fn what_a_record_names_and_is_not_there_is_left_alone() {
+        let mut state = State::new(&Capacity::smallest(), Rules::default()).unwrap();
+        let before = digest(&state);
+        let nowhere = u32::MAX;
+        let effects = vec![
+            Effect::Touch { slot: nowhere },
+            Effect::Touch { slot: 0 },
+            Effect::Move { row: 9, cell: nowhere, from: Stage::Held, to: Stage::Free, quantity: 1 },
+        ];
+        prefetch_records(&mut state, &[Record { effects, ..Record::default() }]);
+        assert_eq!(digest(&state), before);
     }
 }

@@ -196,6 +196,14 @@ impl Inventory {
         }
     }
 
+    /// Asks for a cell and its word, where there is room for such a cell.
+    pub(crate) fn prefetch_at(&self, cell: u32) {
+        if let (Some(word), Some(cell)) = (self.words.get(cell as usize), self.cells.get(cell as usize)) {
+            crate::arena::prefetch(word);
+            crate::arena::prefetch(cell);
+        }
+    }
+
     /// Asks for the cell's cache line, once its word is near.
     pub(crate) fn prefetch_cell(&self, sku: SkuIx, place: Place) {
         if let Some(cell) = self.find(sku, place) {

@@ -10,7 +10,7 @@ mod wheel;
 use std::sync::Arc;
 
 use earmark_mutations::Mutation;
-use earmark_protocol::ids::{CommandId, HoldClass, Lsn, Tenant, TimestampMs};
+use earmark_protocol::ids::{CommandId, HoldClass, Lsn, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::reply::{ReservationView, Status};
 
 use crate::arena::Arena;
@@ -60,6 +60,20 @@ impl Reservations {
         }
         // A torn head may name rows beyond the arena; the reader's validation then fails.
         self.rows.get(head.rows_at as usize..head.rows_at as usize + len).unwrap_or_default()
+    }
+
+    /// Asks for a slot's cache lines, where there is room for it.
+    pub(crate) fn prefetch(&self, slot: u32) {
+        if let Some(slot) = self.slots.get(slot as usize) {
+            crate::arena::prefetch(slot);
+            crate::arena::prefetch(&slot.inline);
+        }
+    }
+
+    /// The sku of a slot's first row. For the writer.
+    pub(crate) fn first_sku(&self, slot: u32) -> Option<SkuIx> {
+        let head = self.slots.get(slot as usize)?.head();
+        self.rows(slot, &head).first().map(|row| row.load().sku)
     }
 
     /// The facts of a slot. For the writer, or under the slot's sequence.
