@@ -79,6 +79,41 @@ fn every_bad_row_is_told_with_file_line_column_and_reason() {
             ],
         ),
         (
+            "calendars that cannot be",
+            &[(
+                "calendars.csv",
+                "calendar,day,opens,closes,cut_off,handling\n\
+                 A,mon-fri,18:00,08:00,12:00,4h\nB,mon,08:00,18:00,19:00,\nC,mon,,,,\nC,2026-12-25,,,,\n\
+                 D,mon-wed,08:00,18:00,,\nD,wed,09:00,18:00,,\nD,2026-02-29,,,,\nE,mon,8:00,18:00,,\n\
+                 F,monday,08:00,18:00,,\nG,mon,08:00,,,\nH,mon,,,12:00,\nI,mon,08:00,18:00,,4h\nI,tue,08:00,18:00,,5h\n\
+                 J,mon,08:00,18:00,,99d\n",
+            )],
+            &[
+                ("calendars.csv:9 opens", "\"8:00\" is no time of the day"),
+                ("calendars.csv:10 day", "\"monday\" is no day"),
+                ("calendars.csv:11 closes", "does not close"),
+                ("calendars.csv:12 cut_off", "closed and has a cut-off"),
+                ("calendars.csv:7 day", "wed stands in line 6 already"),
+                ("calendars.csv:14 handling", "differs"),
+                ("calendars.csv:2 closes", "\"A\": the hours are 18:00 to 08:00"),
+                ("calendars.csv:3 cut_off", "\"B\": the cut-off is 19:00"),
+                ("calendars.csv:4 opens", "\"C\": no day of the week and no date is open"),
+                ("calendars.csv:8 day", "\"D\": there is no date 20260229"),
+                ("calendars.csv:15 handling", "\"J\": the handling takes too long"),
+            ],
+        ),
+        (
+            "a node that works by a calendar that nobody knows",
+            &[
+                ("calendars.csv", "calendar,day,opens,closes\nA,mon,08:00,18:00\n"),
+                (
+                    "nodes.csv",
+                    "code,kind,lat,lon,time_zone,calendar\nN1,dc,1,1,UTC,A\nN2,dc,1,1,UTC,B\nN3,dc,1,1,UTC,\n",
+                ),
+            ],
+            &[("nodes.csv:3 calendar", "\"B\"")],
+        ),
+        (
             "stock of what nobody knows, at places that cannot keep it, and twice",
             &[
                 ("nodes.csv", NODES),

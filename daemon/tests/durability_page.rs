@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use earmark_engine::{Capacity, CompactReply, Effect, Record, Stage};
-use earmark_protocol::catalogue::{NodeSpec, NodeState, SkuSpec};
+use earmark_protocol::catalogue::{CalendarSpec, NodeSpec, NodeState, SkuSpec};
 use earmark_protocol::ids::{CommandId, HoldClass, LineId, NodeIx, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::Status;
@@ -57,6 +57,10 @@ fn effects() -> Vec<(&'static str, Effect)> {
         Effect::SkuRetired { sku },
         Effect::Node { tenant, spec: Box::new(NodeSpec { code: "CHI".into(), ..NodeSpec::default() }) },
         Effect::NodeState { node: NodeIx(2), state: NodeState::Paused },
+        Effect::Calendar {
+            tenant,
+            spec: Box::new(CalendarSpec { code: "weekdays".into(), ..CalendarSpec::default() }),
+        },
         Effect::Policy { tenant, version: 4, text: "name = 'a'".to_owned() },
         Effect::Capacity(Box::new(Capacity::smallest())),
         Effect::Grace { until: deadline },
@@ -82,6 +86,7 @@ fn name_of(effect: &Effect) -> &'static str {
         Effect::SkuRetired { .. } => "sku retired",
         Effect::Node { .. } => "node",
         Effect::NodeState { .. } => "node state",
+        Effect::Calendar { .. } => "calendar",
         Effect::Policy { .. } => "policy",
         Effect::Capacity(_) => "capacity",
         Effect::Grace { .. } => "grace",

@@ -106,4 +106,52 @@ pub struct NodeSpec {
     pub cost_per_line: Money,
     /// Cost of each unit shipped from here.
     pub cost_per_unit: Money,
+    /// Code of the calendar it works by; empty where it always works, and what is ordered leaves at once.
+    pub calendar: String,
+}
+
+/// When a node works, as it is put into the catalogue, by the node's own clock. Putting a known code changes the rest.
+///
+/// An order that comes on an open day, not after its cut-off, is worked on from then on, or from when the day opens; any
+/// other one from when the next open day opens. Then `handling_days` open days pass, then `handling_min` minutes
+/// of open hours; the shipment leaves when the day closes on which that is done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CalendarSpec {
+    /// The user's code, 1 to [`CODE_LEN_MAX`] bytes.
+    pub code: String,
+    /// The days of the week that are open, Monday first; `None` for one that is closed.
+    pub week: [Option<DayHours>; 7],
+    /// Dates that are not as their day of the week, ascending, at most [`CALENDAR_DATES_MAX`].
+    pub dates: Vec<DateHours>,
+    /// Open days that pass before the minutes begin, at most [`HANDLING_DAYS_MAX`].
+    pub handling_days: u16,
+    /// Minutes of open hours that the work takes, at most [`HANDLING_MIN_MAX`].
+    pub handling_min: u16,
+}
+
+/// Most dates of a calendar: holidays of twenty years and more.
+pub const CALENDAR_DATES_MAX: usize = 400;
+/// Most days of handling.
+pub const HANDLING_DAYS_MAX: u16 = 60;
+/// Most minutes of handling: ten days around the clock.
+pub const HANDLING_MIN_MAX: u16 = 14_400;
+
+/// The hours of an open day, in minutes after midnight by the clock on the wall.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DayHours {
+    /// When it opens.
+    pub opens_min: u16,
+    /// When it closes; after it opens, and 1,440 at most.
+    pub closes_min: u16,
+    /// The last minute of it by which an order is still worked on that day; within the hours.
+    pub cut_off_min: u16,
+}
+
+/// A date that is not as its day of the week.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DateHours {
+    /// The date, like 20261225.
+    pub date: u32,
+    /// Its hours; `None` where it is closed.
+    pub hours: Option<DayHours>,
 }

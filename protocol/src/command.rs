@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalogue::{NodeSpec, NodeState, SkuSpec};
+use crate::catalogue::{CalendarSpec, NodeSpec, NodeState, SkuSpec};
 use crate::geo::Position;
 use crate::ids::{Channel, CommandId, HoldClass, LineId, Money, NodeIx, Segment, SkuIx, TimestampMs};
 
@@ -64,6 +64,8 @@ pub enum CommandBody {
     SetNodeState(SetNodeState),
     /// What routing obeys from the next order on.
     SetPolicy(SetPolicy),
+    /// Add or change calendars of nodes.
+    PutCalendars(Vec<CalendarSpec>),
 }
 
 /// Hold quantities of named cells: a list of (sku, node, segment, quantity). A line's id is its place in the

@@ -40,6 +40,11 @@ pub enum Query {
         /// Its version; 0 for the one in force.
         version: u32,
     },
+    /// Calendars of the tenant, by code, after this code; a page at a time.
+    Calendars {
+        /// The code before the first of the page; empty for the first page.
+        after: String,
+    },
 }
 
 /// Ask what can be promised: for each sku, over a scope, in one segment.

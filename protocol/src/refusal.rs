@@ -98,6 +98,8 @@ numbered!(
         /// See [`RefusalCode::meaning`].
         PolicyInvalid = 25, "The policy has a mistake; index is its line and detail its column. earmark policy check says what it is.";
         /// See [`RefusalCode::meaning`].
+        CalendarInvalid = 26, "The calendar cannot be. Detail says where: 1 to 7 for a day of the week, Monday first, a date like 20261225, or 0 for the whole. earmark check says what it is.";
+        /// See [`RefusalCode::meaning`].
         UnknownSku = 30, "No such sku; put it into the catalogue first.";
         /// See [`RefusalCode::meaning`].
         UnknownNode = 31, "No such node; put it into the catalogue first.";
@@ -111,6 +113,10 @@ numbered!(
         UnknownReservation = 35, "No such reservation, or it ended and is forgotten.";
         /// See [`RefusalCode::meaning`].
         UnknownLine = 36, "The reservation has no such line at that node.";
+        /// See [`RefusalCode::meaning`].
+        UnknownCalendar = 37, "No such calendar; put it into the catalogue first.";
+        /// See [`RefusalCode::meaning`].
+        UnknownTimeZone = 38, "No such time zone; give an IANA name like America/Chicago.";
         /// See [`RefusalCode::meaning`].
         QuantityZero = 40, "The quantity is 0; give at least 1.";
         /// See [`RefusalCode::meaning`].
@@ -203,6 +209,8 @@ numbered!(
         Policy = 22, "policy";
         /// `value` of an order.
         Value = 23, "value";
+        /// `calendar` of a node, or one of a list of calendars.
+        Calendar = 24, "calendar";
         /// The setting `capacity.skus`.
         CapacitySkus = 40, "capacity.skus";
         /// The setting `capacity.nodes`.

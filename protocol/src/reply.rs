@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalogue::{NodeSpec, NodeState, SkuSpec};
+use crate::catalogue::{CalendarSpec, NodeSpec, NodeState, SkuSpec};
 use crate::command::Order;
 use crate::ids::{CommandId, HoldClass, LineId, Lsn, Money, NodeIx, Segment, SkuIx, TimestampMs};
 use crate::refusal::{Refusal, RefusalCode};
@@ -39,6 +39,8 @@ pub enum Reply {
     Snapshot(SnapshotReply),
     /// To `Policy`: nothing where there is none, or that version is kept no more.
     Policy(Option<PolicyView>),
+    /// To `Calendars`.
+    Calendars(Vec<CalendarSpec>),
 }
 
 /// Where a reservation stands. Quantities move line by line; the status is that of the least advanced

@@ -123,6 +123,10 @@ pub fn apply(state: &mut State, record: &Record) {
                 nodes.set_state(*node, *node_state);
                 nodes_changed = true;
             }
+            Effect::Calendar { tenant, spec } => {
+                Arc::make_mut(&mut state.nodes).put_calendar(*tenant, spec);
+                nodes_changed = true;
+            }
             Effect::Policy { tenant, version, text } => {
                 Arc::make_mut(&mut state.policies)
                     .put(*tenant, *version, record.lsn, record.now, text)

@@ -44,6 +44,9 @@ pub fn digest(state: &State) -> u64 {
     for (node, found) in state.nodes.nodes.iter().enumerate() {
         sum = sum.wrapping_add(hash(3, &(node as u32, found.tenant, found.state, &*found.spec)));
     }
+    for calendar in state.nodes.calendars() {
+        sum = sum.wrapping_add(hash(10, &calendar));
+    }
     for (tenant, kept) in state.policies.iter() {
         sum = sum.wrapping_add(hash(9, &(tenant, kept.version, kept.lsn, kept.since, &kept.text)));
     }

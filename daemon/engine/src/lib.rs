@@ -21,6 +21,7 @@ mod movements;
 mod outcomes;
 pub mod policy;
 mod prefetch;
+pub mod promise;
 mod reader;
 mod record;
 mod reservations;

@@ -126,6 +126,9 @@ fn words(effect: &Effect) -> (&'static str, Fields) {
         Effect::NodeState { node, state } => {
             ("node_state", vec![("node", json!(node)), ("state", json!(state))])
         }
+        Effect::Calendar { tenant, spec } => {
+            ("calendar", vec![("tenant", json!(tenant)), ("spec", json!(spec))])
+        }
         Effect::Policy { tenant, version, text } => {
             ("policy", vec![("tenant", json!(tenant)), ("version", json!(version)), ("text", json!(text))])
         }

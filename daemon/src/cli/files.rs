@@ -11,12 +11,12 @@ use super::connect::{Connection, Session};
 use super::outcome::{Answer, Failure, Outcome};
 use crate::data::load::load;
 use crate::data::trouble::{BAD_ROWS_MAX, BadRows};
-use crate::data::{DataSet, read_dir};
+use crate::data::{DataSet, FILES, read_dir};
 
 /// A directory.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Directory {
-    /// A directory with any of nodes, skus, stock, orders as .csv or .jsonl, perhaps .gz (see docs/data-files.md)
+    /// A directory with any of calendars, nodes, skus, stock, orders as .csv or .jsonl, perhaps .gz (see docs/data-files.md)
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     /// Most bad rows to report
@@ -45,6 +45,7 @@ pub(super) fn check(args: &CheckArgs) -> Outcome {
     let data = read(&args.directory, "checking")?;
     let (mut text, mut json) = (String::new(), json!({ "ok": true }));
     let files = [
+        ("calendars", "calendars", data.calendars.as_ref().map(|file| (&file.name, file.rows.len()))),
         ("nodes", "nodes", data.nodes.as_ref().map(|file| (&file.name, file.rows.len()))),
         ("skus", "skus", data.skus.as_ref().map(|file| (&file.name, file.rows.len()))),
         ("stock", "cells", data.stock.as_ref().map(|file| (&file.name, file.rows.len()))),
@@ -65,7 +66,8 @@ pub(super) fn check(args: &CheckArgs) -> Outcome {
 pub(super) async fn import(args: &ImportArgs, session: &Session, quiet: bool) -> Outcome {
     let data = read(&args.directory, "importing")?;
     let client = session.connect(&args.connection).await?;
-    let rows = data.nodes.as_ref().map_or(0, |file| file.rows.len())
+    let rows = data.calendars.as_ref().map_or(0, |file| file.rows.len())
+        + data.nodes.as_ref().map_or(0, |file| file.rows.len())
         + data.skus.as_ref().map_or(0, |file| file.rows.len())
         + data.stock.as_ref().map_or(0, |file| file.rows.len());
     let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(rows as u64) };
@@ -78,6 +80,9 @@ pub(super) async fn import(args: &ImportArgs, session: &Session, quiet: bool) ->
         "imported {} nodes, {} skus, {} cells with {} units\n",
         loaded.nodes, loaded.skus, loaded.cells, loaded.units
     );
+    if loaded.calendars > 0 {
+        let _ = writeln!(text, "imported {} calendars", loaded.calendars);
+    }
     if let Some(orders) = &data.orders {
         let _ = writeln!(
             text,
@@ -105,9 +110,9 @@ fn read(directory: &Directory, verb: &str) -> Result<DataSet, Failure> {
 }
 
 fn notes(data: &DataSet) -> String {
-    let mut text = String::new();
+    let (mut text, stems) = (String::new(), FILES.map(|(name, _)| name).join(", "));
     for name in &data.ignored {
-        let _ = writeln!(text, "{name}: ignored, it is none of nodes, skus, stock, orders");
+        let _ = writeln!(text, "{name}: ignored, it is none of {stems}");
     }
     text
 }

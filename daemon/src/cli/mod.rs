@@ -2,6 +2,7 @@
 //! codes are 0 done, 1 refused, 2 wrong usage, 3 unreachable. No rule lives here: the daemon decides.
 
 mod ask;
+mod calendar;
 mod change;
 mod codes;
 mod connect;
@@ -90,6 +91,9 @@ enum Command {
     /// Pause, resume, retire and list nodes
     #[command(subcommand)]
     Node(node::NodeCommand),
+    /// List the calendars that nodes work by
+    #[command(subcommand)]
+    Calendar(calendar::CalendarCommand),
     /// Check, set and show the rules that routing obeys
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -155,6 +159,7 @@ async fn ask_daemon(command: &Command, session: &Session, as_json: bool) -> Outc
         Command::Explain(args) => ask::explain(args, session).await,
         Command::Stock(command) => stock::run(command, session).await,
         Command::Node(command) => node::run(command, session).await,
+        Command::Calendar(command) => calendar::run(command, session).await,
         Command::Stats(args) => ask::stats(args, session).await,
         Command::Top(args) => top::top(args, session, as_json).await,
         Command::Snapshot(args) => ask::snapshot(args, session).await,
@@ -239,6 +244,7 @@ mod tests {
             "explain",
             "stock",
             "node",
+            "calendar",
             "policy",
             "stats",
             "top",

@@ -64,7 +64,8 @@ async fn set_state(args: &StateArgs, session: &Session, state: NodeState, verb: 
 
 async fn list(args: &ListArgs, session: &Session) -> Outcome {
     let client = session.connect(&args.connection).await?;
-    let columns = ["node", "kind", "state", "group", ">lat", ">lon", "can", ">order", ">line", ">unit"];
+    let columns =
+        ["node", "kind", "state", "group", "calendar", ">lat", ">lon", "can", ">order", ">line", ">unit"];
     let (mut table, mut rows) = (Table::new(&columns), Vec::new());
     for view in all_nodes(&client).await? {
         let (spec, state) = (&view.spec, state_name(view.state));
@@ -84,9 +85,16 @@ async fn list(args: &ListArgs, session: &Session) -> Outcome {
             "cost_per_order": costs[0],
             "cost_per_line": costs[1],
             "cost_per_unit": costs[2],
+            "calendar": spec.calendar,
         }));
         let mut fields = vec![spec.code.clone(), kind_name(spec.kind).to_owned(), state.to_owned()];
-        fields.extend([spec.group.clone(), format!("{lat:.4}"), format!("{lon:.4}"), can]);
+        fields.extend([
+            spec.group.clone(),
+            spec.calendar.clone(),
+            format!("{lat:.4}"),
+            format!("{lon:.4}"),
+            can,
+        ]);
         fields.extend(costs);
         table.row(fields);
     }

@@ -118,9 +118,9 @@ pub fn bit_names(bits: u16) -> String {
 
 /// A name of the time-zone database.
 pub fn time_zone(text: &str) -> Result<String, String> {
-    match jiff::tz::TimeZone::get(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(_) => Err(format!("{text:?} is no time zone; write an IANA name like America/Chicago")),
+    match earmark_engine::promise::time_zone(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err(format!("{text:?} is no time zone; write an IANA name like America/Chicago")),
     }
 }
 

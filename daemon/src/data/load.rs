@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use earmark_protocol::catalogue::{NodeSpec, SkuSpec};
+use earmark_protocol::catalogue::{CalendarSpec, NodeSpec, SkuSpec};
 use earmark_protocol::client::{Client, ClientError};
 use earmark_protocol::command::{CommandBody, SetStock, StockCount};
 use earmark_protocol::ids::{NodeIx, SkuIx};
@@ -17,6 +17,8 @@ use super::trouble::BadRows;
 
 /// Nodes, skus or codes in one message: with codes and groups of 64 bytes they stay well below a frame.
 const SPECS_PER_BATCH: usize = 2_000;
+/// Calendars in one message: with all the dates one can have they stay below the smallest frame.
+const CALENDARS_PER_BATCH: usize = 8;
 /// Counts in one message, if the daemon takes lists that long.
 const COUNTS_PER_BATCH: usize = 4_000;
 
@@ -57,6 +59,8 @@ pub enum LoadError {
 /// How much was sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Loaded {
+    /// Calendars.
+    pub calendars: usize,
     /// Nodes.
     pub nodes: usize,
     /// Skus.
@@ -95,6 +99,12 @@ pub async fn load(client: &Client, data: &DataSet, progress: impl Fn(u64)) -> Re
             return Err(LoadError::UnknownCodes(bad));
         }
     }
+    if let Some(file) = &data.calendars {
+        let specs: Vec<_> = file.rows.iter().map(|row| row.value.clone()).collect();
+        put_calendars(client, &specs).await?;
+        loaded.calendars = specs.len();
+        progress(specs.len() as u64);
+    }
     if let Some(file) = &data.nodes {
         let specs: Vec<_> = file.rows.iter().map(|row| row.value.clone()).collect();
         put_nodes(client, &specs).await?;
@@ -114,6 +124,14 @@ pub async fn load(client: &Client, data: &DataSet, progress: impl Fn(u64)) -> Re
         loaded.units = counts.iter().map(|count| u64::from(count.on_hand)).sum();
     }
     Ok(loaded)
+}
+
+/// Puts calendars into the catalogue.
+pub async fn put_calendars(client: &Client, calendars: &[CalendarSpec]) -> Result<(), LoadError> {
+    for (batch, sent) in batches(calendars, batch_len(client, CALENDARS_PER_BATCH)) {
+        command(client, CommandBody::PutCalendars(batch.to_vec()), "calendars", sent).await?;
+    }
+    Ok(())
 }
 
 /// Puts nodes into the catalogue.

@@ -1,6 +1,7 @@
-//! Data files: a directory of nodes, skus, stock and orders as CSV or JSON lines, read and checked as a whole
+//! Data files: a directory of calendars, nodes, skus, stock and orders as CSV or JSON lines, read and checked as a whole
 //! before anything is sent anywhere. The columns are described in `docs/data-files.md`.
 
+pub mod calendars;
 pub mod field;
 pub mod load;
 pub mod nodes;
@@ -14,7 +15,7 @@ pub mod trouble;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use earmark_protocol::catalogue::{NodeSpec, SkuSpec};
+use earmark_protocol::catalogue::{CalendarSpec, NodeSpec, SkuSpec};
 
 use orders::OrderData;
 use stock::{Codes, Count};
@@ -22,7 +23,8 @@ use table::{Column, ENDINGS, Located, Row};
 use trouble::BadRows;
 
 /// The files a directory may hold, without their endings, in the order they are read.
-pub const FILES: [(&str, &[Column]); 4] = [
+pub const FILES: [(&str, &[Column]); 5] = [
+    ("calendars", calendars::COLUMNS),
     ("nodes", nodes::COLUMNS),
     ("skus", skus::COLUMNS),
     ("stock", stock::COLUMNS),
@@ -41,6 +43,8 @@ pub struct DataFile<T> {
 /// What a directory says.
 #[derive(Clone, Debug, Default)]
 pub struct DataSet {
+    /// Calendars, a row each.
+    pub calendars: Option<DataFile<CalendarSpec>>,
     /// Nodes.
     pub nodes: Option<DataFile<NodeSpec>>,
     /// Skus.
@@ -49,7 +53,7 @@ pub struct DataSet {
     pub stock: Option<DataFile<Count>>,
     /// Orders, a row each.
     pub orders: Option<DataFile<OrderData>>,
-    /// Files that look like data but carry none of the four names.
+    /// Files that look like data but carry none of the names of [`FILES`].
     pub ignored: Vec<String>,
 }
 
@@ -72,15 +76,17 @@ pub fn read_dir(dir: &Path, bad: &mut BadRows) -> DataSet {
         }
         Some(dir.join(first))
     };
+    data.calendars = find("calendars", bad).map(|path| read_calendars(&path, bad));
     data.nodes = find("nodes", bad).map(|path| file(&path, nodes::COLUMNS, bad, nodes::parse));
     data.skus = find("skus", bad).map(|path| file(&path, skus::COLUMNS, bad, skus::parse));
     data.stock = find("stock", bad).map(|path| read_stock(&path, bad));
     data.orders = find("orders", bad).map(|path| read_orders(&path, bad));
-    let known = |stem| FILES.iter().any(|(name, _)| *name == stem);
+    let known = |stem: &str| FILES.iter().any(|(name, _)| *name == stem);
     data.ignored =
         names.iter().filter(|name| stem_of(name).is_some_and(|stem| !known(stem))).cloned().collect();
-    if data.nodes.is_none() && data.skus.is_none() && data.stock.is_none() && data.orders.is_none() {
-        let reason = "it holds none of nodes, skus, stock, orders as .csv or .jsonl (or these with .gz)";
+    if !names.iter().any(|name| stem_of(name).is_some_and(known)) {
+        let stems = FILES.map(|(name, _)| name).join(", ");
+        let reason = format!("it holds none of {stems} as .csv or .jsonl (or these with .gz)");
         bad.push(&dir.to_string_lossy(), 0, "", reason);
     }
     references::check(&data, bad);
@@ -93,6 +99,12 @@ pub fn read_orders(path: &Path, bad: &mut BadRows) -> DataFile<OrderData> {
     let DataFile { name, rows } = file(path, orders::COLUMNS, bad, orders::parse);
     let rows = orders::group(&name, rows, bad);
     let rows = rows.into_iter().map(|order| Located { line: order.at_line, value: order }).collect();
+    DataFile { name, rows }
+}
+
+fn read_calendars(path: &Path, bad: &mut BadRows) -> DataFile<CalendarSpec> {
+    let DataFile { name, rows } = file(path, calendars::COLUMNS, bad, calendars::parse);
+    let rows = calendars::group(&name, rows, bad);
     DataFile { name, rows }
 }
 

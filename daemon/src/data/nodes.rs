@@ -18,6 +18,7 @@ pub const COLUMNS: &[Column] = &[
     optional("cost_per_order"),
     optional("cost_per_line"),
     optional("cost_per_unit"),
+    optional("calendar"),
 ];
 
 /// Reads one row.
@@ -37,6 +38,7 @@ pub fn parse(row: &mut Row<'_>) -> Option<NodeSpec> {
     let cost_per_order = row.optional("cost_per_order", field::money).unwrap_or_default();
     let cost_per_line = row.optional("cost_per_line", field::money).unwrap_or_default();
     let cost_per_unit = row.optional("cost_per_unit", field::money).unwrap_or_default();
+    let calendar = row.optional("calendar", field::code).unwrap_or_default();
     let kind = kind?;
     Some(NodeSpec {
         code: code?,
@@ -49,6 +51,7 @@ pub fn parse(row: &mut Row<'_>) -> Option<NodeSpec> {
         cost_per_order,
         cost_per_line,
         cost_per_unit,
+        calendar,
     })
 }
 

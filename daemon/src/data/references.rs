@@ -1,12 +1,13 @@
 //! What can only be seen across rows and files: codes that stand twice, codes that nothing defines, goods at nodes
 //! that cannot handle them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use earmark_protocol::catalogue::{NodeSpec, SkuSpec, capabilities};
 
 use super::field::bit_names;
 use super::orders::Destination;
+use super::table::Located;
 use super::trouble::BadRows;
 use super::{DataFile, DataSet};
 
@@ -15,8 +16,21 @@ use super::{DataFile, DataSet};
 pub fn check(data: &DataSet, bad: &mut BadRows) {
     let nodes = data.nodes.as_ref().map(|file| by_code(file, |node: &NodeSpec| &node.code, bad));
     let skus = data.skus.as_ref().map(|file| by_code(file, |sku: &SkuSpec| &sku.code, bad));
+    calendars(data, bad);
     stock(data, nodes.as_ref(), skus.as_ref(), bad);
     orders(data, nodes.as_ref(), skus.as_ref(), bad);
+}
+
+/// Where the directory has no `calendars`, those that nodes name are left to the daemon.
+fn calendars(data: &DataSet, bad: &mut BadRows) {
+    let (Some(nodes), Some(calendars)) = (&data.nodes, &data.calendars) else { return };
+    let known: HashSet<_> = calendars.rows.iter().map(|row| row.value.code.as_str()).collect();
+    for Located { line, value: node } in &nodes.rows {
+        if !node.calendar.is_empty() && !known.contains(node.calendar.as_str()) {
+            let reason = format!("{:?} stands in no row of the file calendars", node.calendar);
+            bad.push(&nodes.name, *line, "calendar", reason);
+        }
+    }
 }
 
 type ByCode<'a, T> = HashMap<&'a str, &'a T>;

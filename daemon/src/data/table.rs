@@ -110,6 +110,12 @@ impl Row<'_> {
         }
     }
 
+    /// Whether the row has a value in a column, right or wrong.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.field(name).is_some()
+    }
+
     /// Notes that a column of this row is wrong.
     pub fn wrong(&mut self, name: &str, reason: impl Into<String>) {
         self.failed = true;

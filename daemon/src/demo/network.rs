@@ -66,6 +66,7 @@ fn node(metro: &Metro) -> NodeSpec {
         cost_per_order,
         cost_per_line,
         cost_per_unit,
+        calendar: String::new(),
     }
 }
 

@@ -28,9 +28,12 @@ pub fn command_work(body: &CommandBody) -> (Role, Work) {
             (Role::Oms, Work::Finish)
         }
         C::SetStock(_) | C::AdjustStock(_) | C::Restock(_) | C::Transfer(_) => (Role::Oms, Work::Keep),
-        C::PutSkus(_) | C::RetireSkus(_) | C::PutNodes(_) | C::SetNodeState(_) | C::SetPolicy(_) => {
-            (Role::Admin, Work::Keep)
-        }
+        C::PutSkus(_)
+        | C::RetireSkus(_)
+        | C::PutNodes(_)
+        | C::SetNodeState(_)
+        | C::PutCalendars(_)
+        | C::SetPolicy(_) => (Role::Admin, Work::Keep),
     }
 }
 
@@ -47,6 +50,7 @@ pub fn query_work(query: &Query) -> (Role, Work) {
         | Query::Resolve(_)
         | Query::Nodes { .. }
         | Query::Policy { .. }
+        | Query::Calendars { .. }
         | Query::Skus { .. }
         | Query::Cells(_) => (Role::Read, Work::Ask),
     }

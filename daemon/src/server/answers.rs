@@ -11,8 +11,10 @@ use super::shared::Shared;
 const NODES_PAGE_MAX: usize = 1_000;
 /// Skus of one page: what fills a frame, and not more than this.
 const SKUS_PAGE_MAX: usize = 2_000;
-/// Longest a node can be in a reply: three texts of 64 bytes with their lengths, and some numbers.
-const NODE_BYTES_MAX: usize = 320;
+/// Longest a node can be in a reply: four texts of 64 bytes with their lengths, and some numbers.
+const NODE_BYTES_MAX: usize = 400;
+/// Longest a calendar can be in a reply: a text, and 400 dates of 11 bytes.
+const CALENDAR_BYTES_MAX: usize = 4_600;
 /// Longest a sku can be in a reply.
 const SKU_BYTES_MAX: usize = 192;
 
@@ -31,6 +33,10 @@ pub(super) fn answer(shared: &Shared, tenant: Tenant, query: &Query) -> Reply {
             Ok(Reply::Skus(reader.skus_page(tenant, *from, most)))
         }
         Query::Policy { version } => Ok(Reply::Policy(reader.policy(tenant, *version))),
+        Query::Calendars { after } => {
+            let most = (frame / CALENDAR_BYTES_MAX).max(1);
+            Ok(Reply::Calendars(reader.nodes().calendars_page(tenant, after, most)))
+        }
         Query::Stats => Ok(Reply::Stats(shared.stats())),
         Query::Atp(_)
         | Query::Quote(_)

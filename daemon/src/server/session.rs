@@ -293,6 +293,7 @@ impl Session {
             | Query::Nodes { .. }
             | Query::Skus { .. }
             | Query::Stats
+            | Query::Calendars { .. }
             | Query::Policy { .. } => {
                 push_reply(&mut self.replies, correlation, &answers::answer(&shared, tenant, &query));
                 self.answer_here();

@@ -1,9 +1,10 @@
-//! The table of nodes: small, changed seldom, published whole.
+//! The table of nodes with their calendars: small, changed seldom, published whole.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
-use earmark_protocol::catalogue::{NodeSpec, NodeState};
+use earmark_protocol::catalogue::{CalendarSpec, NodeSpec, NodeState};
 use earmark_protocol::ids::{NodeIx, Tenant};
 use earmark_protocol::reply::NodeView;
 
@@ -26,6 +27,7 @@ pub struct NodeTable {
     /// The nodes of all tenants.
     pub nodes: Vec<Node>,
     by_code: Arc<HashMap<(Tenant, String), NodeIx>>,
+    calendars: Arc<BTreeMap<(Tenant, String), CalendarSpec>>,
 }
 
 impl NodeTable {
@@ -61,6 +63,35 @@ impl NodeTable {
         let node = NodeIx(u32::try_from(self.nodes.len()).expect("capacity.nodes is checked"));
         Arc::make_mut(&mut self.by_code).insert((tenant, spec.code.clone()), node);
         self.nodes.push(Node { tenant, state, spec: Arc::new(spec) });
+    }
+
+    /// The calendar of a code.
+    #[must_use]
+    pub fn calendar(&self, tenant: Tenant, code: &str) -> Option<&CalendarSpec> {
+        self.calendars.get(&(tenant, code.to_owned()))
+    }
+
+    /// At most `most` calendars of a tenant, by code, after this one.
+    #[must_use]
+    pub fn calendars_page(&self, tenant: Tenant, after: &str, most: usize) -> Vec<CalendarSpec> {
+        let from = (Bound::Excluded((tenant, after.to_owned())), Bound::Unbounded);
+        let page = self.calendars.range(from).take_while(|((of, _), _)| *of == tenant);
+        page.take(most).map(|(_, spec)| spec.clone()).collect()
+    }
+
+    /// The calendars of all tenants.
+    pub(crate) fn calendars(&self) -> impl Iterator<Item = (Tenant, &CalendarSpec)> {
+        self.calendars.iter().map(|((tenant, _), spec)| (*tenant, spec))
+    }
+
+    /// How many calendars there are.
+    pub(crate) fn calendars_len(&self) -> usize {
+        self.calendars.len()
+    }
+
+    pub(crate) fn put_calendar(&mut self, tenant: Tenant, spec: &CalendarSpec) {
+        self.version += 1;
+        Arc::make_mut(&mut self.calendars).insert((tenant, spec.code.clone()), spec.clone());
     }
 
     pub(crate) fn set_state(&mut self, node: NodeIx, state: NodeState) {

@@ -5,6 +5,7 @@
 //! list.
 
 mod amend;
+mod calendar;
 mod check;
 mod draft;
 mod hold;
@@ -228,6 +229,7 @@ fn verdict(
         CommandBody::RetireSkus(skus) => put::retire_skus(state, tenant, skus, effects),
         CommandBody::PutNodes(specs) => put::nodes(state, tenant, specs, effects),
         CommandBody::SetNodeState(set) => put::node_state(state, tenant, set, effects),
+        CommandBody::PutCalendars(specs) => calendar::put(state, tenant, specs, effects),
         CommandBody::SetPolicy(set) => put::policy(state, tenant, set, effects),
     }
 }

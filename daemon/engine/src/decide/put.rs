@@ -11,19 +11,20 @@ use super::Verdict;
 use super::check::{self, First};
 use crate::outcomes::CompactReply;
 use crate::policy::Policy;
+use crate::promise::time_zone;
 use crate::record::Effect;
 use crate::state::State;
 
 /// Costs of a node stay below this many micros, so that sums over any order fit 64 bits.
 const COST_MAX: i64 = 1_000_000_000_000;
 
-fn done(changed: usize) -> Verdict {
+pub(super) fn done(changed: usize) -> Verdict {
     let (status, deadline) = (None, TimestampMs(0));
     let reply = CompactReply::Done { status, deadline, moved: changed as u64, short: 0 };
     Verdict::Done { reply, plan: None }
 }
 
-fn text(text: &str, may_be_empty: bool, field: Field) -> Result<(), Refusal> {
+pub(super) fn text(text: &str, may_be_empty: bool, field: Field) -> Result<(), Refusal> {
     let fits = text.len() <= CODE_LEN_MAX
         && (may_be_empty || !text.is_empty())
         && !text.chars().any(char::is_control);
@@ -98,7 +99,7 @@ pub(crate) fn nodes(
     first.take(check::list_len(state.rules(), specs.len(), Field::Line));
     let mut seen = HashSet::new();
     for (index, spec) in specs.iter().enumerate().take(state.rules().lines_max as usize) {
-        first.take(check_node(spec).map_err(|refusal| refusal.at(index)));
+        first.take(check_node(state, tenant, spec).map_err(|refusal| refusal.at(index)));
         if !seen.insert(spec.code.as_str()) {
             first.consider(Refusal::of(RefusalCode::LineTwice, Field::Code).at(index));
         }
@@ -113,7 +114,7 @@ pub(crate) fn nodes(
     Ok(done(specs.len()))
 }
 
-fn check_node(spec: &NodeSpec) -> Result<(), Refusal> {
+fn check_node(state: &State, tenant: Tenant, spec: &NodeSpec) -> Result<(), Refusal> {
     let mut first = First::default();
     first.take(text(&spec.code, false, Field::Code));
     first.take(text(&spec.group, true, Field::Group));
@@ -121,6 +122,12 @@ fn check_node(spec: &NodeSpec) -> Result<(), Refusal> {
     first.take(flags(spec.capabilities, capabilities::ALL));
     if !spec.position.is_valid() {
         first.consider(Refusal::of(RefusalCode::PositionInvalid, Field::Position));
+    }
+    if !spec.calendar.is_empty() && state.nodes.calendar(tenant, &spec.calendar).is_none() {
+        first.consider(Refusal::of(RefusalCode::UnknownCalendar, Field::Calendar));
+    }
+    if !spec.time_zone.is_empty() && time_zone(&spec.time_zone).is_none() {
+        first.consider(Refusal::of(RefusalCode::UnknownTimeZone, Field::TimeZone));
     }
     let costs = [spec.cost_per_order, spec.cost_per_line, spec.cost_per_unit];
     if costs.iter().any(|Money(cost)| !(0..=COST_MAX).contains(cost)) {

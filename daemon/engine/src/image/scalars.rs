@@ -123,6 +123,14 @@ impl Scalars {
             put_count(spec.len(), bytes);
             bytes.extend_from_slice(&spec);
         }
+        put_count(self.nodes.calendars_len(), bytes);
+        for (tenant, calendar) in self.nodes.calendars() {
+            bytes.extend_from_slice(&tenant.0.to_le_bytes());
+            let mut spec = Vec::new();
+            codec::encode(calendar, &mut spec);
+            put_count(spec.len(), bytes);
+            bytes.extend_from_slice(&spec);
+        }
         put_count(self.policies.iter().count(), bytes);
         for (tenant, kept) in self.policies.iter() {
             bytes.extend_from_slice(&tenant.0.to_le_bytes());
@@ -164,6 +172,10 @@ impl Scalars {
         for _ in 0..left.u32()? {
             let (tenant, state) = (Tenant(left.u16()?), left.one_of(NodeState::from_number)?);
             nodes.push(tenant, state, codec::decode(left.text()?)?);
+        }
+        for _ in 0..left.u32()? {
+            let tenant = Tenant(left.u16()?);
+            nodes.put_calendar(tenant, &codec::decode(left.text()?)?);
         }
         nodes.version = version;
         let mut policies = PolicyTable::default();

@@ -7,7 +7,6 @@ use std::fmt;
 use std::ops::Range;
 
 use earmark_protocol::ids::Money;
-use jiff::tz::{TimeZone, TimeZoneDatabase};
 use serde::Serialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -16,6 +15,7 @@ use super::check::{self, Term};
 use super::model::{Kind, Policy, Rule, Unfillable};
 use super::schema::{Needs, nearest};
 use super::tokens::Mistake;
+use crate::promise::time_zone;
 
 /// Longest policy, in bytes.
 pub const TEXT_LEN_MAX: usize = 64 << 10;
@@ -124,7 +124,7 @@ impl Reader<'_> {
                 "name" => policy.name = self.name(value).unwrap_or_default(),
                 "time_zone" => {
                     if let Some(name) = self.text_of(value) {
-                        match zone(&name) {
+                        match time_zone(&name) {
                             Some(zone) => policy.zone = zone,
                             None => self.mistake(
                                 at,
@@ -354,8 +354,4 @@ impl Reader<'_> {
 fn place_in(file: &str, span: Range<usize>, value: &str, at: usize) -> usize {
     let begins = span.start;
     file.get(span).and_then(|written| written.find(value)).map_or(begins, |skipped| begins + skipped + at)
-}
-
-fn zone(name: &str) -> Option<TimeZone> {
-    TimeZoneDatabase::bundled().get(name).ok()
 }

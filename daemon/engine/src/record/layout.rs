@@ -32,6 +32,7 @@ const CAPACITY: u8 = 15;
 const GRACE: u8 = 16;
 const HOLD: u8 = 17;
 const POLICY: u8 = 18;
+const CALENDAR: u8 = 19;
 
 /// The fixed part of an effect on its way into the log: put together here, appended once.
 struct Fixed {
@@ -181,6 +182,10 @@ pub(super) fn write(effect: &Effect, bytes: &mut Vec<u8>) {
             Fixed::new(POLICY).put(tenant.0.to_le_bytes()).put(version.to_le_bytes()).onto(bytes);
             put_text(text.as_bytes(), bytes);
         }
+        Effect::Calendar { tenant, spec } => {
+            Fixed::new(CALENDAR).put(tenant.0.to_le_bytes()).onto(bytes);
+            put_value(spec, bytes);
+        }
         Effect::Grace { until } => Fixed::new(GRACE).put(until.0.to_le_bytes()).onto(bytes),
     }
 }
@@ -263,6 +268,7 @@ pub(super) fn read(left: &mut Bytes<'_>) -> Result<Effect, WireError> {
             let text = text.map_err(|_| WireError::bad_value(at, u64::from(version)))?;
             Effect::Policy { tenant, version, text }
         }
+        CALENDAR => Effect::Calendar { tenant: Tenant(left.u16()?), spec: value(left)? },
         CAPACITY => Effect::Capacity(Box::new(Capacity::read(left)?)),
         GRACE => Effect::Grace { until: TimestampMs(left.u64()?) },
         _ => return Err(WireError::bad_value(at, u64::from(tag))),
@@ -271,7 +277,7 @@ pub(super) fn read(left: &mut Bytes<'_>) -> Result<Effect, WireError> {
 
 #[cfg(test)]
 mod tests {
-    use earmark_protocol::catalogue::{NodeSpec, SkuSpec};
+    use earmark_protocol::catalogue::{CalendarSpec, NodeSpec, SkuSpec};
     use earmark_protocol::ids::Lsn;
     use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 
@@ -328,6 +334,10 @@ mod tests {
             Effect::Node { tenant, spec: Box::new(NodeSpec { code: "N1".into(), ..NodeSpec::default() }) },
             Effect::NodeState { node: NodeIx(2), state: NodeState::Retired },
             Effect::Policy { tenant, version: 2, text: "name = \"é\"".to_owned() },
+            Effect::Calendar {
+                tenant,
+                spec: Box::new(CalendarSpec { code: "C1".into(), ..CalendarSpec::default() }),
+            },
             Effect::Capacity(Box::default()),
             Effect::Grace { until: now },
         ]

@@ -3,7 +3,7 @@
 //! Effects say what changes, by how much and where; never why, and never under which rule. So a later change of rules
 //! never changes a replay.
 
-use earmark_protocol::catalogue::{NodeSpec, NodeState, SkuSpec};
+use earmark_protocol::catalogue::{CalendarSpec, NodeSpec, NodeState, SkuSpec};
 use earmark_protocol::ids::{CommandId, HoldClass, LineId, Lsn, NodeIx, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::reply::Status;
 use earmark_protocol::wire_error::WireError;
@@ -193,6 +193,13 @@ pub enum Effect {
         version: u32,
         /// As its author wrote it.
         text: String,
+    },
+    /// A calendar added or changed.
+    Calendar {
+        /// Whose it is.
+        tenant: Tenant,
+        /// As the client gave it.
+        spec: Box<CalendarSpec>,
     },
     /// The memory from now on. Only at a start, before anyone reads.
     Capacity(Box<Capacity>),

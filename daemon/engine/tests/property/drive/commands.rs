@@ -1,7 +1,9 @@
 //! Random commands: mostly such as a shop sends, some that make no sense. It looks at the model to name things that
 //! exist, and never at the engine.
 
-use earmark_protocol::catalogue::{NodeKind, NodeSpec, NodeState, SkuSpec, capabilities, sku_flags};
+use earmark_protocol::catalogue::{
+    CalendarSpec, NodeKind, NodeSpec, NodeState, SkuSpec, capabilities, sku_flags,
+};
 use earmark_protocol::command::{
     AdjustStock, Amend, AmendLine, CellQuantity, Command, CommandBody, Correction, Delivery, Disposition,
     Extend, Hold, Order, OrderLine, Reject, Reserve, Restock, SetNodeState, SetPolicy, SetStock, Step,
@@ -16,7 +18,7 @@ use earmark_protocol::reply::RowView;
 
 use super::Given;
 use super::dice::Dice;
-use crate::model::{Model, POLICIES, open_units};
+use crate::model::{CALENDARS, Model, POLICIES, calendar_kinds, open_units};
 
 /// Where nodes stand and orders go.
 const PLACES: [(f64, f64); 6] =
@@ -87,7 +89,7 @@ impl Author<'_> {
 
     /// Some command.
     pub(crate) fn any(&mut self) -> CommandBody {
-        let weights = [16, 22, 10, 4, 5, 8, 4, 6, 4, 4, 9, 7, 6, 5, 3, 5, 2, 1, 2, 1, 3];
+        let weights = [16, 22, 10, 4, 5, 8, 4, 6, 4, 4, 9, 7, 6, 5, 3, 5, 2, 1, 2, 1, 1, 3];
         match self.dice.weighted(&weights) {
             0 => CommandBody::Hold(self.hold()),
             1 => CommandBody::Reserve(self.reserve()),
@@ -119,6 +121,7 @@ impl Author<'_> {
             17 => CommandBody::RetireSkus(self.list(2, Self::sku)),
             18 => CommandBody::PutNodes(self.node_specs()),
             19 => CommandBody::SetPolicy(SetPolicy { text: self.dice.pick(&POLICIES).0.to_owned() }),
+            20 => CommandBody::PutCalendars(self.calendars()),
             _ => CommandBody::SetNodeState(SetNodeState {
                 node: self.node(),
                 state: *self.dice.pick(&[
@@ -454,6 +457,15 @@ impl Author<'_> {
         })
     }
 
+    fn calendars(&mut self) -> Vec<CalendarSpec> {
+        self.list(2, |author| {
+            let code = (*author.dice.pick(&CALENDARS[..2])).to_owned();
+            let code = author.text(code);
+            let kinds = calendar_kinds();
+            CalendarSpec { code, ..author.dice.pick(&kinds).0.clone() }
+        })
+    }
+
     /// A node with this code.
     pub(crate) fn node_spec(&mut self, code: String) -> NodeSpec {
         let cost = |dice: &mut Dice| Money(dice.below(4) as i64 * 250_000);
@@ -464,13 +476,14 @@ impl Author<'_> {
             code,
             kind: *self.dice.pick(&[NodeKind::Dc, NodeKind::Store, NodeKind::ThirdParty]),
             position: self.position(),
-            time_zone: "America/Chicago".into(),
+            time_zone: (*self.dice.pick(&["America/Chicago", "Asia/Tokyo", "UTC"])).to_owned(),
             group: ["", "west"][self.dice.below(2)].into(),
             priority: self.dice.below(3) as u16,
             capabilities: *self.dice.pick(&all),
             cost_per_order: cost(self.dice),
             cost_per_line: cost(self.dice),
             cost_per_unit: cost(self.dice),
+            calendar: String::new(),
         }
     }
 
@@ -481,6 +494,12 @@ impl Author<'_> {
             let mut spec = author.node_spec(code);
             if author.dice.one_in(60) {
                 spec.capabilities = 1 << 15;
+            }
+            if author.dice.one_in(3) {
+                spec.calendar = (*author.dice.pick(&CALENDARS)).to_owned();
+            }
+            if author.dice.one_in(60) {
+                spec.time_zone = "Mars/Base".to_owned();
             }
             spec.group = author.text(spec.group.clone());
             spec

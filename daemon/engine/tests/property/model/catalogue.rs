@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use earmark_protocol::catalogue::{CODE_LEN_MAX, NodeSpec, NodeState, SkuSpec, capabilities, sku_flags};
+use earmark_protocol::catalogue::{
+    CODE_LEN_MAX, CalendarSpec, DateHours, DayHours, NodeSpec, NodeState, SkuSpec, capabilities, sku_flags,
+};
 use earmark_protocol::command::{SetNodeState, SetPolicy};
 use earmark_protocol::ids::{NodeIx, SkuIx, Tenant};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
@@ -18,6 +20,30 @@ pub(crate) const POLICIES: [(&str, Option<usize>); 3] = [
     ("name = 'one'\n[[rule]]\nname = 'nobody'\nexclude = 'node.code == \"no such node\"'\n", Some(1)),
     ("name = 'bad'\ntime_zone = 'Mars'\n", None),
 ];
+
+/// Codes of calendars: two that are put now and then, and one that never is.
+pub(crate) const CALENDARS: [&str; 3] = ["weekdays", "daily", "never put"];
+
+/// Calendars, and the detail that the refusal of each one has; `None` for a sound one.
+pub(crate) fn calendar_kinds() -> Vec<(CalendarSpec, Option<i64>)> {
+    let hours = |opens: u16, closes: u16, cut_off: u16| {
+        Some(DayHours { opens_min: opens, closes_min: closes, cut_off_min: cut_off })
+    };
+    let of = |week, dates: &[(u32, Option<DayHours>)]| CalendarSpec {
+        week,
+        dates: dates.iter().map(|(date, hours)| DateHours { date: *date, hours: *hours }).collect(),
+        handling_min: 90,
+        ..CalendarSpec::default()
+    };
+    let (day, shut) = (hours(480, 1_080, 840), None);
+    vec![
+        (of([day, day, day, day, day, shut, shut], &[(20_261_225, None)]), None),
+        (of([hours(0, 1_440, 1_440); 7], &[]), None),
+        (of([day, day, hours(600, 480, 500), day, day, shut, shut], &[]), Some(3)),
+        (of([day; 7], &[(20_260_230, None)]), Some(20_260_230)),
+        (of([shut; 7], &[(20_261_225, None)]), Some(0)),
+    ]
+}
 
 /// A sku.
 #[derive(Clone, Debug)]
@@ -40,6 +66,8 @@ pub(crate) struct Node {
 pub(crate) struct Catalogue {
     pub(crate) skus: Vec<Sku>,
     pub(crate) nodes: Vec<Node>,
+    /// Codes of calendars.
+    pub(crate) calendars: BTreeSet<(Tenant, String)>,
 }
 
 impl Catalogue {
@@ -123,6 +151,14 @@ impl Model {
             judge_text(&mut noes, Field::Code, index, &spec.code, false, CODE_LEN_MAX);
             judge_text(&mut noes, Field::Group, index, &spec.group, true, CODE_LEN_MAX);
             judge_text(&mut noes, Field::TimeZone, index, &spec.time_zone, false, CODE_LEN_MAX);
+            if !spec.calendar.is_empty()
+                && !self.catalogue.calendars.contains(&(tenant, spec.calendar.clone()))
+            {
+                noes.at(RefusalCode::UnknownCalendar, Field::Calendar, index);
+            }
+            if spec.time_zone == "Mars/Base" {
+                noes.at(RefusalCode::UnknownTimeZone, Field::TimeZone, index);
+            }
             if spec.capabilities & !capabilities::ALL != 0 {
                 noes.push(
                     Refusal::of(RefusalCode::UnknownFlag, Field::Flags)
@@ -152,6 +188,31 @@ impl Model {
                 }
             }
         }
+        Ok(listed(specs.len()))
+    }
+
+    /// What a calendar may be is judged elsewhere: here one is of [`calendar_kinds`].
+    pub(super) fn put_calendars(&mut self, tenant: Tenant, specs: &[CalendarSpec]) -> Result<Yes, Refusal> {
+        let mut noes = Noes::default();
+        noes.list(Field::Line, specs.len(), false, self.rules.lines_max);
+        let mut codes = BTreeSet::new();
+        let kinds = calendar_kinds();
+        for (index, spec) in specs.iter().enumerate() {
+            judge_text(&mut noes, Field::Code, index, &spec.code, false, CODE_LEN_MAX);
+            let same = |kind: &CalendarSpec| kind.week == spec.week && kind.dates == spec.dates;
+            let (_, wrong) = kinds.iter().find(|(kind, _)| same(kind)).expect("it is one of these");
+            if let Some(detail) = wrong {
+                let refusal = Refusal::of(RefusalCode::CalendarInvalid, Field::Calendar);
+                noes.push(refusal.at(index).detail(*detail));
+            }
+            if !codes.insert(&spec.code) {
+                noes.at(RefusalCode::LineTwice, Field::Code, index);
+            }
+        }
+        if let Some(refusal) = noes.first() {
+            return Err(refusal);
+        }
+        self.catalogue.calendars.extend(specs.iter().map(|spec| (tenant, spec.code.clone())));
         Ok(listed(specs.len()))
     }
 

@@ -25,7 +25,7 @@ use earmark_protocol::ids::{CommandId, Lsn, Money, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{Done, Plan, Refused, Reply, Reserved, Status};
 
-pub(crate) use catalogue::{Catalogue, POLICIES};
+pub(crate) use catalogue::{CALENDARS, Catalogue, POLICIES, calendar_kinds};
 pub(crate) use ids::Outcome;
 pub(crate) use orders::{Wish, Wished};
 pub(crate) use plans::Stale;
@@ -228,6 +228,7 @@ impl Model {
             CommandBody::RetireSkus(skus) => Ok(self.retire_skus(tenant, skus)),
             CommandBody::PutNodes(specs) => Ok(self.put_nodes(tenant, specs)),
             CommandBody::SetNodeState(set) => Ok(self.set_node_state(tenant, set)),
+            CommandBody::PutCalendars(specs) => Ok(self.put_calendars(tenant, specs)),
             CommandBody::SetPolicy(set) => Ok(self.set_policy(tenant, set)),
         }
     }
@@ -248,7 +249,10 @@ impl Model {
         }
         let fair = match refused.refusal.field {
             Field::CapacitySkus => after.catalogue.skus.len() > self.limits.skus,
-            Field::CapacityNodes => after.catalogue.nodes.len() > self.limits.nodes,
+            Field::CapacityNodes => {
+                after.catalogue.nodes.len() > self.limits.nodes
+                    || after.catalogue.calendars.len() > self.limits.nodes
+            }
             Field::CapacityCells => after.stock.cells.len() > self.limits.cells || self.limits.tight,
             Field::CapacityReservations => after.live() > self.limits.reservations,
             Field::CapacityLines | Field::CapacityFacts | Field::CapacityCodes => self.limits.tight,

@@ -1,0 +1,12 @@
+//! When a shipment leaves: calendars of nodes, and what they say of an order that comes now.
+//!
+//! All of it is arithmetic on the calendars, with the time zones that are built in, so that every machine says the same.
+//! Nothing here reads a clock: the time is passed in.
+
+mod calendar;
+mod schedule;
+#[cfg(test)]
+mod tests;
+
+pub use calendar::{CalendarFault, check_calendar, time_zone};
+pub use schedule::{Departure, Schedule};

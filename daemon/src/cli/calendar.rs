@@ -1,0 +1,79 @@
+//! `calendar list`: when nodes work.
+
+use clap::{Args, Subcommand};
+use earmark_protocol::catalogue::{CalendarSpec, DayHours};
+use earmark_protocol::client::Client;
+use earmark_protocol::query::Query;
+use earmark_protocol::reply::Reply;
+use serde_json::{Value, json};
+
+use super::codes::query;
+use super::connect::{Connection, Session};
+use super::outcome::{Answer, Failure, Outcome};
+use super::table::Table;
+use crate::data::calendars::{DAY_NAMES, clock_text, date_text, handling_text};
+
+/// `earmark calendar`.
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum CalendarCommand {
+    /// List all calendars of nodes: open hours, cut-offs, holidays, handling time
+    List(ListArgs),
+}
+
+/// `earmark calendar list`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct ListArgs {
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Runs one of them.
+pub(super) async fn run(command: &CalendarCommand, session: &Session) -> Outcome {
+    let CalendarCommand::List(args) = command;
+    let client = session.connect(&args.connection).await?;
+    let (mut table, mut rows) =
+        (Table::new(&["calendar", "day", "opens", "closes", "cut off", "handling"]), Vec::new());
+    for spec in all_calendars(&client).await? {
+        let days = DAY_NAMES.iter().map(|name| (*name).to_owned()).zip(spec.week);
+        let dates = spec.dates.iter().map(|day| (date_text(day.date), day.hours));
+        let days: Vec<_> = days.chain(dates).collect();
+        for (at, (day, hours)) in days.iter().enumerate() {
+            let first = |text: String| if at == 0 { text } else { String::new() };
+            let [opens, closes, cut_off] = hours.as_ref().map_or_else(
+                || ["closed", "", ""].map(str::to_owned),
+                |hours| [hours.opens_min, hours.closes_min, hours.cut_off_min].map(clock_text),
+            );
+            let (code, handling) = (first(spec.code.clone()), first(handling_text(&spec)));
+            table.row(vec![code, day.clone(), opens, closes, cut_off, handling]);
+        }
+        let days: Vec<_> = days.iter().map(|(day, hours)| day_json(day, hours.as_ref())).collect();
+        rows.push(json!({ "calendar": spec.code, "handling": handling_text(&spec), "days": days }));
+    }
+    let none = "there is no calendar: every node always works, and what is ordered leaves at once";
+    Ok(Answer { text: table.text(none), json: json!({ "calendars": rows }) })
+}
+
+fn day_json(day: &str, hours: Option<&DayHours>) -> Value {
+    match hours {
+        Some(hours) => json!({
+            "day": day,
+            "opens": clock_text(hours.opens_min),
+            "closes": clock_text(hours.closes_min),
+            "cut_off": clock_text(hours.cut_off_min),
+        }),
+        None => json!({ "day": day, "opens": null, "closes": null, "cut_off": null }),
+    }
+}
+
+async fn all_calendars(client: &Client) -> Result<Vec<CalendarSpec>, Failure> {
+    let attempted = "listing calendars";
+    let mut calendars: Vec<CalendarSpec> = Vec::new();
+    loop {
+        let after = calendars.last().map(|last| last.code.clone()).unwrap_or_default();
+        match query(client, Query::Calendars { after }, attempted).await? {
+            Reply::Calendars(page) if page.is_empty() => return Ok(calendars),
+            Reply::Calendars(page) => calendars.extend(page),
+            _ => return Err(Failure::unexpected(attempted)),
+        }
+    }
+}
