@@ -153,6 +153,9 @@ impl Model {
         if as_of > now {
             noes.push(Refusal::of(RefusalCode::TimeFromFuture, Field::AsOf).detail(now.0 as i64));
         }
+        let kept = self.limits.movements;
+        let (is_too_old, lost) =
+            (refused_with(seen, RefusalCode::CountTooOld), self.stock.counts_may_be_lost_before(kept));
         let mut cells = BTreeSet::new();
         let mut on_hands = Vec::new();
         for (index, count) in set.counts.iter().enumerate() {
@@ -173,8 +176,11 @@ impl Model {
             if !cells.insert(key) {
                 noes.at(RefusalCode::LineTwice, Field::Line, index);
             }
+            let is_inline = cell.counted_last.is_some_and(|(source, _)| source == set.source);
             if let Some(last) = cell.counted.get(&set.source)
                 && as_of < *last
+                // What is forgotten is not known to be stale, only to be too old.
+                && !(is_too_old && !is_inline && lost.is_some_and(|lost| *last <= lost))
             {
                 noes.push(Refusal::of(RefusalCode::StaleCount, Field::AsOf).at(index).detail(last.0 as i64));
             }
@@ -182,11 +188,9 @@ impl Model {
         if let Some(refusal) = noes.first() {
             return Ok(Err(refusal));
         }
-        if refused_with(seen, RefusalCode::CountTooOld) {
+        if is_too_old {
             let Reply::Refused(refused) = seen else { unreachable!("it is refused") };
-            let kept = self.limits.movements;
-            let lost = self.stock.movements_may_be_lost_before(kept);
-            return match lost.max(self.stock.counts_may_be_lost_before(kept)) {
+            return match self.stock.movements_may_be_lost_before(kept).max(lost) {
                 Some(lost) if as_of < lost => Ok(Err(refused.refusal)),
                 _ => Err("all movements and counts since that count had room".into()),
             };
