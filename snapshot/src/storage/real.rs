@@ -11,11 +11,13 @@ use rustix::io::{Errno, ReadWriteFlags, preadv2, retry_on_intr};
 use super::lock::{self, Lock};
 use super::{Attempt, Fault, Storage, StorageFile};
 
-/// Zeros go to a new file in pieces of this size.
-const FILL_BYTES: usize = 1 << 20;
-/// What reading past the system's cache wants memory and places to be multiples of, on the disks there are.
+/// Large files are written past the system's cache in pieces of this size. A sync of the log meets one of them at most, and
+/// not all that the cache has gathered; smaller ones were not tried, larger ones made the log's syncs several times as long.
+const PIECE_BYTES: usize = 256 << 10;
+/// What going past the system's cache wants memory and places to be multiples of, on the disks there are.
 const ALIGNMENT: usize = 4096;
-/// A new file is synced each time so much of it was filled, so that its pages do not pile up before a sync of the log.
+/// Where a new file can only be filled through the cache, it is synced each time so much of it was, so that its pages do
+/// not pile up before a sync of the log.
 const FILL_SYNC_BYTES: u64 = 16 << 20;
 
 /// A directory of files, and the lock that makes this process its only writer.
@@ -84,12 +86,14 @@ impl DataDir {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create_new(true).mode(0o600).open(&path);
         let file = file.map_err(fault(Attempt::Create, &path))?;
-        if let Err(source) = take_room(&file, bytes, fill) {
+        let direct = open_directly(OpenOptions::new().write(true), &path);
+        if let Err(source) = take_room(&file, direct.as_ref(), bytes, fill) {
             // It would hold on to the room that is missing. Where removing fails too, the first trouble is the one to tell.
             let _ = fs::remove_file(&path);
             return Err(fault(Attempt::Create, &path)(source));
         }
-        Ok(Box::new(RealFile { file, direct: None, path }))
+        // What is filled is written in small pieces from now on, and each is synced.
+        Ok(Box::new(RealFile { file, direct: direct.filter(|_| !fill), path }))
     }
 }
 
@@ -126,9 +130,8 @@ impl Storage for DataDir {
     fn open_to_load(&self, name: &str) -> Result<Box<dyn StorageFile>, Fault> {
         let path = self.path_of(name);
         let file = File::open(&path).map_err(fault(Attempt::Open, &path))?;
-        // Some file systems know no such thing; then everything goes through the system's cache.
-        let direct = OpenOptions::new().read(true).custom_flags(OFlags::DIRECT.bits() as i32).open(&path);
-        Ok(Box::new(RealFile { file, direct: direct.ok(), path }))
+        let direct = open_directly(OpenOptions::new().read(true), &path);
+        Ok(Box::new(RealFile { file, direct, path }))
     }
 
     fn create(&self, name: &str, bytes: u64) -> Result<Box<dyn StorageFile>, Fault> {
@@ -179,7 +182,10 @@ impl StorageFile for RealFile {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), Fault> {
-        let written = self.file.write_all_at(bytes, offset);
+        let written = match &self.direct {
+            Some(direct) => write_past_cache(&self.file, direct, bytes, offset),
+            None => self.file.write_all_at(bytes, offset),
+        };
         written.map_err(|source| fault(Attempt::Write, &self.path)(source).at(offset))
     }
 
@@ -199,15 +205,38 @@ fn read_past_cache(file: &File, direct: &File, bytes: &mut [u8], offset: u64) ->
     if at_once == Ok(bytes.len()) {
         return Ok(());
     }
-    let is_aligned = offset.is_multiple_of(ALIGNMENT as u64) && bytes.as_ptr().align_offset(ALIGNMENT) == 0;
-    let pages = if is_aligned { bytes.len() / ALIGNMENT * ALIGNMENT } else { 0 };
-    let (pages, rest) = bytes.split_at_mut(pages);
+    let (pages, rest) = bytes.split_at_mut(pages_of(bytes, offset));
     match direct.read_exact_at(pages, offset) {
         // A disk that wants a larger alignment.
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => file.read_exact_at(pages, offset)?,
         read => read?,
     }
     file.read_exact_at(rest, offset + pages.len() as u64)
+}
+
+/// Writes whole pages from where they lie to the disk, in pieces, and all else through the system's cache. No page goes both
+/// ways, where each is written once.
+fn write_past_cache(file: &File, direct: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    let (pages, rest) = bytes.split_at(pages_of(bytes, offset));
+    for (piece, at) in pages.chunks(PIECE_BYTES).zip((offset..).step_by(PIECE_BYTES)) {
+        match direct.write_all_at(piece, at) {
+            // A disk that wants a larger alignment.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => file.write_all_at(piece, at)?,
+            written => written?,
+        }
+    }
+    file.write_all_at(rest, offset + pages.len() as u64)
+}
+
+/// How many of these bytes may go past the system's cache from or to this place in a file.
+fn pages_of(bytes: &[u8], offset: u64) -> usize {
+    let is_aligned = offset.is_multiple_of(ALIGNMENT as u64) && bytes.as_ptr().align_offset(ALIGNMENT) == 0;
+    if is_aligned { bytes.len() / ALIGNMENT * ALIGNMENT } else { 0 }
+}
+
+/// A file once more, past the system's cache. Some file systems know no such thing; then everything goes through it.
+fn open_directly(options: &mut OpenOptions, path: &Path) -> Option<File> {
+    options.custom_flags(OFlags::DIRECT.bits() as i32).open(path).ok()
 }
 
 fn open_directory(path: &Path) -> Result<File, Fault> {
@@ -231,26 +260,31 @@ fn make_directory(path: &Path) -> Result<(), Fault> {
 }
 
 /// Gives a new file its length. A full disk is found out first, before anything is written.
-fn take_room(file: &File, bytes: u64, fill: bool) -> io::Result<()> {
+fn take_room(file: &File, direct: Option<&File>, bytes: u64, fill: bool) -> io::Result<()> {
     if bytes == 0 {
         return Ok(());
     }
     match retry_on_intr(|| rustix::fs::fallocate(file, FallocateFlags::empty(), 0, bytes)) {
         Ok(()) if !fill => Ok(()),
         // Some file systems cannot take room ahead; written zeros take it there.
-        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => fill_with_zeros(file, bytes),
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => fill_with_zeros(file, direct, bytes),
         Err(error) => Err(error.into()),
     }
 }
 
-fn fill_with_zeros(file: &File, bytes: u64) -> io::Result<()> {
-    let zeros = vec![0; FILL_BYTES.min(usize::try_from(bytes).unwrap_or(FILL_BYTES))];
+fn fill_with_zeros(file: &File, direct: Option<&File>, bytes: u64) -> io::Result<()> {
+    let memory = vec![0; PIECE_BYTES + ALIGNMENT];
+    let start = memory.as_ptr().align_offset(ALIGNMENT);
+    let zeros = &memory[start..start + PIECE_BYTES];
     let mut offset = 0;
     while offset < bytes {
-        let piece = (bytes - offset).min(zeros.len() as u64);
-        file.write_all_at(&zeros[..piece as usize], offset)?;
-        offset += piece;
-        if offset.is_multiple_of(FILL_SYNC_BYTES) {
+        let piece = &zeros[..(bytes - offset).min(PIECE_BYTES as u64) as usize];
+        match direct {
+            Some(direct) => write_past_cache(file, direct, piece, offset)?,
+            None => file.write_all_at(piece, offset)?,
+        }
+        offset += piece.len() as u64;
+        if direct.is_none() && offset.is_multiple_of(FILL_SYNC_BYTES) {
             file.sync_data()?;
         }
     }
@@ -281,7 +315,7 @@ mod tests {
     fn a_file_is_made_at_its_full_length_allocated_and_zero() {
         let scratch = tempfile::tempdir().unwrap();
         let storage = DataDir::open(scratch.path()).unwrap();
-        let bytes = 3 * FILL_BYTES as u64 + 5;
+        let bytes = 3 * PIECE_BYTES as u64 + 5;
         for (name, file) in [
             ("filled", storage.create("filled", bytes).unwrap()),
             ("taken", storage.allocate("taken", bytes).unwrap()),
@@ -323,6 +357,26 @@ mod tests {
         }
         let beyond = file.read_at(&mut memory[page..page + 2 * ALIGNMENT], 4 * ALIGNMENT as u64).unwrap_err();
         assert!(beyond.to_string().contains("/one at byte 16384"), "{beyond}");
+    }
+
+    #[test]
+    fn a_file_that_is_written_once_holds_what_was_written_wherever_it_came_from() {
+        let scratch = tempfile::tempdir().unwrap();
+        let storage = DataDir::open(scratch.path()).unwrap();
+        let length = 2 * PIECE_BYTES + ALIGNMENT + 100;
+        let memory: Vec<u8> = (0..length + ALIGNMENT).map(|at| (at / 7) as u8).collect();
+        let page = memory.as_ptr().align_offset(ALIGNMENT);
+        for (name, from, offset) in
+            [("aligned", page, ALIGNMENT), ("memory", page + 1, 0), ("place", page, 3)]
+        {
+            let file = storage.allocate(name, 1 << 20).unwrap();
+            file.write_at(&memory[from..from + length], offset as u64).unwrap();
+            file.sync().unwrap();
+            let whole = fs::read(scratch.path().join(name)).unwrap();
+            assert_eq!(whole.len(), 1 << 20);
+            assert_eq!(whole[offset..offset + length], memory[from..from + length], "{name}");
+            assert!(whole[..offset].iter().chain(&whole[offset + length..]).all(|byte| *byte == 0), "{name}");
+        }
     }
 
     #[test]
