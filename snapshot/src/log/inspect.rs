@@ -2,6 +2,7 @@
 //! ([`survey()`]). It changes nothing, and a daemon may be writing meanwhile.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::error::{Damage, LogError, Sign};
@@ -187,17 +188,19 @@ fn first_frame(
 ) -> Result<Option<Position>, LogError> {
     let mut first = None;
     headers(segment, offset, &mut |offset, header| {
-        if first.is_none() && is_wanted(header) {
-            first = Some(Position {
-                log_id: segment.log_id,
-                segment: segment.number,
-                offset,
-                next_lsn: header.first_lsn,
-                epoch: header.epoch.saturating_sub(u64::from(header.kind == FrameKind::Opening)),
-                previous: header.previous,
-            });
+        if !is_wanted(header) {
+            return Ok(ControlFlow::Continue(()));
         }
-        Ok(())
+        first = Some(Position {
+            log_id: segment.log_id,
+            segment: segment.number,
+            offset,
+            next_lsn: header.first_lsn,
+            epoch: header.epoch.saturating_sub(u64::from(header.kind == FrameKind::Opening)),
+            previous: header.previous,
+        });
+        // A log with very many damaged places is read through once, not once for each of them.
+        Ok(ControlFlow::Break(()))
     })?;
     Ok(first)
 }

@@ -18,6 +18,8 @@
 //! written after it (a seal closes that window), and one write of something else that lands on the log by mistake and
 //! covers everything from inside some frame to the end.
 
+use std::ops::ControlFlow;
+
 use earmark_mutations::Mutation;
 
 use super::error::{Damage, LogError, Sign};
@@ -26,8 +28,8 @@ use super::position::Position;
 use super::segment::{SEGMENT_HEADER_BYTES, Segment, segment_number};
 use crate::storage::Storage;
 
-/// Read at a time, in bytes.
-const STRETCH: u64 = 1 << 20;
+/// Read at a time, in bytes: at first, since who looks for the next frame finds it near, and at most.
+const STRETCHES: (u64, u64) = (16 << 10, 1 << 20);
 
 /// The rest of a flush that never ended, cut off. With [`super::Mode::Sync`] nobody had an answer to what was in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +47,9 @@ pub struct Torn {
     /// Their length.
     pub bytes: u64,
 }
+
+/// Called with the place and header of what looks like a frame, until it breaks.
+pub(super) type VisitHeader<'a> = &'a mut dyn FnMut(u64, &FrameHeader) -> Result<ControlFlow<()>, LogError>;
 
 /// Judges what lies beyond a position where no frame follows. `None` where there is nothing newer.
 pub(super) fn judge(storage: &dyn Storage, position: &Position) -> Result<Option<Torn>, LogError> {
@@ -99,7 +104,10 @@ pub(super) fn beyond(
         let segment = Segment::open_of(storage, number, position.log_id)?;
         let is_first = number == position.segment;
         let offset = if is_first { position.offset } else { SEGMENT_HEADER_BYTES };
-        headers(&segment, offset, &mut |offset, header| visit(number, offset, header))?;
+        headers(&segment, offset, &mut |offset, header| {
+            visit(number, offset, header)?;
+            Ok(ControlFlow::Continue(()))
+        })?;
     }
     Ok(())
 }
@@ -108,19 +116,23 @@ pub(super) fn beyond(
 pub(super) fn headers(
     segment: &Segment,
     mut offset: u64,
-    visit: &mut dyn FnMut(u64, &FrameHeader) -> Result<(), LogError>,
+    visit: VisitHeader<'_>,
 ) -> Result<(), LogError> {
     let mut stretch = Vec::new();
+    let (mut most, largest) = STRETCHES;
     while offset < segment.bytes {
-        let length = STRETCH.min(segment.bytes - offset);
+        let length = most.min(segment.bytes - offset);
         stretch.resize(length as usize, 0);
         segment.file.read_at(&mut stretch, offset)?;
         for (place, block) in stretch.chunks_exact(FRAME_HEADER_BYTES).enumerate() {
-            if let Some(header) = FrameHeader::decode(block, segment.log_id) {
-                visit(offset + (place * FRAME_HEADER_BYTES) as u64, &header)?;
+            if let Some(header) = FrameHeader::decode(block, segment.log_id)
+                && visit(offset + (place * FRAME_HEADER_BYTES) as u64, &header)?.is_break()
+            {
+                return Ok(());
             }
         }
         offset += length;
+        most = (most * 2).min(largest);
     }
     Ok(())
 }

@@ -1,5 +1,9 @@
 //! Looking: what can be read is told, past damage too, and nothing is changed.
 
+use std::ops::ControlFlow;
+
+use super::segment::Segment;
+use super::tail::headers;
 use super::*;
 
 /// Flips bits of one byte.
@@ -106,4 +110,29 @@ fn a_log_whose_start_is_no_longer_kept_is_read_from_its_oldest_frame() {
     assert_eq!((lsns[0], lsns.last()), (survey.begin.next_lsn, Some(&660)));
     let none = super::survey(&storage(&SimulatedDisk::new(1)), &mut |_| {});
     assert!(none.unwrap().is_none());
+}
+
+#[test]
+fn whoever_looks_for_the_next_frame_reads_no_further_than_that() {
+    let (disk, positions) = log();
+    let segment = Segment::open(&*storage(&disk), 1).unwrap();
+    let mut seen = Vec::new();
+    headers(&segment, positions[4].offset + 64, &mut |offset, _| {
+        seen.push(offset);
+        Ok(ControlFlow::Break(()))
+    })
+    .unwrap();
+    assert_eq!(seen, [positions[5].offset]);
+}
+
+#[test]
+fn a_log_that_is_damaged_in_every_other_frame_gives_all_the_others() {
+    let (disk, positions) = log();
+    // The opening frame stays, and the last: damage to that is a torn tail.
+    let damaged = (2..positions.len() - 2).step_by(2);
+    damaged.clone().for_each(|frame| flip(&disk, &positions[frame], 70));
+    let (survey, lsns) = surveyed(&disk);
+    assert_eq!(survey.gaps.len(), damaged.clone().count());
+    let lost: u64 = damaged.map(|frame| positions[frame + 1].next_lsn - positions[frame].next_lsn).sum();
+    assert_eq!(lsns.len() as u64 + lost, 660);
 }
