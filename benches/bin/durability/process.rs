@@ -2,6 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 
 /// A number of `/proc/self/status`, in bytes: `VmRSS` is resident now, `VmHWM` was at most.
 pub(crate) fn memory_bytes(name: &str) -> u64 {
@@ -31,4 +34,11 @@ fn ticks(stat: &Path) -> Option<(String, u64)> {
     let fields: Vec<&str> = fields.split(' ').collect();
     let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
     Some((head.split_once('(')?.1.to_owned(), ticks(11)? + ticks(12)?))
+}
+
+/// Processor time that this thread has used.
+pub(crate) fn thread_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    // The kernel gives no negative time, and nanoseconds below a second.
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }

@@ -18,6 +18,7 @@ use earmark_snapshot::{Batch, Gate, Log};
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
 
+use super::process;
 use super::world::{NODES, World};
 
 /// The daemon's defaults.
@@ -79,6 +80,9 @@ pub(crate) struct Load {
     pub(crate) latency: Histogram<u64>,
     /// The committer's turns, in nanoseconds.
     pub(crate) turns: Histogram<u64>,
+    /// Processor time that the committer's thread spent in each turn, in nanoseconds: what is missing of the turn, it waited
+    /// for a processor or for the disk.
+    pub(crate) turns_cpu: Histogram<u64>,
 }
 
 impl Load {
@@ -88,6 +92,7 @@ impl Load {
         self.time += other.time;
         self.latency.add(&other.latency).expect("it grows with what it is given");
         self.turns.add(&other.turns).expect("it grows with what it is given");
+        self.turns_cpu.add(&other.turns_cpu).expect("it grows with what it is given");
         self
     }
 
@@ -133,7 +138,8 @@ impl Running {
     /// Holds for so long, `per_work` in a piece of work and at most `in_flight` unanswered.
     pub(crate) fn load(&mut self, time: Duration, per_work: usize, in_flight: usize) -> Load {
         let histogram = || Histogram::new(3).expect("three digits are possible");
-        let mut load = Load { holds: 0, time, latency: histogram(), turns: histogram() };
+        let (latency, turns, turns_cpu) = (histogram(), histogram(), histogram());
+        let mut load = Load { holds: 0, time, latency, turns, turns_cpu };
         let begun = now();
         let mut waiting: VecDeque<(u64, Instant)> = VecDeque::new();
         let mut submitted: VecDeque<Instant> = VecDeque::new();
@@ -144,9 +150,10 @@ impl Running {
                 let work = self.work(per_work);
                 assert!(self.committer.submit(work).is_ok(), "the queue has room for what is in flight");
             }
-            let turn = now();
+            let (turn, cpu) = (now(), process::thread_cpu());
             self.committer.turn();
             record(&mut load.turns, turn);
+            record_nanos(&mut load.turns_cpu, process::thread_cpu() - cpu);
             for work in self.tray.0.lock().drain(..) {
                 waiting.extend(submitted.pop_front().map(|at| (work.lsn.0, at)));
             }
@@ -210,7 +217,11 @@ fn in_memory(state: &earmark_engine::State) -> (Log, Arc<Gate>) {
 }
 
 fn record(histogram: &mut Histogram<u64>, since: Instant) {
-    let nanos = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    record_nanos(histogram, since.elapsed());
+}
+
+fn record_nanos(histogram: &mut Histogram<u64>, time: Duration) {
+    let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     histogram.record(nanos).expect("it grows with what it is given");
 }
 

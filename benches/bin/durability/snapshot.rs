@@ -37,6 +37,9 @@ pub(crate) fn measure(directory: &Path, millions: u32, run_ms: u64) -> anyhow::R
                     "image": with,
                     "holds_per_s": load.per_s().round(),
                     "turn_us": quantiles(&load.turns),
+                    "turn_cpu_us": quantiles(&load.turns_cpu),
+                    "turns_over_1_ms": load.turns.count_between(1_000_000, u64::MAX),
+                    "turns_over_1_ms_of_cpu": load.turns_cpu.count_between(1_000_000, u64::MAX),
                     "latency_us": quantiles(&load.latency),
                 })
             };
