@@ -113,11 +113,7 @@ pub(super) fn beyond(
 }
 
 /// Calls `visit` with the place and header of all that looks like a frame of this segment's log, from `offset` on.
-pub(super) fn headers(
-    segment: &Segment,
-    mut offset: u64,
-    visit: VisitHeader<'_>,
-) -> Result<(), LogError> {
+pub(super) fn headers(segment: &Segment, mut offset: u64, visit: VisitHeader<'_>) -> Result<(), LogError> {
     let mut stretch = Vec::new();
     let (mut most, largest) = STRETCHES;
     while offset < segment.bytes {

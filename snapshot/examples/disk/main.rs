@@ -1,4 +1,5 @@
-//! What a disk does with the ways a log can write and an image can be read, measured in a directory of one's choice:
+//! What a disk does with the ways a log can write, an image can be written beside it, and an image can be read, measured in a
+//! directory of one's choice:
 //!
 //! ```text
 //! cargo run --release -p earmark-snapshot --example disk -- DIR [--json] [--runs 5] [--writes 400] [--read-mib 2048]
@@ -8,6 +9,8 @@
 //! removes all it made.
 
 #![expect(clippy::disallowed_methods, reason = "it measures, so it reads the clock")]
+
+mod beside;
 
 use std::error::Error;
 use std::fs::{self, File, OpenOptions};
@@ -29,11 +32,13 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 fn main() -> Outcome<()> {
     let asked = Asked::from_arguments(std::env::args().skip(1))?;
     let writes = asked.writes()?;
+    let beside = beside::measure(&asked.directory, asked.runs)?;
     let reads = asked.reads()?;
     if asked.json {
         let writes: Vec<Value> = writes.iter().map(WriteRow::json).collect();
         let reads: Vec<Value> = reads.iter().map(ReadRow::json).collect();
-        println!("{}", json!({ "runs": asked.runs, "writes": writes, "reads": reads }));
+        let beside: Vec<Value> = beside.iter().map(beside::Row::json).collect();
+        println!("{}", json!({ "runs": asked.runs, "writes": writes, "beside": beside, "reads": reads }));
         return Ok(());
     }
     println!("{} runs, {} writes each; medians over the runs\n", asked.runs, asked.write_count);
@@ -41,6 +46,8 @@ fn main() -> Outcome<()> {
     for row in &writes {
         println!("{}", row.text());
     }
+    println!("\n{}", beside::Row::head());
+    beside.iter().for_each(|row| println!("{}", row.text()));
     println!("\n{:<44} {:>8} {:>10}", "read from front to back, with CRC32C", "threads", "MiB/s");
     for row in &reads {
         println!("{:<44} {:>8} {:>10.0}", row.way, row.threads, row.mib_s);
