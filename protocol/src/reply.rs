@@ -172,6 +172,8 @@ pub struct Shipment {
     pub cost: Money,
     /// The part of the cost that the policy adds.
     pub policy_cost: Money,
+    /// When it leaves the node, or is ready to be picked up there; 0 where the node has no calendar, and in a plain hold.
+    pub ship_at_ms: TimestampMs,
     /// What is in it.
     pub lines: Vec<ShipmentLine>,
 }

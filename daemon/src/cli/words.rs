@@ -44,7 +44,7 @@ pub(super) fn status(status: Status) -> &'static str {
     }
 }
 
-/// A deadline as JSON: `null` where nothing is held.
+/// A moment as JSON: `null` where there is none.
 #[must_use]
 pub(super) fn deadline_json(deadline: TimestampMs) -> Value {
     if deadline.0 == 0 { Value::Null } else { json!(moment_text(deadline)) }
@@ -62,6 +62,7 @@ pub(super) fn plan_json(plan: &Plan, names: &Names) -> Value {
             "miles": shipment.miles,
             "cost": money(shipment.cost),
             "policy_cost": money(shipment.policy_cost),
+            "ship_at": deadline_json(shipment.ship_at_ms),
             "lines": lines.collect::<Vec<_>>(),
         })
     });
@@ -82,7 +83,7 @@ pub(super) fn plan_json(plan: &Plan, names: &Names) -> Value {
 /// A plan as a table, with a line that says whether it is proven cheapest.
 #[must_use]
 pub(super) fn plan_text(plan: &Plan, names: &Names) -> String {
-    let mut table = Table::new(&["node", ">miles", ">cost", ">line", "sku", ">quantity"]);
+    let mut table = Table::new(&["node", ">miles", ">cost", "ships at", ">line", "sku", ">quantity"]);
     for shipment in &plan.shipments {
         for (place, line) in shipment.lines.iter().enumerate() {
             let first = |text: String| if place == 0 { text } else { String::new() };
@@ -90,6 +91,7 @@ pub(super) fn plan_text(plan: &Plan, names: &Names) -> String {
                 first(names.node(shipment.node)),
                 first(shipment.miles.to_string()),
                 first(cents(shipment.cost)),
+                first(ship_text(shipment.ship_at_ms)),
                 line.line.to_string(),
                 names.sku(line.sku),
                 line.quantity.to_string(),
@@ -102,6 +104,11 @@ pub(super) fn plan_text(plan: &Plan, names: &Names) -> String {
         text += &format!("  line {line}: {quantity} not filled, {}: {}\n", reason.name(), reason.meaning());
     }
     text + &format!("  {}\n", cost_text(plan))
+}
+
+/// When a shipment leaves, or is ready; empty where that is not known.
+fn ship_text(moment: TimestampMs) -> String {
+    if moment.0 == 0 { String::new() } else { moment_text(moment) }
 }
 
 /// What a plan costs and whether that is proven cheapest.
@@ -237,8 +244,14 @@ pub(super) fn explanation(view: &ReservationView, names: &Names, policies: &Poli
                 Money(0) => String::new(),
                 added => format!(", {} of it added by the policy", cents(added)),
             };
-            text +=
-                &format!("  {node} sends {} over {miles} miles for {cost}{of_policy}.\n", lines.join(", "));
+            let is_pickup = matches!(order.delivery, Delivery::Pickup { .. });
+            let when = match shipment.ship_at_ms {
+                TimestampMs(0) => String::new(),
+                moment if is_pickup => format!("; it is ready at {}", moment_text(moment)),
+                moment => format!("; it leaves at {}", moment_text(moment)),
+            };
+            let lines = lines.join(", ");
+            text += &format!("  {node} sends {lines} over {miles} miles for {cost}{of_policy}{when}.\n");
         }
         for unfilled in &plan.unfilled {
             let (line, quantity, reason) = (unfilled.line, unfilled.quantity, unfilled.reason);

@@ -154,7 +154,7 @@ impl Life {
 
     fn plan(&mut self, tenant: Tenant, given: Given, rounds: u16, then: &Rc<Model>) -> Asked {
         let reader = self.committer.reader();
-        let planned = propose(&mut self.planner, reader, tenant, &given);
+        let planned = propose(&mut self.planner, reader, self.clock.now(), tenant, &given);
         Asked { tenant, given, planned, seen: reader.lsn(), then: Rc::clone(then), rounds }
     }
 

@@ -198,7 +198,14 @@ fn take_what_there_is(state: &State, claims: &mut Vec<Claim>) -> Result<Plan, Re
     }
     let shipments = shipments.into_iter();
     plan.shipments = shipments
-        .map(|(node, lines)| Shipment { node, miles: 0, cost: Money(0), policy_cost: Money(0), lines })
+        .map(|(node, lines)| Shipment {
+            node,
+            miles: 0,
+            cost: Money(0),
+            policy_cost: Money(0),
+            ship_at_ms: TimestampMs(0),
+            lines,
+        })
         .collect();
     Ok(plan)
 }

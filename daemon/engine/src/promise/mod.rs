@@ -7,6 +7,8 @@ mod calendar;
 mod schedule;
 #[cfg(test)]
 mod tests;
+mod timetable;
 
 pub use calendar::{CalendarFault, check_calendar, time_zone};
 pub use schedule::{Departure, Schedule};
+pub(crate) use timetable::Timetable;

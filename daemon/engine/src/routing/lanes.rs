@@ -11,11 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use earmark_protocol::catalogue::NodeState;
 use earmark_protocol::geo::Zone;
-use earmark_protocol::ids::Tenant;
+use earmark_protocol::ids::{Tenant, TimestampMs};
 use xxhash_rust::xxh3::Xxh3DefaultBuilder;
 
 use super::price::unit_to_address;
 use crate::policy::PolicyTable;
+use crate::promise::Timetable;
 use crate::rules::Tariff;
 use crate::{NodeTable, Reader};
 
@@ -275,6 +276,7 @@ pub(crate) struct Bookmark {
     table: Option<Arc<NodeTable>>,
     sheet: Option<Arc<Sheet>>,
     policies: Option<Arc<PolicyTable>>,
+    timetable: Option<Arc<Timetable>>,
     sets: Vec<Option<AtHand>>,
 }
 
@@ -299,6 +301,22 @@ impl Bookmark {
             Some(table) if table.version == reader.policies_version() => Arc::clone(table),
             _ => Arc::clone(self.policies.insert(reader.policies())),
         }
+    }
+
+    /// When what is ordered now leaves the tenant's nodes.
+    pub(crate) fn timetable(
+        &mut self,
+        tenant: Tenant,
+        table: &NodeTable,
+        now: TimestampMs,
+    ) -> Arc<Timetable> {
+        let known = self.timetable.take().filter(|known| known.is_of(tenant, table));
+        let timetable = match known {
+            Some(known) if known.is_right_at(now) => known,
+            Some(known) => Arc::new(known.later(now)),
+            None => Arc::new(Timetable::new(tenant, table, now)),
+        };
+        Arc::clone(self.timetable.insert(timetable))
     }
 
     /// The tenant's nodes.

@@ -130,6 +130,7 @@ impl Planner {
         let rules = reader.rules();
         let table = self.bookmark.table(reader);
         let sheet = self.bookmark.sheet(lanes, tenant, &table, &rules.tariff);
+        let timetable = self.bookmark.timetable(tenant, &table, self.now);
         let lanes = zone(order).map(|zone| self.bookmark.lanes(lanes, &sheet, zone, &rules.tariff));
         self.read_order(reader, tenant, order, best_effort)?;
         check_nodes(&table, tenant, order, &mut self.named)?;
@@ -147,6 +148,8 @@ impl Planner {
             without,
             split_lines: rules.split_lines,
             leaning: Leaning::default(),
+            timetable: &timetable,
+            now: self.now,
         };
         let policies = self.bookmark.policies(reader);
         let planned = match policies.newest(tenant) {

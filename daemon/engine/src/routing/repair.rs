@@ -48,6 +48,7 @@ impl Planner {
         }
         let table = self.bookmark.table(reader);
         let sheet = self.bookmark.sheet(lanes, tenant, &table, &rules.tariff);
+        let timetable = self.bookmark.timetable(tenant, &table, self.now);
         let lanes = zone(order).map(|zone| self.bookmark.lanes(lanes, &sheet, zone, &rules.tariff));
         let named = match &order.delivery {
             Delivery::Pickup { node } => std::slice::from_ref(node),
@@ -64,6 +65,8 @@ impl Planner {
             without: &[],
             split_lines: rules.split_lines,
             leaning: Leaning::default(),
+            timetable: &timetable,
+            now: self.now,
         };
         self.demand.read(&order.lines);
         for want in &mut self.demand.wants {

@@ -5,12 +5,13 @@
 //! looks at no stock.
 
 use earmark_protocol::catalogue::capabilities;
-use earmark_protocol::ids::{NodeIx, Segment};
+use earmark_protocol::ids::{NodeIx, Segment, TimestampMs};
 
 use super::case::Candidate;
 use super::lanes::{Band, LaneSet, Sheet};
 use super::price::unit_to_address;
 use crate::Reader;
+use crate::promise::Timetable;
 use crate::rules::Tariff;
 
 /// What rules say of the nodes for one order, by place in the node table.
@@ -42,6 +43,9 @@ pub(crate) struct Scope<'a> {
     /// Whether a want may be split that no node has whole.
     pub(crate) split_lines: bool,
     pub(crate) leaning: Leaning<'a>,
+    pub(crate) timetable: &'a Timetable,
+    /// When it was ordered.
+    pub(crate) now: TimestampMs,
 }
 
 impl Scope<'_> {
@@ -50,12 +54,16 @@ impl Scope<'_> {
         if self.lanes.is_some() { capabilities::SHIP } else { capabilities::PICKUP }
     }
 
-    /// Whether the node is of the tenant, active, able to deliver the way the order asks for, and let in by rules.
+    /// Whether the node is of the tenant, active, able to deliver the way the order asks for, let in by rules, and open on
+    /// some day to come.
     #[inline]
     pub(crate) fn allows(&self, node: u32) -> bool {
         let Some(site) = self.sheet.sites.get(node as usize) else { return false };
         let let_in = |bits: &[u64]| has_bit(bits, node);
-        site.active && site.capabilities & self.needs() != 0 && self.leaning.eligible.is_none_or(let_in)
+        site.active
+            && site.capabilities & self.needs() != 0
+            && self.leaning.eligible.is_none_or(let_in)
+            && self.timetable.opens(node)
     }
 
     /// Whether a node that is allowed may serve a want whose sku has these flags.
@@ -64,6 +72,15 @@ impl Scope<'_> {
         let Some(site) = self.sheet.sites.get(node as usize) else { return false };
         site.capabilities & flags == flags
             && self.leaning.by_want.get(want).is_none_or(|bits| has_bit(bits, node))
+    }
+
+    /// When a shipment leaves the node, or is ready to be picked up there; 0 where the node has no calendar.
+    pub(crate) fn ships_at(&self, node: NodeIx) -> TimestampMs {
+        let moment = match self.lanes {
+            Some(_) => self.timetable.leaves(node),
+            None => self.timetable.ready(node, self.now),
+        };
+        moment.unwrap_or(TimestampMs(0))
     }
 
     /// What rules add to the cost of a shipment from a node.

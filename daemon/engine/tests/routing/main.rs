@@ -4,6 +4,7 @@ mod kept;
 mod oracle;
 mod policies;
 mod policy_page;
+mod promises;
 mod real;
 mod repair;
 mod small;

@@ -119,9 +119,11 @@ impl Given {
 pub(crate) fn propose(
     planner: &mut Planner,
     reader: &Reader,
+    now: TimestampMs,
     tenant: Tenant,
     given: &Given,
 ) -> Option<Planned> {
+    planner.at(now);
     match given {
         Given::Full(Command { body: CommandBody::Reserve(reserve), .. }) => {
             let checked = check_order(reader, tenant, &reserve.order);
@@ -251,7 +253,7 @@ impl Pair {
 
     /// Asks a planner, where the command is to be routed.
     pub(crate) fn plan(&mut self, tenant: Tenant, given: &Given) -> Draft {
-        let planned = propose(&mut self.planner, &self.reader, tenant, given);
+        let planned = propose(&mut self.planner, &self.reader, self.now, tenant, given);
         Draft { planned, lsn: self.state.lsn(), then: None, is_last: false }
     }
 

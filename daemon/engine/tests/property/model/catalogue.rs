@@ -1,6 +1,6 @@
 //! Skus and nodes by handle. Handles are given in the order in which codes are first put.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use earmark_protocol::catalogue::{
     CODE_LEN_MAX, CalendarSpec, DateHours, DayHours, NodeSpec, NodeState, SkuSpec, capabilities, sku_flags,
@@ -32,7 +32,7 @@ pub(crate) fn calendar_kinds() -> Vec<(CalendarSpec, Option<i64>)> {
     let of = |week, dates: &[(u32, Option<DayHours>)]| CalendarSpec {
         week,
         dates: dates.iter().map(|(date, hours)| DateHours { date: *date, hours: *hours }).collect(),
-        handling_min: 90,
+        handling_min: if week[0] == hours(0, 1_440, 1_440) { 0 } else { 90 },
         ..CalendarSpec::default()
     };
     let (day, shut) = (hours(480, 1_080, 840), None);
@@ -66,8 +66,8 @@ pub(crate) struct Node {
 pub(crate) struct Catalogue {
     pub(crate) skus: Vec<Sku>,
     pub(crate) nodes: Vec<Node>,
-    /// Codes of calendars.
-    pub(crate) calendars: BTreeSet<(Tenant, String)>,
+    /// By code.
+    pub(crate) calendars: BTreeMap<(Tenant, String), CalendarSpec>,
 }
 
 impl Catalogue {
@@ -152,7 +152,7 @@ impl Model {
             judge_text(&mut noes, Field::Group, index, &spec.group, true, CODE_LEN_MAX);
             judge_text(&mut noes, Field::TimeZone, index, &spec.time_zone, false, CODE_LEN_MAX);
             if !spec.calendar.is_empty()
-                && !self.catalogue.calendars.contains(&(tenant, spec.calendar.clone()))
+                && !self.catalogue.calendars.contains_key(&(tenant, spec.calendar.clone()))
             {
                 noes.at(RefusalCode::UnknownCalendar, Field::Calendar, index);
             }
@@ -212,7 +212,8 @@ impl Model {
         if let Some(refusal) = noes.first() {
             return Err(refusal);
         }
-        self.catalogue.calendars.extend(specs.iter().map(|spec| (tenant, spec.code.clone())));
+        let calendars = specs.iter().map(|spec| ((tenant, spec.code.clone()), spec.clone()));
+        self.catalogue.calendars.extend(calendars);
         Ok(listed(specs.len()))
     }
 

@@ -187,7 +187,14 @@ fn plain_plan(rows: &[RowView], unfilled: Vec<Unfilled>) -> Plan {
     }
     let shipments = by_node
         .into_iter()
-        .map(|(node, lines)| Shipment { node, miles: 0, cost: Money(0), policy_cost: Money(0), lines })
+        .map(|(node, lines)| Shipment {
+            node,
+            miles: 0,
+            cost: Money(0),
+            policy_cost: Money(0),
+            ship_at_ms: TimestampMs(0),
+            lines,
+        })
         .collect();
     Plan { shipments, unfilled, ..Plan::default() }
 }

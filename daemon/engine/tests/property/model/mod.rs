@@ -12,6 +12,7 @@ mod ids;
 mod orders;
 mod plans;
 mod prices;
+mod promises;
 mod queries;
 mod rejects;
 mod reservations;
@@ -76,6 +77,8 @@ pub(crate) struct Model {
     pub(crate) policies: BTreeMap<Tenant, u32>,
     /// How the command at hand was planned, where that was not right before it is decided.
     pub(crate) stale: Option<Stale>,
+    /// The time of the command at hand.
+    pub(crate) now: TimestampMs,
 }
 
 /// A command's yes.
@@ -135,6 +138,7 @@ impl Model {
             outcomes: BTreeMap::new(),
             policies: BTreeMap::new(),
             stale: None,
+            now: TimestampMs(0),
         }
     }
 
@@ -207,6 +211,7 @@ impl Model {
     }
 
     fn decide(&mut self, now: TimestampMs, tenant: Tenant, command: &Command, seen: &Reply) -> Decided {
+        self.now = now;
         match &command.body {
             CommandBody::Hold(hold) => Ok(self.hold(now, tenant, command.id, hold)),
             CommandBody::Reserve(reserve) => self.reserve(now, tenant, command.id, reserve, seen),

@@ -80,6 +80,7 @@ impl Model {
     pub(super) fn judge_plan(&self, wish: &Wish<'_>, plan: &Plan) -> Result<(), String> {
         let taken = self.judge_shape(wish, plan)?;
         self.judge_price(wish, plan)?;
+        self.judge_promises(wish, plan)?;
         let policy = self.policies.get(&wish.tenant).copied().unwrap_or(0);
         if !plan.shipments.is_empty() && (plan.policy != policy || !plan.eliminated.is_empty()) {
             return Err(format!("policy {policy} excludes no node: {plan:?}"));
