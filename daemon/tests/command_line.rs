@@ -104,6 +104,7 @@ fn a_wrong_command_line_is_wrong_usage() {
         vec!["demo", "--orders", "orders.csv"],
         vec!["serve", "--no-such-setting", "1"],
         vec!["serve", "--server.listen", "here"],
+        vec!["serve", "--config", "/no/such/file"],
         // No certificate lies there.
         vec!["atp", "MUG", "--data-dir", &nowhere],
         // Neither log nor image.
@@ -118,6 +119,53 @@ fn a_wrong_command_line_is_wrong_usage() {
         assert_eq!(code(&output), 2, "{arguments:?}");
         assert!(!output.stderr.is_empty(), "{arguments:?} says nothing");
         assert!(output.stdout.is_empty(), "{arguments:?} prints its fault to standard output");
+    }
+}
+
+#[test]
+fn a_command_line_that_cannot_be_read_is_told_as_json_where_that_was_asked_for() {
+    for arguments in [
+        vec!["--json"],
+        vec!["--json", "sell"],
+        vec!["atp", "--json"],
+        vec!["policy", "--json"],
+        vec!["confirm", "not-an-id", "--json"],
+        vec!["--json", "serve", "--no-such-setting", "1"],
+        vec!["--json", "serve", "--config", "/no/such/file"],
+    ] {
+        let told = earmark(&arguments);
+        assert_eq!(code(&told), 2, "{arguments:?}");
+        let object = object(&told);
+        assert_eq!(object["kind"], "usage", "{arguments:?}: {object}");
+        assert!(!object["error"].as_str().unwrap().starts_with("error"), "{object}");
+    }
+    // What stands behind -- is no flag.
+    assert!(earmark(&["sell", "--", "--json"]).stdout.is_empty());
+    let help = earmark(&["atp", "--help", "--json"]);
+    assert!(code(&help) == 0 && help.stdout.starts_with(b"Ask what can be promised"));
+}
+
+#[test]
+fn a_reader_that_went_away_is_no_fault_and_an_answer_that_could_not_be_written_is() {
+    for arguments in [vec!["completions", "bash"], vec!["serve", "--print-config"], vec!["atp", "--help"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_earmark"));
+        let told = command.args(&arguments).stdout(writer).output().unwrap();
+        assert_eq!((code(&told), told.stderr.as_slice()), (0, b"".as_slice()), "{arguments:?}");
+    }
+    for arguments in
+        [vec!["completions", "bash"], vec!["check", &example_store().to_string_lossy(), "--json"]]
+    {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_earmark"));
+        let told = command.args(&arguments).stdout(full).output().unwrap();
+        let text = String::from_utf8(told.stderr.clone()).unwrap();
+        assert_eq!(code(&told), 3, "{arguments:?}: {text}");
+        assert!(
+            text.contains("writing the answer") && text.contains("No space left"),
+            "{arguments:?}: {text}"
+        );
     }
 }
 

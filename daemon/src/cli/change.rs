@@ -30,19 +30,24 @@ pub(super) async fn send(
     named: impl Fn(&Refusal) -> Option<String>,
 ) -> Outcome {
     let id = id.id.unwrap_or_else(|| client.new_id());
-    let reply = client.command_as(id, body).await.map_err(|error| Failure::client(attempted, &error))?;
-    match reply {
-        Reply::Reserved(reserved) => reserved_answer(client, id, attempted, &reserved).await,
-        Reply::Done(done) => done_answer(client, id, attempted, &done).await,
-        Reply::Refused(refused) => {
+    let moves_units = !matches!(body, CommandBody::SetNodeState(_) | CommandBody::SetPolicy(_));
+    let outcome = match client.command_as(id, body).await {
+        Ok(Reply::Reserved(reserved)) => reserved_answer(client, id, attempted, &reserved).await,
+        Ok(Reply::Done(mut done)) => {
+            // What else it counts, nodes that changed, is nobody's units.
+            done.moved *= u64::from(moves_units);
+            done_answer(client, id, attempted, &done).await
+        }
+        Ok(Reply::Refused(refused)) => {
             let mut failure =
                 Failure::refusal(attempted, &refused.refusal, named(&refused.refusal).as_deref());
-            failure.json["id"] = json!(id);
             failure.json["lsn"] = json!(refused.lsn);
             Err(failure)
         }
-        _ => Err(Failure::unexpected(attempted)),
-    }
+        Ok(_) => Err(Failure::unexpected(attempted)),
+        Err(error) => Err(Failure::client(attempted, &error)),
+    };
+    outcome.map_err(|failure| failure.of_command(id))
 }
 
 async fn reserved_answer(client: &Client, id: CommandId, attempted: &str, reserved: &Reserved) -> Outcome {
@@ -68,7 +73,7 @@ async fn done_answer(client: &Client, id: CommandId, attempted: &str, done: &Don
         text += &format!(", now {}", status(now));
     }
     if done.moved > 0 {
-        text += &format!(", {} units moved", done.moved);
+        text += &format!(", {} {} moved", done.moved, if done.moved == 1 { "unit" } else { "units" });
     }
     if done.deadline.0 > 0 {
         text += &format!(", held until {}", moment_text(done.deadline));

@@ -23,6 +23,7 @@ mod text;
 mod top;
 mod words;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -116,16 +117,20 @@ enum Command {
 /// Runs the command line of this process.
 #[must_use]
 pub fn run() -> ExitCode {
-    let matches = command().get_matches();
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    if let Command::Completions { shell } = cli.command {
-        clap_complete::generate(shell, &mut command(), "earmark", &mut std::io::stdout());
-        return ExitCode::SUCCESS;
-    }
+    let read = command().try_get_matches();
+    let read = read.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = match read {
+        Ok(read) => read,
+        // Help and version are no fault.
+        Err(error) if !error.use_stderr() => error.exit(),
+        Err(error) if wants_json(std::env::args_os()) => return tell(Err(misused(&error)), true),
+        Err(error) => error.exit(),
+    };
     let outcome = match &cli.command {
         Command::Demo(args) => demonstrate(args, cli.json),
         Command::Serve(args) => serve::serve(args, matches.subcommand_matches("serve")),
         Command::Check(args) => files::check(args),
+        Command::Completions { shell } => Ok(completions(*shell)),
         Command::Policy(policy::PolicyCommand::Check(args)) => policy::check(args),
         Command::Log(command) => log::run(command, cli.json),
         Command::Snapshot(ask::SnapshotArgs { look: Some(look), .. }) => look.run(),
@@ -137,6 +142,23 @@ pub fn run() -> ExitCode {
 /// The command line, with a flag for every setting under `serve`.
 fn command() -> clap::Command {
     Cli::command().mut_subcommand("serve", crate::config::flags)
+}
+
+/// Whether a command line that could not be read asks for JSON.
+fn wants_json(arguments: impl Iterator<Item = OsString>) -> bool {
+    arguments.take_while(|argument| argument != "--").any(|argument| argument == "--json")
+}
+
+fn misused(error: &clap::Error) -> Failure {
+    let text = error.render().to_string();
+    Failure::usage(text.strip_prefix("error: ").unwrap_or(&text).trim_end())
+}
+
+fn completions(shell: clap_complete::Shell) -> Answer {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command(), "earmark", &mut script);
+    let text = String::from_utf8_lossy(&script).into_owned();
+    Answer { json: serde_json::json!({ "completions": text }), text }
 }
 
 async fn ask_daemon(command: &Command, session: &Session, as_json: bool) -> Outcome {

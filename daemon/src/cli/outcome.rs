@@ -1,10 +1,12 @@
 //! How a command of the command line ends: an answer, or a failure with its exit code. Both can be told to people
 //! and as one JSON object.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use earmark_protocol::client::ClientError;
 use earmark_protocol::hello::PipeError;
+use earmark_protocol::ids::CommandId;
 use earmark_protocol::refusal::Refusal;
 use serde_json::{Value, json};
 
@@ -20,6 +22,12 @@ pub(super) enum Exit {
     Usage = 2,
     /// There is no daemon, or it does not answer.
     Unreachable = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
 }
 
 /// It was done.
@@ -97,6 +105,17 @@ impl Failure {
         }
     }
 
+    /// The same, of the command of this id: where it may have been done, its id is what it can be asked for by.
+    #[must_use]
+    pub(super) fn of_command(mut self, id: CommandId) -> Self {
+        self.json["id"] = json!(id);
+        if self.exit == Exit::Unreachable {
+            self.text +=
+                &format!("; whether it was done is not known: give it again with --id {id}, it acts once");
+        }
+        self
+    }
+
     /// An answer of another kind than was asked for.
     #[must_use]
     pub(super) fn unexpected(attempted: &str) -> Self {
@@ -133,28 +152,48 @@ impl From<LoadError> for Failure {
 /// Prints an outcome and gives the process its exit code. JSON always goes to standard output.
 #[must_use]
 pub(super) fn tell(outcome: Outcome, as_json: bool) -> ExitCode {
-    match outcome {
-        Ok(answer) if as_json => {
-            print(&answer.json.to_string());
-            ExitCode::SUCCESS
-        }
-        Ok(answer) => {
-            print(answer.text.trim_end());
-            ExitCode::SUCCESS
-        }
+    let (exit, printed) = match outcome {
+        Ok(answer) if as_json => (ExitCode::SUCCESS, print(&answer.json.to_string())),
+        Ok(answer) => (ExitCode::SUCCESS, print(answer.text.trim_end())),
+        Err(failure) if as_json => (failure.exit.into(), print(&failure.json.to_string())),
         Err(failure) => {
-            if as_json {
-                print(&failure.json.to_string());
-            } else {
-                eprintln!("earmark: {}", failure.text);
-            }
-            ExitCode::from(failure.exit as u8)
+            complain(&failure.text);
+            (failure.exit.into(), Ok(()))
         }
+    };
+    match printed {
+        // A reader that went away early, like `head`, is no fault.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            complain(&format!(
+                "writing the answer to standard output: {error}; what was asked for has happened, its answer is lost"
+            ));
+            Exit::Unreachable.into()
+        }
+        _ => exit,
     }
 }
 
-/// Prints a line; a reader that went away early, like `head`, is no fault.
-fn print(text: &str) {
-    use std::io::Write as _;
-    let _ = writeln!(std::io::stdout(), "{text}");
+fn print(text: &str) -> io::Result<()> {
+    writeln!(io::stdout(), "{text}")
+}
+
+/// Nobody may be listening.
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "earmark: {text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_without_an_answer_names_the_id_to_ask_again_by() {
+        let id: CommandId = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
+        let lost = Failure::unreachable("reserving 1 line: no answer").of_command(id);
+        assert!(lost.text.ends_with(&format!("give it again with --id {id}, it acts once")), "{}", lost.text);
+        assert_eq!(lost.json["id"], json!(id));
+        // A refusal is an answer.
+        let refused = Failure::refused("no").of_command(id);
+        assert_eq!((refused.text.as_str(), &refused.json["id"]), ("no", &json!(id)));
+    }
 }

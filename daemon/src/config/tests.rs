@@ -46,7 +46,8 @@ fn an_unknown_setting_is_refused_with_file_and_line() {
 #[test]
 fn an_impossible_setting_is_refused_with_file_and_line() {
     for (text, expected) in [
-        ("[server]\n\nlisten = 7", "e.toml:3: server.listen: \"\" is no address"),
+        ("[server]\n\nlisten = 7", "e.toml:3: server.listen: expected an address as text"),
+        ("[server]\nlisten = \"here\"", "e.toml:2: server.listen: \"here\" is no address"),
         ("[server]\nio_cores = 65", "e.toml:2: server.io_cores: 65 is out of bounds; give 0 to 64 threads"),
         ("[server]\nio_cores = -1", "e.toml:2: server.io_cores: expected a whole number from 0 to 65535"),
         ("[commit]\nmode = \"both\"", "e.toml:2: commit.mode: expected \"auto\" or \"inline\" or \"thread\""),

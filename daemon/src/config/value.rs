@@ -73,7 +73,7 @@ impl Value for String {
 
 impl Value for SocketAddr {
     fn read(value: &DeValue<'_>) -> Result<Self, String> {
-        Self::read_text(value.as_str().unwrap_or_default())
+        Self::read_text(value.as_str().ok_or("expected an address as text, like \"127.0.0.1:7447\"")?)
     }
 
     fn read_text(text: &str) -> Result<Self, String> {
