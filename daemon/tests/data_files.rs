@@ -175,6 +175,34 @@ fn every_bad_row_is_told_with_file_line_column_and_reason() {
     }
 }
 
+#[test]
+fn a_file_with_a_bad_row_is_corrected_before_others_are_held_against_it() {
+    let stock = ("stock.csv", "sku,node,on_hand\nA,DC1,1\nA,DC1,-1\n");
+    for skus in ["", "code,weight_g\nA,heavy\n", "code,colour\nA,red\n", "code\n\"A\nB\nC\nD\n"] {
+        let (_, bad) = read(&[("nodes.csv", NODES), ("skus.csv", skus), stock]);
+        let files: Vec<_> = bad.rows().iter().map(|row| row.file.as_str()).collect();
+        assert_eq!(files, ["skus.csv", "stock.csv"], "{skus:?}: {bad}");
+    }
+}
+
+#[test]
+fn what_is_no_table_is_told_in_few_bytes_and_read_in_few() {
+    let long = "A".repeat(3 << 20);
+    for (name, text, place) in [
+        ("skus.csv", format!("code\nA\n{long}"), "skus.csv:3 "),
+        ("skus.jsonl", format!("{{\"code\":\"A\"}}\n{{\"code\":\"{long}\"}}\n"), "skus.jsonl:2 "),
+        ("skus.csv", format!("code\nA\n{}\n", &long[..2_000]), "skus.csv:3 code"),
+    ] {
+        let (_, bad) = read(&[(name, &text)]);
+        let rows: Vec<_> =
+            bad.rows().iter().map(|row| format!("{}:{} {}", row.file, row.line, row.column)).collect();
+        assert_eq!(rows, [place]);
+        assert!(bad.to_string().len() < 200, "{bad}");
+    }
+    let (_, bad) = read(&[("skus.csv", "code,\u{1b}[31m\n")]);
+    assert!(!bad.to_string().contains('\u{1b}'), "{bad}");
+}
+
 const LONG_CODE: &str = "{\"code\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}\n";
 
 #[test]

@@ -38,6 +38,8 @@ pub struct DataFile<T> {
     pub name: String,
     /// Its rows.
     pub rows: Vec<Located<T>>,
+    /// Whether these are all: nothing of it was bad.
+    pub is_whole: bool,
 }
 
 /// What a directory says.
@@ -96,16 +98,16 @@ pub fn read_dir(dir: &Path, bad: &mut BadRows) -> DataSet {
 /// Reads one file of orders.
 #[must_use]
 pub fn read_orders(path: &Path, bad: &mut BadRows) -> DataFile<OrderData> {
-    let DataFile { name, rows } = file(path, orders::COLUMNS, bad, orders::parse);
+    let DataFile { name, rows, is_whole } = file(path, orders::COLUMNS, bad, orders::parse);
     let rows = orders::group(&name, rows, bad);
     let rows = rows.into_iter().map(|order| Located { line: order.at_line, value: order }).collect();
-    DataFile { name, rows }
+    DataFile { name, rows, is_whole }
 }
 
 fn read_calendars(path: &Path, bad: &mut BadRows) -> DataFile<CalendarSpec> {
-    let DataFile { name, rows } = file(path, calendars::COLUMNS, bad, calendars::parse);
+    let DataFile { name, rows, is_whole } = file(path, calendars::COLUMNS, bad, calendars::parse);
     let rows = calendars::group(&name, rows, bad);
-    DataFile { name, rows }
+    DataFile { name, rows, is_whole }
 }
 
 fn read_stock(path: &Path, bad: &mut BadRows) -> DataFile<Count> {
@@ -126,7 +128,9 @@ fn file<T>(
     parse: impl FnMut(&mut Row<'_>) -> Option<T>,
 ) -> DataFile<T> {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    DataFile { name, rows: table::read(path, columns, bad, parse) }
+    let before = bad.total();
+    let rows = table::read(path, columns, bad, parse);
+    DataFile { name, rows, is_whole: bad.total() == before }
 }
 
 /// The names of the directory's files, sorted.

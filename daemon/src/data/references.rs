@@ -12,10 +12,11 @@ use super::trouble::BadRows;
 use super::{DataFile, DataSet};
 
 /// Checks a directory's files against each other. Codes are looked up in the files of the directory; where it has
-/// no `nodes` or no `skus`, those codes are left to the daemon.
+/// no `nodes` or no `skus`, those codes are left to the daemon. Where that file has a bad row of its own, it is the one to
+/// correct first: a code that seems to be missing may stand there.
 pub fn check(data: &DataSet, bad: &mut BadRows) {
-    let nodes = data.nodes.as_ref().map(|file| by_code(file, |node: &NodeSpec| &node.code, bad));
-    let skus = data.skus.as_ref().map(|file| by_code(file, |sku: &SkuSpec| &sku.code, bad));
+    let nodes = data.nodes.as_ref().and_then(|file| by_code(file, |node: &NodeSpec| &node.code, bad));
+    let skus = data.skus.as_ref().and_then(|file| by_code(file, |sku: &SkuSpec| &sku.code, bad));
     calendars(data, bad);
     stock(data, nodes.as_ref(), skus.as_ref(), bad);
     orders(data, nodes.as_ref(), skus.as_ref(), bad);
@@ -23,7 +24,8 @@ pub fn check(data: &DataSet, bad: &mut BadRows) {
 
 /// Where the directory has no `calendars`, those that nodes name are left to the daemon.
 fn calendars(data: &DataSet, bad: &mut BadRows) {
-    let (Some(nodes), Some(calendars)) = (&data.nodes, &data.calendars) else { return };
+    let calendars = data.calendars.as_ref().filter(|file| file.is_whole);
+    let (Some(nodes), Some(calendars)) = (&data.nodes, calendars) else { return };
     let known: HashSet<_> = calendars.rows.iter().map(|row| row.value.code.as_str()).collect();
     for Located { line, value: node } in &nodes.rows {
         if !node.calendar.is_empty() && !known.contains(node.calendar.as_str()) {
@@ -35,11 +37,12 @@ fn calendars(data: &DataSet, bad: &mut BadRows) {
 
 type ByCode<'a, T> = HashMap<&'a str, &'a T>;
 
+/// Notes codes that stand twice; `None` where others are missing.
 fn by_code<'a, T>(
     file: &'a DataFile<T>,
     code: impl Fn(&T) -> &String,
     bad: &mut BadRows,
-) -> HashMap<&'a str, &'a T> {
+) -> Option<ByCode<'a, T>> {
     let mut lines = HashMap::with_capacity(file.rows.len());
     let mut found = HashMap::with_capacity(file.rows.len());
     for row in &file.rows {
@@ -49,7 +52,7 @@ fn by_code<'a, T>(
         }
         found.insert(code, &row.value);
     }
-    found
+    file.is_whole.then_some(found)
 }
 
 fn stock(

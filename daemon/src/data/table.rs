@@ -34,6 +34,11 @@ pub const fn optional(name: &'static str) -> Column {
 /// The endings of file names that are read, the plain ones.
 pub const ENDINGS: [&str; 2] = ["csv", "jsonl"];
 
+/// Longest line that is read. A file that is no table, or that was made to fill the memory, has longer ones.
+const LINE_BYTES_MAX: usize = 1 << 20;
+/// Longest field: none of ours needs as much.
+const FIELD_BYTES_MAX: usize = 1 << 10;
+
 /// A value and the line it came from.
 #[derive(Clone, Debug)]
 pub struct Located<T> {
@@ -66,11 +71,29 @@ pub fn read<T>(
 pub fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
     let file = File::open(path)?;
     let gzipped = path.extension().is_some_and(|ending| ending == "gz");
-    Ok(if gzipped {
-        Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(file)))
-    } else {
-        Box::new(BufReader::with_capacity(1 << 16, file))
-    })
+    let input: Box<dyn Read> = if gzipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+    Ok(Box::new(BufReader::with_capacity(1 << 16, ShortLines { input, begun: 0 })))
+}
+
+/// Ends where a line does not.
+struct ShortLines<R> {
+    input: R,
+    /// Bytes of the line that is being read.
+    begun: usize,
+}
+
+impl<R: Read> Read for ShortLines<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.input.read(buffer)?;
+        self.begun = match buffer[..count].iter().rposition(|byte| matches!(byte, b'\n' | b'\r')) {
+            Some(end) => count - end - 1,
+            None => self.begun + count,
+        };
+        if self.begun > LINE_BYTES_MAX {
+            return Err(io::Error::other(format!("a line is longer than {LINE_BYTES_MAX} bytes")));
+        }
+        Ok(count)
+    }
 }
 
 /// One row: its fields as text, by name of column. Asking for a field that is wrong notes it.
@@ -101,7 +124,13 @@ impl Row<'_> {
 
     /// The field of an optional column, read by `reading`; `None` where it is empty, or was noted.
     pub fn optional<T>(&mut self, name: &str, reading: impl Fn(&str) -> Result<T, String>) -> Option<T> {
-        match reading(self.field(name)?) {
+        let text = self.field(name)?;
+        if text.len() > FIELD_BYTES_MAX {
+            let bytes = text.len();
+            self.wrong(name, format!("it has {bytes} bytes; no field needs more than {FIELD_BYTES_MAX}"));
+            return None;
+        }
+        match reading(text) {
             Ok(value) => Some(value),
             Err(reason) => {
                 self.wrong(name, reason);

@@ -28,7 +28,8 @@ impl fmt::Display for BadRow {
             write!(f, ":{}", self.line)?;
         }
         if !self.column.is_empty() {
-            write!(f, ", column {}", self.column)?;
+            // A name that is none of ours comes from the file as it is.
+            write!(f, ", column {}", self.column.escape_debug())?;
         }
         write!(f, ": {}", self.reason)
     }
