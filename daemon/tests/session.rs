@@ -16,11 +16,21 @@ struct Served {
 
 impl Served {
     fn start() -> Self {
+        Self::start_as(Command::new(env!("CARGO_BIN_EXE_earmark")), &[])
+    }
+
+    /// Starts it with no more than 64 file descriptors, and these flags.
+    fn start_with_few_descriptors(flags: &[&str]) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "ulimit -n 64 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_earmark")]);
+        Self::start_as(shell, flags)
+    }
+
+    fn start_as(mut command: Command, flags: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let free = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
         let address = free.expect("there is a free port").to_string();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_earmark"));
-        command.args(["serve", "--server.listen", &address, "--log.level", "error"]);
+        command.args(["serve", "--server.listen", &address, "--log.level", "error"]).args(flags);
         let daemon = command.current_dir(directory.path()).spawn().expect("the binary can be run");
         let served = Self { daemon, directory, address };
         served.wait();
@@ -280,4 +290,19 @@ fn the_readmes_session_works_as_typed() {
     ] {
         assert!(told.contains(line), "{line:?} is not in\n{told}");
     }
+}
+
+#[test]
+fn connections_never_take_the_file_descriptors_that_the_log_and_the_images_need() {
+    let served = Served::start_with_few_descriptors(&["--server.unix_socket", "earmark.sock"]);
+    let socket = served.directory.path().join("earmark.sock");
+    let connect = || std::os::unix::net::UnixStream::connect(&socket).expect("there is a socket");
+    // More than the process may have, and all of them stay.
+    let crowd: Vec<_> = (0..100).map(|_| connect()).collect();
+    // They are taken in their order, so the crowd was met when this one is turned away.
+    let end = std::io::Read::read(&mut connect(), &mut [0]);
+    assert!(matches!(end, Ok(0) | Err(_)), "one too many was let in");
+    served.done(&["import", "examples/store"]);
+    served.done(&["snapshot"]);
+    drop(crowd);
 }

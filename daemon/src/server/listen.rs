@@ -26,6 +26,8 @@ const SOCKET_BUFFER_BYTES: usize = 8 << 20;
 const PIPES_TO_REFUSE: u32 = 8;
 /// Why a connection is turned away.
 const NO_ROOM: &str = "server.connections_max is reached, or the daemon is stopping";
+/// Why one of the unix socket is, besides.
+const NO_DESCRIPTOR: &str = "the log and the images need the file descriptors that are left";
 
 /// The UDP sockets of all I/O cores, on one port.
 pub(super) fn bind(listen: SocketAddr, cores: usize) -> anyhow::Result<Vec<UdpSocket>> {
@@ -172,11 +174,14 @@ async fn serve_connection(core: &Arc<Core>, connection: &Connection) {
 pub(super) struct UnixSocket {
     listener: UnixListener,
     path: PathBuf,
+    connections_max: usize,
+    /// Held by each open connection.
+    open: Arc<()>,
 }
 
 impl UnixSocket {
-    /// Call it on a runtime. A socket file that nobody listens on is taken over.
-    pub(super) fn bind(path: &Path) -> anyhow::Result<Self> {
+    /// Call it on a runtime. A socket file that nobody listens on is taken over. It takes so many connections at once.
+    pub(super) fn bind(path: &Path, connections_max: usize) -> anyhow::Result<Self> {
         if std::os::unix::net::UnixStream::connect(path).is_err() {
             // A file that is no socket stays, and bind says that it is in the way.
             use std::os::unix::fs::FileTypeExt as _;
@@ -190,17 +195,20 @@ impl UnixSocket {
         })?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
             .with_context(|| format!("keeping {} for its owner alone", path.display()))?;
-        Ok(Self { listener, path: path.to_owned() })
+        Ok(Self { listener, path: path.to_owned(), connections_max, open: Arc::default() })
     }
 
     /// Takes connections for ever; each is one pipe.
     pub(super) async fn accept(self, core: Arc<Core>) {
         loop {
             match self.listener.accept().await {
-                Ok((stream, _)) => serve_unix(&core, stream),
+                Ok(_) if Arc::strong_count(&self.open) > self.connections_max => {
+                    core.shared().tell_turned_away("unix socket", NO_DESCRIPTOR);
+                }
+                Ok((stream, _)) => serve_unix(&core, stream, Arc::clone(&self.open)),
                 Err(error) => {
-                    // Out of file handles, most likely: those that are open must end first.
-                    tracing::warn!("taking a connection on {}: {error}", self.path.display());
+                    // The system is out of file descriptors, most likely: some that are open must end first.
+                    core.shared().tell_turned_away("unix socket", &error.to_string());
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
             }
@@ -216,7 +224,7 @@ impl Drop for UnixSocket {
     }
 }
 
-fn serve_unix(core: &Arc<Core>, stream: UnixStream) {
+fn serve_unix(core: &Arc<Core>, stream: UnixStream, open: Arc<()>) {
     let Some(connected) = core.shared().connect() else {
         core.shared().tell_turned_away("unix socket", NO_ROOM);
         return;
@@ -224,7 +232,7 @@ fn serve_unix(core: &Arc<Core>, stream: UnixStream) {
     let core = Arc::clone(core);
     let (source, sink) = stream.into_split();
     tokio::spawn(async move {
-        let _connected = connected;
+        let _held = (connected, open);
         let (source, sink) = (Source::Unix(source), Sink::Unix(sink));
         streams::serve(core, source, sink, "unix socket".to_owned(), Arc::default()).await;
     });

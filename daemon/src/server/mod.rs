@@ -5,6 +5,7 @@
 mod admission;
 mod answers;
 mod core;
+mod descriptors;
 mod life;
 mod listen;
 mod pipe;
@@ -113,6 +114,7 @@ impl Server {
         self.committer = self.start_committer()?;
         self.relief = Some(Relief::start(&self.shared)?);
         let drain = Duration::from_millis(u64::from(config.server.drain_ms));
+        let unix_max = descriptors::for_unix_socket(config, cores.len());
         for (number, (core, socket)) in cores.into_iter().zip(sockets).enumerate() {
             let (quic, unix) = (quic.clone(), config.server.unix_socket.clone().filter(|_| number == 0));
             let stop = Arc::new(Notify::new());
@@ -123,7 +125,7 @@ impl Server {
                 let runtime = runtime.context("starting an I/O core's runtime")?;
                 runtime.block_on(async move {
                     let endpoint = listen::endpoint(socket, quic)?;
-                    let unix = unix.map(|path| listen::UnixSocket::bind(&path)).transpose()?;
+                    let unix = unix.map(|path| listen::UnixSocket::bind(&path, unix_max)).transpose()?;
                     // The other end waits for this, so it is there.
                     let _ = ready.send(());
                     life::serve(core, number, endpoint, unix, &told, drain).await;
