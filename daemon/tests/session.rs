@@ -21,9 +21,7 @@ impl Served {
 
     /// Starts it with no more than 64 file descriptors, and these flags.
     fn start_with_few_descriptors(flags: &[&str]) -> Self {
-        let mut shell = Command::new("sh");
-        shell.args(["-c", "ulimit -n 64 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_earmark")]);
-        Self::start_as(shell, flags)
+        Self::start_as(limited("-n 64"), flags)
     }
 
     fn start_as(mut command: Command, flags: &[&str]) -> Self {
@@ -88,6 +86,14 @@ impl Served {
         let object = self.done(&["atp", sku, "--node", node]);
         object["skus"][0]["available"].as_i64().expect("a number")
     }
+}
+
+/// The binary, under a limit as `ulimit` takes it.
+fn limited(limit: &str) -> Command {
+    let mut shell = Command::new("sh");
+    let run = format!("ulimit {limit} && exec \"$0\" \"$@\"");
+    shell.args(["-c", &run, env!("CARGO_BIN_EXE_earmark")]);
+    shell
 }
 
 impl Drop for Served {
@@ -305,4 +311,26 @@ fn connections_never_take_the_file_descriptors_that_the_log_and_the_images_need(
     served.done(&["import", "examples/store"]);
     served.done(&["snapshot"]);
     drop(crowd);
+}
+
+#[test]
+fn a_start_without_room_for_the_capacity_ends_with_3_and_the_next_one_takes_the_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().to_string_lossy();
+    let flags = ["serve", "--server.listen", "127.0.0.1:0", "--durability.directory", &data];
+    let told = limited("-v 2000000").args(flags).output().unwrap();
+    let text = String::from_utf8(told.stderr).unwrap();
+    assert_eq!(told.status.code(), Some(3), "{text}");
+    assert!(text.contains("lower the largest setting under [capacity]"), "{text}");
+    let few =
+        ["--capacity.facts_bytes", "1048576", "--capacity.cells", "1000", "--capacity.commands", "1000"];
+    let rest = ["--capacity.reservations", "1000", "--capacity.lines", "1000", "--capacity.skus", "1000"];
+    let mut command = limited("-v 2000000");
+    let daemon = command.args(flags).args(few).args(rest).stderr(std::process::Stdio::piped());
+    let mut daemon = daemon.spawn().unwrap();
+    let told = std::io::BufReader::new(daemon.stderr.take().unwrap());
+    let serves = std::io::BufRead::lines(told).map_while(Result::ok).any(|line| line.contains("serving"));
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    assert!(serves, "less capacity starts in the same directory");
 }

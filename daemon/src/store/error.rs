@@ -1,5 +1,6 @@
 //! What can stand in the way of recovering a state or keeping it.
 
+use earmark_engine::ReserveError;
 use earmark_engine::image::LoadError;
 use earmark_engine::resume::TooSmall;
 use earmark_protocol::wire_error::WireError;
@@ -38,6 +39,9 @@ pub enum StoreError {
         /// What is wrong.
         what: String,
     },
+    /// The system has no room for the configured capacity.
+    #[error(transparent)]
+    Reserve(#[from] ReserveError),
     /// The configured capacity has no room for what is there.
     #[error("starting on what the data directory holds: {0}")]
     TooSmall(#[from] TooSmall),

@@ -88,7 +88,8 @@ impl Opened {
 /// Opens what a directory holds, or begins anew in an empty one. The caller has its lock.
 ///
 /// # Errors
-/// A fault; damage; a capacity without room for what is there; a disk without room for the log.
+/// A fault; damage; a capacity without room for what is there, or that the system has no room for; a disk without room for
+/// the log.
 pub fn open(
     storage: &Arc<dyn Storage>,
     opening: &Opening,
@@ -109,6 +110,8 @@ pub fn open(
     let (mut log, recovered) = recovery.resume(acknowledgers.remove(0))?;
     let mut decision = Decision::default();
     if resize(&state, &opening.capacity, &mut decision)? {
+        // What is logged must be applied, so it is tried first.
+        drop(State::new(&opening.capacity, opening.rules.clone())?);
         take(&mut state, &mut log, &decision);
     }
     if grace(&state, opening.now, opening.grace_ms, &mut decision) {

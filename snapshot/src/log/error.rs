@@ -207,6 +207,7 @@ impl fmt::Display for Failed {
 
 impl std::error::Error for Failed {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&*self.0)
+        // What it says of itself is in the message already.
+        self.0.source()
     }
 }
