@@ -7,9 +7,11 @@ use std::process::ExitCode;
 use earmark_protocol::client::ClientError;
 use earmark_protocol::hello::PipeError;
 use earmark_protocol::ids::CommandId;
-use earmark_protocol::refusal::Refusal;
+use earmark_protocol::refusal::{Refusal, RefusalCode};
+use earmark_protocol::reply::Status;
 use serde_json::{Value, json};
 
+use super::words;
 use crate::data::load::LoadError;
 use crate::data::trouble::BadRows;
 
@@ -79,6 +81,11 @@ impl Failure {
     #[must_use]
     pub(super) fn refusal(attempted: &str, refusal: &Refusal, named: Option<&str>) -> Self {
         let named_text = named.map(|named| format!(" ({named})")).unwrap_or_default();
+        let status = match refusal.code {
+            RefusalCode::WrongStatus => u8::try_from(refusal.detail).ok().and_then(Status::from_number),
+            _ => None,
+        };
+        let status_text = status.map(|is| format!(" It is {}.", words::status(is))).unwrap_or_default();
         let json = json!({
             "refused": {
                 "code": refusal.code.name(),
@@ -91,7 +98,8 @@ impl Failure {
             },
             "attempted": attempted,
         });
-        Self { exit: Exit::Refused, text: format!("{attempted}{named_text}: refused, {refusal}"), json }
+        let text = format!("{attempted}{named_text}: refused, {refusal}{status_text}");
+        Self { exit: Exit::Refused, text, json }
     }
 
     /// A call had no answer.
@@ -184,7 +192,18 @@ fn complain(text: &str) {
 
 #[cfg(test)]
 mod tests {
+    use earmark_protocol::refusal::Field;
+
     use super::*;
+
+    #[test]
+    fn a_wrong_status_is_told_by_its_name() {
+        let refusal = Refusal::of(RefusalCode::WrongStatus, Field::Reservation);
+        for (number, name) in [(0, "It is held."), (8, "It is cancelled.")] {
+            let told = Failure::refusal("shipping", &refusal.detail(number), None);
+            assert!(told.text.ends_with(name), "{}", told.text);
+        }
+    }
 
     #[test]
     fn a_command_without_an_answer_names_the_id_to_ask_again_by() {

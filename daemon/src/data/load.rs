@@ -35,7 +35,7 @@ pub enum LoadError {
     },
     /// The daemon said no.
     #[error(
-        "sending {what}: refused {refusal}; {sent} had been taken before, correct the cause and import again"
+        "sending {what}: refused, {refusal} {sent} had been taken before; correct the cause and import again"
     )]
     Refused {
         /// What was being sent.
