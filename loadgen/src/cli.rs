@@ -1,6 +1,7 @@
 //! The command line. Exit codes are those of `earmark`: 0 done, 1 refused or failed, 2 wrong usage, 3 unreachable.
 
 use std::ffi::OsString;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -50,8 +51,14 @@ struct Answer {
 /// Runs a command line, that of a process or another, and says how it ends.
 #[must_use]
 pub fn command_line(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
+        Err(error) if error.use_stderr() && arguments.iter().any(|argument| argument == "--json") => {
+            let text = error.render().to_string();
+            let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
+            return print(&json!({ "error": text }).to_string(), ExitCode::from(2));
+        }
         Err(error) => {
             // Nothing is left to do for a terminal that is gone.
             let _ = error.print();
@@ -60,22 +67,35 @@ pub fn command_line(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match carry_out(&cli.command) {
         Ok(answer) => {
-            if cli.json {
-                println!("{}", answer.json);
-            } else {
-                print!("{}", answer.text);
-            }
-            if answer.done { ExitCode::SUCCESS } else { ExitCode::from(1) }
+            let exit = if answer.done { ExitCode::SUCCESS } else { ExitCode::from(1) };
+            let text = if cli.json { answer.json.to_string() } else { answer.text };
+            print(text.trim_end(), exit)
+        }
+        Err(trouble) if cli.json => {
+            print(&json!({ "error": trouble.to_string() }).to_string(), trouble.exit_code())
         }
         Err(trouble) => {
-            if cli.json {
-                println!("{}", json!({ "error": trouble.to_string() }));
-            } else {
-                eprintln!("error: {trouble}");
-            }
+            complain(&trouble.to_string());
             trouble.exit_code()
         }
     }
+}
+
+/// Prints an answer, and says how the process ends: as it would, or failed where the answer is lost. A reader that went
+/// away early, like `head`, is no fault.
+fn print(text: &str, exit: ExitCode) -> ExitCode {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            complain(&format!("writing the answer to standard output: {error}; keep it with --out FILE"));
+            ExitCode::from(1)
+        }
+        _ => exit,
+    }
+}
+
+/// Nobody may be listening.
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "error: {text}");
 }
 
 /// On a small runtime for what is asked before and after; the load has threads of its own.

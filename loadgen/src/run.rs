@@ -14,7 +14,7 @@ use crate::drive::{Driven, Load, Rhythm, drive};
 use crate::error::Trouble;
 use crate::outcome::{Figures, Outcome, Sale, Setup, curve, series};
 use crate::process::{Machine, Process};
-use crate::report::{Page, hgrm, page, write};
+use crate::report::{Page, can_be_written, hgrm, page, write};
 use crate::shape::{Shape, Work};
 use crate::workload::Workload;
 use crate::workload::ask::{Browsing, Quotes};
@@ -43,6 +43,7 @@ pub(crate) struct RunArgs {
 
 /// Runs it.
 pub(crate) async fn run(args: &RunArgs) -> Result<Outcome, Trouble> {
+    can_be_written([&args.out, &args.html, &args.hgrm].into_iter().flatten())?;
     let bench = Bench::open(&args.shape, &args.connect).await?;
     let outcome = bench.measure(&args.shape).await?;
     bench.close().await;

@@ -214,16 +214,33 @@ impl Volume {
     }
 }
 
+/// Largest number that is taken: as seconds a life, as a rate one every nanosecond.
+const NUMBER_MAX: f64 = 1e9;
+
 pub(crate) fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
-        _ => Err("give a number above 0".to_owned()),
+        Ok(number) if number > 0.0 && number <= NUMBER_MAX => Ok(number),
+        _ => Err(format!("give a number above 0, up to {NUMBER_MAX}")),
     }
 }
 
 fn not_negative(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(number) if number.is_finite() && number >= 0.0 => Ok(number),
-        _ => Err("give a number, 0 or above".to_owned()),
+        Ok(number) if (0.0..=NUMBER_MAX).contains(&number) => Ok(number),
+        _ => Err(format!("give a number from 0 to {NUMBER_MAX}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_no_load_can_be_made_of_are_refused() {
+        for text in ["0", "-1", "nan", "inf", "1e30", "soon"] {
+            assert!(positive(text).is_err(), "{text} was taken");
+        }
+        assert_eq!((positive("0.5"), not_negative("0")), (Ok(0.5), Ok(0.0)));
+        assert!(not_negative("1e300").is_err(), "a time of that length is none");
     }
 }

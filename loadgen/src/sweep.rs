@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::connect::Connect;
 use crate::error::Trouble;
 use crate::outcome::Outcome;
-use crate::report::{Axis, Chart, Line, Page, page, write};
+use crate::report::{Axis, Chart, Line, Page, can_be_written, page, write};
 use crate::run::Bench;
 use crate::shape::{Shape, positive};
 
@@ -121,6 +121,7 @@ impl Search {
 
 /// Sweeps.
 pub(crate) async fn sweep(args: &SweepArgs) -> Result<(String, Value), Trouble> {
+    can_be_written(&args.html)?;
     let bench = Bench::open(&args.shape, &args.connect).await?;
     let mut tried = Vec::new();
     let mut search = Search::new(args.from, args.halvings);

@@ -60,6 +60,15 @@ fn read(file: &Path) -> Result<Outcome, Trouble> {
         .map_err(|error| Trouble::usage(attempted(), format!("{error}; give one that `run --out` kept")))
 }
 
+/// Finds out now whether a result could be kept in these files, and not when it is there.
+pub(crate) fn can_be_written<'a>(files: impl IntoIterator<Item = &'a PathBuf>) -> Result<(), Trouble> {
+    for file in files {
+        let opened = std::fs::File::options().append(true).create(true).open(file);
+        opened.map_err(|error| Trouble::usage(format!("writing {}", file.display()), error))?;
+    }
+    Ok(())
+}
+
 /// Keeps a text in a file.
 pub(crate) fn write(file: &Path, text: &str) -> Result<(), Trouble> {
     std::fs::write(file, text).map_err(|error| Trouble::usage(format!("writing {}", file.display()), error))

@@ -99,3 +99,15 @@ fn a_comparison_says_by_how_much_the_other_differs() {
     assert_eq!(json["p99_us"]["ratio"], 2.0);
     assert!(text.contains("p99_us"));
 }
+
+#[test]
+fn files_that_cannot_be_written_are_told_before_a_result_is_there_for_them() {
+    let kept = std::env::temp_dir().join(format!("earmark-loadgen-{}.json", std::process::id()));
+    std::fs::write(&kept, "an older result").unwrap();
+    can_be_written([&kept]).unwrap();
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), "an older result");
+    std::fs::remove_file(&kept).unwrap();
+    let nowhere = std::path::PathBuf::from("/no/such/directory/a.json");
+    assert!(can_be_written([&kept, &nowhere]).unwrap_err().to_string().contains("/no/such/directory/a.json"));
+    std::fs::remove_file(&kept).unwrap();
+}
