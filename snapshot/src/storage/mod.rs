@@ -33,7 +33,7 @@ pub trait Storage: Send + Sync {
     /// See [`Storage::list`].
     fn open(&self, name: &str) -> Result<Box<dyn StorageFile>, Fault>;
 
-    /// Opens a file that is read whole and once: what the system does not hold in its memory may come past it.
+    /// Opens a file that is read whole and once: it may come past the system's cache.
     ///
     /// # Errors
     /// See [`Storage::list`].

@@ -1,12 +1,13 @@
 //! The data directory on a real disk. It knows files, not what is in them.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, IoSliceMut};
+use std::io;
+use std::num::NonZeroU64;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FallocateFlags, OFlags};
-use rustix::io::{Errno, ReadWriteFlags, preadv2, retry_on_intr};
+use rustix::fs::{Advice, FallocateFlags, OFlags};
+use rustix::io::{Errno, retry_on_intr};
 
 use super::lock::{self, Lock};
 use super::{Attempt, Fault, Storage, StorageFile};
@@ -198,13 +199,10 @@ pub(super) fn fault(attempt: Attempt, path: &Path) -> impl Fn(io::Error) -> Faul
     move |source| Fault::new(attempt, path.display().to_string(), source)
 }
 
-/// Reads what the system holds in its memory from there, and all else from the disk to where it belongs: that saves a copy
-/// of it, and whatever the cache would have dropped for it.
+/// Reads whole pages from the disk to where they belong, and all else through the system's cache: that saves a copy of them,
+/// and whatever the cache would have dropped for them. It does not ask the cache first: a question without waiting has the
+/// system read ahead, and then most is read twice and copied.
 fn read_past_cache(file: &File, direct: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-    let at_once = preadv2(file, &mut [IoSliceMut::new(bytes)], offset, ReadWriteFlags::NOWAIT);
-    if at_once == Ok(bytes.len()) {
-        return Ok(());
-    }
     let (pages, rest) = bytes.split_at_mut(pages_of(bytes, offset));
     match direct.read_exact_at(pages, offset) {
         // A disk that wants a larger alignment.
@@ -280,7 +278,10 @@ fn fill_with_zeros(file: &File, direct: Option<&File>, bytes: u64) -> io::Result
     while offset < bytes {
         let piece = &zeros[..(bytes - offset).min(PIECE_BYTES as u64) as usize];
         match direct {
-            Some(direct) => write_past_cache(file, direct, piece, offset)?,
+            Some(direct) => {
+                write_past_cache(file, direct, piece, offset)?;
+                keep_in_cache(file, offset, piece.len());
+            }
             None => file.write_all_at(piece, offset)?,
         }
         offset += piece.len() as u64;
@@ -289,6 +290,12 @@ fn fill_with_zeros(file: &File, direct: Option<&File>, bytes: u64) -> io::Result
         }
     }
     Ok(())
+}
+
+/// Has the system read what was written past its cache: the log writes parts of pages, and each would have to wait until the
+/// rest of its page was read. It is advice; where it is not taken, that is slower and nothing else.
+fn keep_in_cache(file: &File, offset: u64, bytes: usize) {
+    let _ = rustix::fs::fadvise(file, offset, NonZeroU64::new(bytes as u64), Advice::WillNeed);
 }
 
 #[cfg(test)]
@@ -348,7 +355,7 @@ mod tests {
             {
                 if !is_cached {
                     let named = File::open(scratch.path().join("one")).unwrap();
-                    rustix::fs::fadvise(&named, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+                    rustix::fs::fadvise(&named, 0, None, Advice::DontNeed).unwrap();
                 }
                 memory.fill(0);
                 file.read_at(&mut memory[to..to + length], offset as u64).unwrap();
