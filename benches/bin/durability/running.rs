@@ -198,8 +198,14 @@ impl Running {
 
     /// Bytes of the log's files that were written since the start, headers and padding of frames included.
     pub(crate) fn log_bytes(&self) -> u64 {
-        let now = self.committer.close(|_, log| log.position());
-        let (Some(begun), Some(now)) = (self.begun, now) else { return 0 };
+        let Some(begun) = self.begun.filter(|_| self.keeper.is_some()) else { return 0 };
+        let now = loop {
+            match self.committer.close(|_, log| log.position()) {
+                Some(now) => break now,
+                // The log's thread is writing.
+                None => std::thread::yield_now(),
+            }
+        };
         let segment_bytes = super::world::log_options(Mode::Sync).segment_bytes;
         (now.segment - begun.segment) * segment_bytes + now.offset - begun.offset
     }
