@@ -1,5 +1,6 @@
 //! Checks a claim that a plan is the cheapest there is, over all nodes: every way to share an order's skus out over
-//! shipments, each shipment from the node where it is cheapest. For orders of few skus that one node each has whole.
+//! shipments, each shipment from the node where it is cheapest, for orders of few skus that one node each has whole; and every
+//! way to take one sku from several nodes, where none has all of it.
 
 use earmark::demo::nearest::{Tariff, price};
 
@@ -7,6 +8,9 @@ use super::rules::Question;
 
 /// Most skus of an order that is checked: the ways to share them out grow as 3 to that power.
 pub(crate) const SKUS_MAX: usize = 10;
+
+/// Most units of a sku that is split: what each smaller number costs is tried.
+const SPLIT_UNITS_MAX: i64 = 1_000;
 
 /// What the cheapest plan costs; `None` where the order is not one for this.
 pub(crate) fn cheapest(question: &Question<'_>, tariff: Tariff) -> Option<i64> {
@@ -22,7 +26,7 @@ pub(crate) fn cheapest(question: &Question<'_>, tariff: Tariff) -> Option<i64> {
             any = true;
         }
         if !any {
-            return None;
+            return (wanted.len() == 1).then(|| cheapest_split(question, tariff, *sku, *units)).flatten();
         }
     }
     let sets = 1_usize << wanted.len();
@@ -57,4 +61,28 @@ pub(crate) fn cheapest(question: &Question<'_>, tariff: Tariff) -> Option<i64> {
         }
     }
     Some(cheapest[sets - 1])
+}
+
+/// What it costs to take as many units of a sku as there are, up to this many, from several nodes: node after node, what every
+/// smaller number costs.
+fn cheapest_split(question: &Question<'_>, tariff: Tariff, sku: u32, units: i64) -> Option<i64> {
+    let there = |node: u32| question.at(sku, node).map_or(0, |(_, free)| free);
+    let units = units.min(question.nodes_with(sku, 1).map(there).sum());
+    if units == 0 || units > SPLIT_UNITS_MAX {
+        return None;
+    }
+    let mut cheapest = vec![i64::MAX; units as usize + 1];
+    cheapest[0] = 0;
+    for node in question.nodes_with(sku, 1) {
+        let cost = |units: u32| price(question.scenario, tariff, question.miles, [(node, sku, units)]).0;
+        let (zero, one) = (cost(0), cost(1) - cost(0));
+        for sum in (1..cheapest.len()).rev() {
+            for part in 1..=sum.min(there(node) as usize) {
+                if cheapest[sum - part] < i64::MAX {
+                    cheapest[sum] = cheapest[sum].min(cheapest[sum - part] + zero + one * part as i64);
+                }
+            }
+        }
+    }
+    cheapest.last().copied().filter(|cost| *cost < i64::MAX)
 }

@@ -154,13 +154,42 @@ impl Gatherer {
         }
     }
 
-    /// Fills the case with the cheapest eligible nodes, and those that scarce wants need.
-    pub(crate) fn gather(&mut self, scope: &Scope<'_>, demand: &Demand, near: Near, case: &mut Case) {
+    /// Fills the case with all eligible nodes that have something of a want.
+    pub(crate) fn gather_all(&mut self, scope: &Scope<'_>, demand: &Demand, case: &mut Case) {
+        self.begin_case(demand, case);
+        for want in 0..demand.wants.len() {
+            let start = self.hits.len();
+            self.look(scope, demand, want, Look::Everywhere, false);
+            self.found[want].everywhere = true;
+            self.sum(want, start);
+        }
+        self.list_hits(scope, case);
+        self.bound_unseen(scope, demand, [None; BANDS_MAX], case);
+        self.settle(case);
+    }
+
+    pub(super) fn begin_case(&mut self, demand: &Demand, case: &mut Case) {
         case.list.clear();
         self.hits.clear();
         self.words = 0;
         self.found.clear();
         self.found.resize(demand.wants.len(), Found::default());
+    }
+
+    /// Takes the nodes of hits into the list.
+    fn list_hits(&mut self, scope: &Scope<'_>, case: &mut Case) {
+        for hit in &self.hits {
+            let slot = &mut self.slots[hit.node as usize];
+            if *slot == 0 {
+                case.list.push(scope.candidate(hit.node));
+                *slot = case.list.len() as u32;
+            }
+        }
+    }
+
+    /// Fills the case with the cheapest eligible nodes, and those that scarce wants need.
+    pub(crate) fn gather(&mut self, scope: &Scope<'_>, demand: &Demand, near: Near, case: &mut Case) {
+        self.begin_case(demand, case);
         let unseen = self.walk(scope, demand, near, case);
         let all_seen = unseen.iter().all(Option::is_none);
         self.nodes.clear();
@@ -180,13 +209,7 @@ impl Gatherer {
             }
         }
         let late = case.list.len();
-        for hit in &self.hits {
-            let slot = &mut self.slots[hit.node as usize];
-            if *slot == 0 {
-                case.list.push(scope.candidate(hit.node));
-                *slot = case.list.len() as u32;
-            }
-        }
+        self.list_hits(scope, case);
         self.nodes.extend(case.list[late..].iter().map(|candidate| candidate.node));
         let nearby_only = self.found.iter().any(|found| !found.everywhere);
         if late < case.list.len() && nearby_only {

@@ -263,9 +263,9 @@ impl Best {
 pub(crate) struct Budget(pub(crate) u64);
 
 impl Budget {
-    /// Gives a share in percent of what is left to some work, and takes back what that leaves.
-    pub(crate) fn spend<R>(&mut self, percent: u64, work: impl FnOnce(&mut Budget) -> R) -> R {
-        let given = self.0 * percent / 100;
+    /// Gives a share in percent of what is left to some work, but no more than `most`, and takes back what that leaves.
+    pub(crate) fn spend<R>(&mut self, percent: u64, most: u64, work: impl FnOnce(&mut Budget) -> R) -> R {
+        let given = (self.0 * percent / 100).min(most);
         let mut own = Budget(given);
         let result = work(&mut own);
         self.0 -= given - own.0;

@@ -2,13 +2,12 @@
 //!
 //! With one cost per line everywhere, the node of a set that serves a want for least is the first in the list that
 //! can. So [`nearest_first`] builds sets in list order, each node adding wants that none before it serves, and every
-//! set's cost grows node by node. Where costs per line differ, or wants must be split, [`any`] tries sets with a
-//! weaker bound. Both prune by what the rest must cost at least, never by a guess: when they come back complete, no
-//! set that was left out is cheaper.
+//! set's cost grows node by node. It prunes by what the rest must cost at least, never by a guess: when it comes back
+//! complete, no set that was left out is cheaper. Where costs per line differ, or wants must be split,
+//! [`super::branch`] searches.
 
 use super::bound::Dual;
 use super::case::{Best, Budget, Case, Unseen};
-use super::split::Splitter;
 
 /// Steps of taking a node into a set, per word of its mask.
 const TAKE_STEPS: usize = 8;
@@ -33,10 +32,6 @@ pub(crate) struct Exact {
     fixed: Vec<i64>,
     /// By slot: the least fixed cost from there on, unseen nodes included.
     fixed_from: Vec<i64>,
-    /// By want and slot: the least cost of serving it from there on.
-    floor_from: Vec<i64>,
-    /// By depth and want: the least cost of serving it from the chosen.
-    served: Vec<i64>,
 }
 
 /// Searches node sets where all wants can be served whole and a line costs the same everywhere.
@@ -175,102 +170,5 @@ impl NearestFirst<'_> {
         let complete = self.from::<W>(slot + 1, next);
         self.exact.chosen.pop();
         complete
-    }
-}
-
-/// Most numbers in the table of [`any`]'s floors; orders beyond it are not searched by it.
-const FLOORS_MAX: usize = 1 << 18;
-
-/// Searches node sets where a line's cost differs between nodes or wants must be split.
-pub(crate) fn any(
-    exact: &mut Exact,
-    splitter: &mut Splitter,
-    case: &Case,
-    best: &mut Best,
-    budget: &mut Budget,
-) -> Searched {
-    let (slots, wants) = (case.list.len(), case.units.len());
-    let unfinished = Searched { complete: false, unseen: i64::MAX };
-    if (slots + 1) * wants > FLOORS_MAX || !budget.take((slots + 1) * wants) {
-        return unfinished;
-    }
-    exact.chosen.clear();
-    exact.floor_from.clear();
-    exact.floor_from.resize((slots + 1) * wants, i64::MAX);
-    exact.floor_from[slots * wants..].copy_from_slice(&case.unseen_floor);
-    for slot in (0..slots).rev() {
-        for want in 0..wants {
-            let after = exact.floor_from[(slot + 1) * wants + want];
-            let here = if case.serves(slot, want) { case.cost(slot, want) } else { i64::MAX };
-            exact.floor_from[slot * wants + want] = after.min(here);
-        }
-    }
-    exact.served.clear();
-    exact.served.resize(wants, i64::MAX);
-    let split_floor = splitter.floor(case);
-    let mut search = Any { exact, splitter, case, best, budget, split_floor, unseen: i64::MAX };
-    let complete = search.from(0, 0);
-    Searched { complete, unseen: search.unseen }
-}
-
-struct Any<'a> {
-    exact: &'a mut Exact,
-    splitter: &'a mut Splitter,
-    case: &'a Case,
-    best: &'a mut Best,
-    budget: &'a mut Budget,
-    /// The least that the wants to be split cost, shipments aside.
-    split_floor: i64,
-    unseen: i64,
-}
-
-impl Any<'_> {
-    /// Tries the chosen set and all that continue it with slots from here on. `fixed` is the chosen ones' fixed cost.
-    fn from(&mut self, start: usize, fixed: i64) -> bool {
-        let (case, wants) = (self.case, self.case.units.len());
-        let depth = self.exact.chosen.len();
-        if depth > 0 {
-            self.splitter.price(case, &self.exact.chosen, self.best, self.budget);
-        }
-        // What the wants cost at least where unseen nodes may take part; `floor_from` counts them in.
-        let unseen_floor = Case::wants(&case.whole).fold(self.split_floor, |floor, want| {
-            let now = self.exact.served[depth * wants + want];
-            floor.saturating_add(now.min(self.exact.floor_from[start * wants + want]))
-        });
-        if let Some(unseen) = case.unseen.filter(|_| depth < case.limit) {
-            let least = unseen_floor.saturating_add(fixed + unseen.fixed);
-            if least <= self.best.cost {
-                self.unseen = self.unseen.min(least);
-            }
-        }
-        if depth >= case.limit {
-            return true;
-        }
-        for slot in start..case.list.len() {
-            if !self.budget.take(wants * 2) {
-                return false;
-            }
-            let candidate = case.list[slot];
-            let next_fixed = fixed + candidate.fixed;
-            let mut least = next_fixed + self.split_floor;
-            self.exact.served.resize((depth + 2) * wants, i64::MAX);
-            for want in Case::wants(&case.whole) {
-                let now = self.exact.served[depth * wants + want];
-                let then = if case.serves(slot, want) { now.min(case.cost(slot, want)) } else { now };
-                self.exact.served[(depth + 1) * wants + want] = then;
-                let later = self.exact.floor_from[(slot + 1) * wants + want];
-                least = least.saturating_add(then.min(later));
-            }
-            if least > self.best.cost {
-                continue;
-            }
-            self.exact.chosen.push(slot as u32);
-            let complete = self.from(slot + 1, next_fixed);
-            self.exact.chosen.pop();
-            if !complete {
-                return false;
-            }
-        }
-        true
     }
 }

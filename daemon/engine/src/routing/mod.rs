@@ -3,16 +3,18 @@
 //! The way through: an order's lines become demands ([`demand`]), which nodes it may use at which cost is settled
 //! ([`scope`]), lanes say how far each node is ([`lanes`], [`walk`]), the nodes worth a look are gathered with what they
 //! have ([`candidates`], or guessed to have: [`presume`]), a good node set is found ([`heuristic`], [`split`]), improved
-//! and proven ([`exact`], [`bound`]; at once for few skus: [`subsets`]), and written down as a plan ([`planner`]). All of them price by [`price`]. Nothing here changes state, reads a clock or draws a random number: the same order over the same
+//! and proven ([`solve`]: [`exact`] and [`bound`], or [`branch`] by [`shares`] and [`knapsack`]; at once for few skus: [`subsets`]), and written down as a plan ([`planner`]). All of them price by [`price`]. Nothing here changes state, reads a clock or draws a random number: the same order over the same
 //! stock gives the same plan, whatever order nodes were put in.
 
 mod bound;
+mod branch;
 mod candidates;
 mod carried;
 mod case;
 mod demand;
 mod exact;
 mod heuristic;
+mod knapsack;
 mod lanes;
 mod obey;
 mod planner;
@@ -20,6 +22,8 @@ mod presume;
 pub mod price;
 mod repair;
 mod scope;
+mod shares;
+mod solve;
 mod split;
 mod subsets;
 mod walk;

@@ -10,17 +10,14 @@ use earmark_protocol::ids::{Money, NodeIx, QUANTITY_MAX, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 
 use super::Proposal;
-use super::bound::{self, Dual};
 use super::candidates::Gatherer;
 use super::carried::Carried;
-use super::case::{Best, Budget, Candidate, Case, Part};
+use super::case::{Budget, Candidate, Part};
 use super::demand::{Demand, Want};
-use super::exact::{self, Exact, Searched};
-use super::heuristic::Heuristic;
 use super::lanes::{Bookmark, LaneBook};
 use super::repair::Repair;
 use super::scope::{Leaning, Scope};
-use super::split::Splitter;
+use super::solve::{SMALL_SKUS, Search, budget};
 use super::subsets::{self, Subsets};
 use super::walk::{Near, WIDEN, Walk};
 use super::write::Writer;
@@ -38,12 +35,6 @@ const NEAR_MANY: (usize, usize) = (128, 512);
 const NEAR_SHIPMENTS: i64 = 2;
 /// Times that a plan by what nodes carry is made again because some had not enough, before all of it is looked up.
 const CONFIRM_ROUNDS: u32 = 3;
-
-/// Steps of work for any order; for each of its skus; for each pair of them, since sets grow with skus; and at most.
-const STEPS: u64 = 40_000;
-const STEPS_PER_SKU: u64 = 700;
-const STEPS_PER_PAIR: u64 = 3;
-const STEPS_MAX: u64 = 8_000_000;
 
 /// Plans orders. One per thread.
 #[derive(Default)]
@@ -63,16 +54,6 @@ pub struct Planner {
     pub(super) ruling: Ruling,
     /// The time policies are asked for.
     pub(super) now: TimestampMs,
-}
-
-#[derive(Default)]
-struct Search {
-    case: Case,
-    best: Best,
-    exact: Exact,
-    dual: Dual,
-    heuristic: Heuristic,
-    splitter: Splitter,
 }
 
 /// What became of planning an order of few skus.
@@ -219,13 +200,21 @@ impl Planner {
             Few::Short => false,
             Few::Unfit => true,
         };
-        if whole && let Some(proposal) = self.plan_carried(scope, order, &mut budget) {
+        let small = skus <= SMALL_SKUS;
+        if whole
+            && !small
+            && let Some(proposal) = self.plan_carried(scope, order, &mut budget)
+        {
             return Ok(proposal);
         }
         let mut near = self.near(scope);
         let bound = loop {
             let Search { case, .. } = &mut self.search;
-            self.gatherer.gather(scope, &self.demand, near, case);
+            if small {
+                self.gatherer.gather_all(scope, &self.demand, case);
+            } else {
+                self.gatherer.gather(scope, &self.demand, near, case);
+            }
             budget.take(self.gatherer.words / 2);
             self.settle_units(scope, best_effort)?;
             self.gatherer.fill(&mut self.search.case);
@@ -503,46 +492,6 @@ impl Planner {
         }
         Ok(())
     }
-}
-
-impl Search {
-    /// Finds the best node set it can and returns what every legal plan costs at least.
-    fn solve(&mut self, budget: &mut Budget) -> i64 {
-        let Self { case, best, exact, dual, heuristic, splitter } = self;
-        best.clear();
-        heuristic.cover(splitter, case, best, budget);
-        let split_floor = splitter.floor(case);
-        let mut bound = bound::floor(case, split_floor);
-        let proven = |searched: &Searched, cost: i64| {
-            if searched.complete && !case.more_supplies { cost.min(searched.unseen) } else { 0 }
-        };
-        if case.shorts.is_empty() && case.line.is_some() {
-            let mut searched = Searched { complete: false, unseen: 0 };
-            budget.spend(60, |own| searched = exact::nearest_first(exact, case, None, best, own));
-            bound = bound.max(proven(&searched, best.cost));
-            if !searched.complete {
-                budget.spend(50, |own| dual.ascend(case, own));
-                bound = bound.max(dual.bound);
-                budget.spend(20, |own| heuristic.improve_near(case, best, own));
-                budget.spend(100, |own| searched = exact::nearest_first(exact, case, Some(dual), best, own));
-                bound = bound.max(proven(&searched, best.cost));
-            }
-        } else {
-            budget.spend(50, |own| dual.ascend(case, own));
-            bound = bound.max(dual.bound.saturating_add(split_floor));
-            budget.spend(25, |own| heuristic.improve(splitter, case, best, own));
-            let mut searched = Searched { complete: false, unseen: 0 };
-            budget.spend(100, |own| searched = exact::any(exact, splitter, case, best, own));
-            bound = bound.max(proven(&searched, best.cost));
-        }
-        bound
-    }
-}
-
-/// The work that an order of so many skus may make.
-fn budget(skus: usize) -> Budget {
-    let skus = skus as u64;
-    Budget((STEPS + STEPS_PER_SKU * skus + STEPS_PER_PAIR * skus * skus).min(STEPS_MAX))
 }
 
 /// The destination's zone; `None` for a pickup.

@@ -6,7 +6,7 @@
 
 use earmark_protocol::ids::NodeIx;
 
-use super::candidates::{Found, Gatherer, Look};
+use super::candidates::{Gatherer, Look};
 use super::case::{Case, Part};
 use super::demand::Demand;
 use super::scope::Scope;
@@ -26,11 +26,7 @@ impl Gatherer {
         if scope.lanes.is_none() || !scope.named.is_empty() {
             return false;
         }
-        case.list.clear();
-        self.hits.clear();
-        self.words = 0;
-        self.found.clear();
-        self.found.resize(demand.wants.len(), Found::default());
+        self.begin_case(demand, case);
         let unseen = self.walk(scope, demand, near, case);
         self.bound_unseen(scope, demand, unseen, case);
         self.settle(case);

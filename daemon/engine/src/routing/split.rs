@@ -163,24 +163,12 @@ impl Splitter {
         self.order.sort_unstable();
     }
 
-    /// Prices a set of open nodes. Where it is legal and all of them are needed it is offered to the best.
-    pub(crate) fn price(&mut self, case: &Case, open: &[u32], best: &mut Best, budget: &mut Budget) {
-        budget.take(self.steps(case, open));
-        if let Some(cost) = self.serve(case, open)
-            && cost <= best.cost
-            && open.len() <= case.limit
-            && open.iter().all(|slot| self.used[*slot as usize])
-        {
-            best.offer(case, cost, open);
-        }
-    }
-
     /// Prices a set of open nodes, leaves out those it does not need, and offers it to the best. Returns whether it
     /// was better.
     pub(crate) fn offer(&mut self, case: &Case, open: &[u32], best: &mut Best, budget: &mut Budget) -> bool {
         budget.take(self.steps(case, open));
         let Some(cost) = self.serve(case, open) else { return false };
-        if cost >= best.cost {
+        if cost > best.cost {
             return false;
         }
         let mut kept = std::mem::take(&mut self.kept);

@@ -185,3 +185,24 @@ pub(crate) fn cheapest_whole(world: &World, order: &Order, demand: &BTreeMap<usi
     }
     Some(cheapest[sets - 1]).filter(|cost| *cost < i64::MAX)
 }
+
+/// What the cheapest way costs to take this many units of one sku from several nodes, however many nodes there are: node
+/// after node, what every smaller number of units costs.
+pub(crate) fn cheapest_split(world: &World, order: &Order, sku: usize, units: u32) -> Option<i64> {
+    let units = units as usize;
+    let mut cheapest = vec![i64::MAX; units + 1];
+    cheapest[0] = 0;
+    for node in 0..world.nodes.len() {
+        let there = (world.available(order, sku, node) as usize).min(units);
+        let cost = |part: usize| world.shipment_cost(order, node, 1, part as u32);
+        let (zero, one) = if there == 0 { continue } else { (cost(1) * 2 - cost(2), cost(2) - cost(1)) };
+        for sum in (1..=units).rev() {
+            for part in 1..=there.min(sum) {
+                if cheapest[sum - part] < i64::MAX {
+                    cheapest[sum] = cheapest[sum].min(cheapest[sum - part] + zero + one * part as i64);
+                }
+            }
+        }
+    }
+    Some(cheapest[units]).filter(|cost| *cost < i64::MAX)
+}

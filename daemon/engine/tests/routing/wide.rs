@@ -4,7 +4,7 @@ use earmark_engine::routing::Planner;
 use earmark_protocol::ids::Tenant;
 use earmark_protocol::refusal::RefusalCode;
 
-use crate::oracle::{cheapest_whole, demand, judge, reachable};
+use crate::oracle::{cheapest_split, cheapest_whole, demand, judge, reachable};
 use crate::world::World;
 
 #[test]
@@ -62,6 +62,32 @@ fn a_bound_holds_over_nodes_that_were_not_looked_at() {
         }
     }
     assert!(proven + open > 20, "{proven} proven, {open} not");
+}
+
+#[test]
+fn a_quantity_that_no_node_has_is_split_for_least_over_all_nodes() {
+    let mut random = fastrand::Rng::with_seed(26);
+    let mut splits = 0;
+    for turn in 0..40 {
+        let nodes = random.usize(40..400);
+        let world = World::wide(&mut random, nodes, 3, 0.4, 30);
+        let state = world.state();
+        let reader = state.reader();
+        let mut planner = Planner::new();
+        let mut order = world.wide_order(&mut random, 1, 1);
+        for units in [35, 80, 200] {
+            order.lines[0].quantity = units;
+            let sku = order.lines[0].sku.0 as usize;
+            let Some(least) = cheapest_split(&world, &order, sku, units) else { continue };
+            let proposal =
+                planner.plan(&reader, reader.lanes(), Tenant(0), &order, false, &[]).expect("there is stock");
+            assert_eq!(judge(&world, &order, &proposal), demand(&order));
+            let plan = &proposal.plan;
+            assert_eq!((plan.cost.0, plan.bound.0), (least, least), "turn {turn}: {units} units");
+            splits += usize::from(plan.shipments.len() > 1);
+        }
+    }
+    assert!(splits > 100, "{splits} splits");
 }
 
 #[test]

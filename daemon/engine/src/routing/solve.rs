@@ -1,0 +1,88 @@
+//! The search for one case's best node set: a quick one first, then as exact as the budget allows.
+//!
+//! It decides which searches are asked in which order and how much work each may do; what a case is, whoever gathered it
+//! says.
+
+use super::bound::{self, Dual};
+use super::branch::{self, Branch};
+use super::case::{Best, Budget, Case};
+use super::exact::{self, Exact, Searched};
+use super::heuristic::Heuristic;
+use super::split::Splitter;
+
+/// An order of at most this many skus is small: all nodes that have something of it are looked at, and it may take many steps.
+pub(super) const SMALL_SKUS: usize = 10;
+const SMALL_STEPS: u64 = 60_000_000;
+
+/// Steps of work for any larger order; for each of its skus; for each pair of them, since sets grow with skus; and at most.
+const STEPS: u64 = 40_000;
+const STEPS_PER_SKU: u64 = 700;
+const STEPS_PER_PAIR: u64 = 3;
+const STEPS_MAX: u64 = 8_000_000;
+
+/// Steps of trying node sets nearest first, and of adding, dropping and swapping, before the search by bounds.
+const FIRST_STEPS: u64 = 60_000;
+const IMPROVE_STEPS: u64 = 20_000;
+
+/// The case at hand, the best that was found, and the searches' buffers.
+#[derive(Default)]
+pub(super) struct Search {
+    pub(super) case: Case,
+    pub(super) best: Best,
+    pub(super) splitter: Splitter,
+    exact: Exact,
+    branch: Branch,
+    dual: Dual,
+    heuristic: Heuristic,
+}
+
+impl Search {
+    /// Finds the best node set it can and returns what every legal plan costs at least.
+    pub(super) fn solve(&mut self, budget: &mut Budget) -> i64 {
+        let Self { case, best, exact, branch, dual, heuristic, splitter } = self;
+        best.clear();
+        heuristic.cover(splitter, case, best, budget);
+        let mut bound = bound::floor(case, splitter.floor(case));
+        let proven = |searched: &Searched, cost: i64| {
+            if searched.complete && !case.more_supplies { cost.min(searched.unseen) } else { 0 }
+        };
+        let mut by_bounds = case.unseen.is_none();
+        if case.shorts.is_empty() && case.line.is_some() {
+            let mut searched = Searched { complete: false, unseen: 0 };
+            let most = if by_bounds { FIRST_STEPS } else { u64::MAX };
+            budget.spend(60, most, |own| searched = exact::nearest_first(exact, case, None, best, own));
+            bound = bound.max(proven(&searched, best.cost));
+            if searched.complete {
+                return bound;
+            }
+            if !by_bounds {
+                budget.spend(50, u64::MAX, |own| dual.ascend(case, own));
+                bound = bound.max(dual.bound);
+                budget.spend(20, u64::MAX, |own| heuristic.improve_near(case, best, own));
+                budget.spend(100, u64::MAX, |own| {
+                    searched = exact::nearest_first(exact, case, Some(dual), best, own);
+                });
+                bound = bound.max(proven(&searched, best.cost));
+            } else {
+                budget.spend(10, IMPROVE_STEPS, |own| heuristic.improve_near(case, best, own));
+            }
+        } else {
+            by_bounds = true;
+            budget.spend(25, IMPROVE_STEPS, |own| heuristic.improve(splitter, case, best, own));
+        }
+        if by_bounds {
+            let least = branch::search(branch, splitter, case, best, budget);
+            bound = bound.max(if case.more_supplies { 0 } else { least });
+        }
+        bound
+    }
+}
+
+/// The work that an order of so many skus may make.
+pub(super) fn budget(skus: usize) -> Budget {
+    if skus <= SMALL_SKUS {
+        return Budget(SMALL_STEPS);
+    }
+    let skus = skus as u64;
+    Budget((STEPS + STEPS_PER_SKU * skus + STEPS_PER_PAIR * skus * skus).min(STEPS_MAX))
+}
