@@ -159,6 +159,80 @@ fn every_bad_row_is_told_with_file_line_column_and_reason() {
             &[("skus.csv.gz", "code\nA\n")],
             &[("skus.csv.gz:1 ", "cannot be read")],
         ),
+        (
+            "a size without a side",
+            &[("skus.csv", "code,length_mm,width_mm\nA,10,20\n")],
+            &[("skus.csv:2 length_mm", "together")],
+        ),
+        (
+            "steps with a hole and an overlap",
+            &[
+                ("services.csv", "carrier,service\nc,s\n"),
+                (
+                    "tariffs.csv",
+                    "carrier,service,zone,miles_max,over_g,up_to_g,price\nc,s,1,90,0,500,1\nc,s,1,,600,900,2\nc,s,1,,800,999,3\n",
+                ),
+            ],
+            &[("tariffs.csv:3 over_g", "a hole"), ("tariffs.csv:4 over_g", "an overlap")],
+        ),
+        (
+            "a step twice and a zone that reaches nowhere",
+            &[
+                ("services.csv", "carrier,service\nc,s\n"),
+                (
+                    "tariffs.csv",
+                    "carrier,service,zone,miles_max,up_to_g,price\nc,s,1,90,500,1\nc,s,1,,500,2\nc,s,2,90,1,1\n",
+                ),
+            ],
+            &[("tariffs.csv:3 up_to_g", "overlaps"), ("tariffs.csv:4 zone", "farther")],
+        ),
+        (
+            "a service twice, one without prices, and prices of none",
+            &[
+                ("services.csv", "carrier,service\nc,s\nc,s\nc,t\n"),
+                ("tariffs.csv", "carrier,service,zone,miles_max,up_to_g,price\nc,s,1,90,500,1\n"),
+            ],
+            &[
+                ("services.csv:3 service", "twice"),
+                ("services.csv:3 service", "no prices"),
+                ("services.csv:4 service", "no prices"),
+            ],
+        ),
+        (
+            "prices of a service that is not there",
+            &[("tariffs.csv", "carrier,service,zone,up_to_g,price\nc,x,1,500,1\n")],
+            &[("tariffs.csv:2 service", "no row")],
+        ),
+        (
+            "a currency without a rate, a chart without rows, a zone without prices",
+            &[
+                ("rates.csv", "currency,rate\nEUR,1.1\n"),
+                ("zones.csv", "chart,origin,destination,zone\npost,6,1,4\npost,6,2,5\n"),
+                ("services.csv", "carrier,service,currency,chart\nc,s,GBP,\nc,t,EUR,rail\nc,u,,post\n"),
+                (
+                    "tariffs.csv",
+                    "carrier,service,zone,miles_max,up_to_g,price\nc,s,1,90,500,1\nc,t,1,,500,1\nc,u,4,,500,1\n",
+                ),
+            ],
+            &[
+                ("services.csv:2 currency", "no rate"),
+                ("services.csv:3 chart", "no rows"),
+                ("services.csv:4 service", "zone 5"),
+            ],
+        ),
+        (
+            "a pair twice, a rate of nothing, a percentage that is none",
+            &[
+                ("rates.csv", "currency,rate\nEUR,1.1\n"),
+                ("zones.csv", "chart,origin,destination,zone\npost,6,1,4\npost,6,1,5\n"),
+                ("services.csv", "carrier,service,fuel_percent,offered\nc,s,1.234,maybe\n"),
+            ],
+            &[
+                ("services.csv:2 fuel_percent", "two decimals"),
+                ("services.csv:2 offered", "yes nor no"),
+                ("zones.csv:3 destination", "line 2 already"),
+            ],
+        ),
     ];
     for (name, files, expected) in cases {
         let (_, bad) = read(files);
@@ -217,9 +291,9 @@ fn bad_rows_past_the_limit_are_counted() {
 
 #[test]
 fn a_directory_without_data_is_told_so() {
-    let (data, bad) = read(&[("tariffs.csv", "x\n")]);
+    let (data, bad) = read(&[("invoices.csv", "x\n")]);
     assert_eq!(bad.total(), 1);
-    assert_eq!(data.ignored, ["tariffs.csv"]);
+    assert_eq!(data.ignored, ["invoices.csv"]);
 }
 
 #[test]
@@ -268,6 +342,20 @@ fn the_example_store_is_without_fault() {
     let data = read_dir(&dir, &mut bad);
     assert!(bad.is_empty(), "{bad}");
     assert!(data.nodes.is_some() && data.skus.is_some() && data.stock.is_some() && data.orders.is_some());
+}
+
+#[test]
+fn the_example_tariffs_are_without_fault() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/tariffs");
+    let mut bad = BadRows::new(BAD_ROWS_MAX);
+    let put = read_dir(&dir, &mut bad).tariffs.unwrap();
+    assert!(bad.is_empty(), "{bad}");
+    let [ground, express] = &put.services[..] else { panic!("{put:?}") };
+    assert_eq!((ground.zones.len(), express.zones.len()), (5, 2));
+    assert_eq!((express.fuel_bp, express.residential), (1_250, Money(3_500_000)));
+    assert_eq!((put.charts.len(), put.rates[0].rate), (3, Money(730_000)));
+    let step = ground.zones[1].steps[1];
+    assert_eq!((ground.zones[1].transit_days, step.up_to_g, step.price), (4, 5_000, Money(13_600_000)));
 }
 
 /// `docs/data-files.md` has a table per file: exactly its columns, in order, and which are required.

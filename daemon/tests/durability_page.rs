@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use earmark_engine::{Capacity, CompactReply, Effect, Record, Stage};
 use earmark_protocol::catalogue::{CalendarSpec, NodeSpec, NodeState, SkuSpec};
-use earmark_protocol::ids::{CommandId, HoldClass, LineId, NodeIx, SkuIx, Tenant, TimestampMs};
+use earmark_protocol::ids::{CommandId, HoldClass, LineId, Money, NodeIx, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::Status;
+use earmark_protocol::tariff::{CurrencyRate, PutTariffs};
 use earmark_snapshot::image::{Cut, ImageWriter};
 use earmark_snapshot::log::{FRAME_HEADER_BYTES, LogOptions, Position, Recovery, SEGMENT_HEADER_BYTES};
 use earmark_snapshot::storage::{DataDir, Storage};
@@ -30,6 +31,8 @@ fn effects() -> Vec<(&'static str, Effect)> {
     let refusal = Refusal::of(RefusalCode::OutOfStock, Field::Line).at(4).detail(-2);
     let counted = Some((6, TimestampMs(1_700_000_000_000)));
     let stage = Stage::Held;
+    let rates = vec![CurrencyRate { currency: "EUR".to_owned(), rate: Money(1_080_000) }];
+    let put = PutTariffs { rates, ..PutTariffs::default() };
     let effects = vec![
         Effect::Open { id, content, tenant, class: HoldClass(1), deadline, rows: 2 },
         Effect::Hold {
@@ -62,6 +65,7 @@ fn effects() -> Vec<(&'static str, Effect)> {
             spec: Box::new(CalendarSpec { code: "weekdays".into(), ..CalendarSpec::default() }),
         },
         Effect::Policy { tenant, version: 4, text: "name = 'a'".to_owned() },
+        Effect::Tariffs { tenant, version: 4, put: Box::new(put) },
         Effect::Capacity(Box::new(Capacity::smallest())),
         Effect::Grace { until: deadline },
     ];
@@ -88,6 +92,7 @@ fn name_of(effect: &Effect) -> &'static str {
         Effect::NodeState { .. } => "node state",
         Effect::Calendar { .. } => "calendar",
         Effect::Policy { .. } => "policy",
+        Effect::Tariffs { .. } => "tariffs",
         Effect::Capacity(_) => "capacity",
         Effect::Grace { .. } => "grace",
     }

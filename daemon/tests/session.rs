@@ -290,7 +290,7 @@ fn the_readmes_session_works_as_typed() {
     assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
     for line in [
         "orders.csv: 4 orders, all good",
-        "imported 7 nodes, 8 skus, 17 cells",
+        "imported 7 nodes, 8 skus, 0 services, 17 cells",
         "now confirmed",
         "The plan it was reserved with:",
     ] {

@@ -8,6 +8,9 @@ use crate::ids::Money;
 /// Longest code of a sku, node or group, in bytes.
 pub const CODE_LEN_MAX: usize = 64;
 
+/// Longest postal code, in bytes.
+pub const POSTAL_LEN_MAX: usize = 16;
+
 /// A sellable item, as it is put into the catalogue. Putting a known code changes the rest.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SkuSpec {
@@ -19,6 +22,8 @@ pub struct SkuSpec {
     pub flags: u16,
     /// A group of skus, at most [`CODE_LEN_MAX`] bytes; empty for none.
     pub group: String,
+    /// Length, width and height of one unit in millimetres; zeros where they are not known.
+    pub size_mm: [u16; 3],
 }
 
 /// Flags of a sku; a node may hold and ship it only where its capabilities contain them all.
@@ -108,6 +113,8 @@ pub struct NodeSpec {
     pub cost_per_unit: Money,
     /// Code of the calendar it works by; empty where it always works, and what is ordered leaves at once.
     pub calendar: String,
+    /// Its postal code, by which charts of zones find it; may be empty, at most [`POSTAL_LEN_MAX`] bytes.
+    pub postal: String,
 }
 
 /// When a node works, as it is put into the catalogue, by the node's own clock. Putting a known code changes the rest.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalogue::{CalendarSpec, NodeSpec, NodeState, SkuSpec};
 use crate::geo::Position;
 use crate::ids::{Channel, CommandId, HoldClass, LineId, Money, NodeIx, Segment, SkuIx, TimestampMs};
+use crate::tariff::PutTariffs;
 
 /// A changing command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +67,8 @@ pub enum CommandBody {
     SetPolicy(SetPolicy),
     /// Add or change calendars of nodes.
     PutCalendars(Vec<CalendarSpec>),
+    /// What carriers charge from the next order on.
+    PutTariffs(PutTariffs),
 }
 
 /// Hold quantities of named cells: a list of (sku, node, segment, quantity). A line's id is its place in the

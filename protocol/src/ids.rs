@@ -48,6 +48,10 @@ number!(
     Channel(u16)
 );
 number!(
+    /// The handle of a carrier's service, below [`crate::tariff::SERVICES_MAX`]. It stays the same for good.
+    ServiceIx(u8)
+);
+number!(
     /// A client's own number of a line, unique within its order.
     LineId(u32)
 );

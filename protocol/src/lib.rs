@@ -20,4 +20,5 @@ pub mod query;
 pub mod receive;
 pub mod refusal;
 pub mod reply;
+pub mod tariff;
 pub mod wire_error;

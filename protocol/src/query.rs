@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::command::Order;
-use crate::ids::{CommandId, NodeIx, Segment, SkuIx};
+use crate::ids::{CommandId, NodeIx, Segment, ServiceIx, SkuIx};
 
 /// A question. The place in this list is the number on the wire: append, never reorder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +44,11 @@ pub enum Query {
     Calendars {
         /// The code before the first of the page; empty for the first page.
         after: String,
+    },
+    /// What carriers charge, services from this handle on; a page at a time.
+    Tariffs {
+        /// First handle of the page.
+        from: ServiceIx,
     },
 }
 

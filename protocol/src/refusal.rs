@@ -100,6 +100,8 @@ numbered!(
         /// See [`RefusalCode::meaning`].
         CalendarInvalid = 26, "The calendar cannot be. Detail says where: 1 to 7 for a day of the week, Monday first, a date like 20261225, or 0 for the whole. earmark check says what it is.";
         /// See [`RefusalCode::meaning`].
+        TariffInvalid = 27, "A tariff has a mistake, in the part that field names, of the rate, chart row or service at index; where it is of a zone, detail is its number. earmark check says what it is.";
+        /// See [`RefusalCode::meaning`].
         UnknownSku = 30, "No such sku; put it into the catalogue first.";
         /// See [`RefusalCode::meaning`].
         UnknownNode = 31, "No such node; put it into the catalogue first.";
@@ -211,6 +213,18 @@ numbered!(
         Value = 23, "value";
         /// `calendar` of a node, or one of a list of calendars.
         Calendar = 24, "calendar";
+        /// `rates`, or the currency of a service.
+        Currency = 25, "currency";
+        /// `charts`, or the chart of a service.
+        Chart = 26, "chart";
+        /// `services[i]`.
+        Service = 27, "service";
+        /// `services[i].zones`.
+        Zone = 28, "zone";
+        /// `services[i].zones[..].steps`.
+        Steps = 29, "steps";
+        /// `postal`.
+        Postal = 30, "postal";
         /// The setting `capacity.skus`.
         CapacitySkus = 40, "capacity.skus";
         /// The setting `capacity.nodes`.

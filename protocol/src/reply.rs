@@ -6,6 +6,7 @@ use crate::catalogue::{CalendarSpec, NodeSpec, NodeState, SkuSpec};
 use crate::command::Order;
 use crate::ids::{CommandId, HoldClass, LineId, Lsn, Money, NodeIx, Segment, SkuIx, TimestampMs};
 use crate::refusal::{Refusal, RefusalCode};
+use crate::tariff::TariffsView;
 
 /// An answer. The place in this list is the number on the wire: append, never reorder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +42,8 @@ pub enum Reply {
     Policy(Option<PolicyView>),
     /// To `Calendars`.
     Calendars(Vec<CalendarSpec>),
+    /// To `Tariffs`.
+    Tariffs(Box<TariffsView>),
 }
 
 /// Where a reservation stands. Quantities move line by line; the status is that of the least advanced

@@ -134,6 +134,10 @@ pub fn apply(state: &mut State, record: &Record) {
                 state.publish_policies();
                 state.bump_plan_epoch();
             }
+            Effect::Tariffs { tenant, version, put } => {
+                Arc::make_mut(&mut state.nodes).put_tariffs(*tenant, *version, put);
+                nodes_changed = true;
+            }
             Effect::Capacity(capacity) => {
                 state.resize(capacity).unwrap_or_else(|error| panic!("{error}"));
                 state.begin_lsn(record.lsn);

@@ -47,6 +47,11 @@ pub fn digest(state: &State) -> u64 {
     for calendar in state.nodes.calendars() {
         sum = sum.wrapping_add(hash(10, &calendar));
     }
+    for (tenant, tariffs) in state.nodes.tariffs.iter() {
+        for (place, piece) in (0_u64..).zip(tariffs.pieces()) {
+            sum = sum.wrapping_add(hash(11, &(tenant, tariffs.version, place, piece)));
+        }
+    }
     for (tenant, kept) in state.policies.iter() {
         sum = sum.wrapping_add(hash(9, &(tenant, kept.version, kept.lsn, kept.since, &kept.text)));
     }

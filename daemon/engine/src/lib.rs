@@ -32,6 +32,7 @@ mod runs;
 mod shortage;
 mod state;
 mod sync;
+pub mod tariff;
 
 pub use apply::apply;
 pub use catalogue::{Node, NodeTable, SkuFacts};

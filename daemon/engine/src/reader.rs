@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use earmark_protocol::catalogue::NodeState;
 use earmark_protocol::command::{Order, Reject};
-use earmark_protocol::ids::{CommandId, LineId, Lsn, NodeIx, Segment, SkuIx, Tenant};
+use earmark_protocol::ids::{CommandId, LineId, Lsn, NodeIx, Segment, ServiceIx, SkuIx, Tenant};
 use earmark_protocol::query::{Atp, Scope};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{
     AtpCell, AtpReply, AtpSku, CellView, NodeView, PolicyView, ReservationView, SkuView,
 };
+use earmark_protocol::tariff::{ServiceSpec, TariffsView};
 
 use crate::catalogue::{NodeTable, SkuFacts};
 use crate::inventory::{CellStock, Place};
@@ -99,6 +100,17 @@ impl Reader {
     #[must_use]
     pub fn policy(&self, tenant: Tenant, version: u32) -> Option<PolicyView> {
         self.shared.policies().view(tenant, version)
+    }
+
+    /// A tenant's tariffs, with services from this handle on as long as `takes` has room for one.
+    #[must_use]
+    pub fn tariffs(
+        &self,
+        tenant: Tenant,
+        from: ServiceIx,
+        takes: impl FnMut(&ServiceSpec) -> bool,
+    ) -> TariffsView {
+        self.shared.nodes().tariffs.of(tenant).map(|tariffs| tariffs.view(from, takes)).unwrap_or_default()
     }
 
     /// What planning must know of a sku, of whichever tenant.

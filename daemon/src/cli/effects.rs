@@ -132,6 +132,9 @@ fn words(effect: &Effect) -> (&'static str, Fields) {
         Effect::Policy { tenant, version, text } => {
             ("policy", vec![("tenant", json!(tenant)), ("version", json!(version)), ("text", json!(text))])
         }
+        Effect::Tariffs { tenant, version, put } => {
+            ("tariffs", vec![("tenant", json!(tenant)), ("version", json!(version)), ("put", json!(put))])
+        }
         Effect::Capacity(capacity) => {
             let numbers = capacity.numbers().into_iter();
             ("capacity", numbers.map(|(setting, number)| (setting, json!(number))).collect())

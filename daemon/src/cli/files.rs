@@ -11,12 +11,12 @@ use super::connect::{Connection, Session};
 use super::outcome::{Answer, Failure, Outcome};
 use crate::data::load::load;
 use crate::data::trouble::{BAD_ROWS_MAX, BadRows};
-use crate::data::{DataSet, FILES, read_dir};
+use crate::data::{DataSet, file_names, read_dir};
 
 /// A directory.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Directory {
-    /// A directory with any of calendars, nodes, skus, stock, orders as .csv or .jsonl, perhaps .gz (see docs/data-files.md)
+    /// A directory with any of calendars, nodes, skus, rates, zones, services, tariffs, stock, orders as .csv or .jsonl, perhaps .gz (see docs/data-files.md)
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     /// Most bad rows to report
@@ -44,10 +44,15 @@ pub(super) struct ImportArgs {
 pub(super) fn check(args: &CheckArgs) -> Outcome {
     let data = read(&args.directory, "checking")?;
     let (mut text, mut json) = (String::new(), json!({ "ok": true }));
+    let tariffs = &data.tariff_files;
     let files = [
         ("calendars", "calendars", data.calendars.as_ref().map(|file| (&file.name, file.rows.len()))),
         ("nodes", "nodes", data.nodes.as_ref().map(|file| (&file.name, file.rows.len()))),
         ("skus", "skus", data.skus.as_ref().map(|file| (&file.name, file.rows.len()))),
+        ("rates", "rates", tariffs.rates.as_ref().map(|file| (&file.name, file.rows.len()))),
+        ("zones", "pairs", tariffs.zones.as_ref().map(|file| (&file.name, file.rows.len()))),
+        ("services", "services", tariffs.services.as_ref().map(|file| (&file.name, file.rows.len()))),
+        ("tariffs", "price steps", tariffs.steps.as_ref().map(|file| (&file.name, file.rows.len()))),
         ("stock", "cells", data.stock.as_ref().map(|file| (&file.name, file.rows.len()))),
         ("orders", "orders", data.orders.as_ref().map(|file| (&file.name, file.rows.len()))),
     ];
@@ -77,8 +82,8 @@ pub(super) async fn import(args: &ImportArgs, session: &Session, quiet: bool) ->
     bar.finish_and_clear();
     let loaded = loaded?;
     let mut text = format!(
-        "imported {} nodes, {} skus, {} cells with {} units\n",
-        loaded.nodes, loaded.skus, loaded.cells, loaded.units
+        "imported {} nodes, {} skus, {} services, {} cells with {} units\n",
+        loaded.nodes, loaded.skus, loaded.services, loaded.cells, loaded.units
     );
     if loaded.calendars > 0 {
         let _ = writeln!(text, "imported {} calendars", loaded.calendars);
@@ -110,9 +115,9 @@ fn read(directory: &Directory, verb: &str) -> Result<DataSet, Failure> {
 }
 
 fn notes(data: &DataSet) -> String {
-    let (mut text, stems) = (String::new(), FILES.map(|(name, _)| name).join(", "));
+    let mut text = String::new();
     for name in &data.ignored {
-        let _ = writeln!(text, "{name}: ignored, it is none of {stems}");
+        let _ = writeln!(text, "{name}: ignored, it is none of {}", file_names());
     }
     text
 }

@@ -19,6 +19,7 @@ mod serve;
 mod step;
 mod stock;
 mod table;
+mod tariff;
 mod text;
 mod top;
 mod words;
@@ -98,6 +99,9 @@ enum Command {
     /// Check, set and show the rules that routing obeys
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Show what carriers charge
+    #[command(subcommand)]
+    Tariff(tariff::TariffCommand),
     /// Show the daemon's counters and levels
     Stats(ask::StatsArgs),
     /// Watch the daemon's counters: how fast they grow, look by look
@@ -180,6 +184,7 @@ async fn ask_daemon(command: &Command, session: &Session, as_json: bool) -> Outc
         Command::Show(args) => ask::show(args, session).await,
         Command::Explain(args) => ask::explain(args, session).await,
         Command::Stock(command) => stock::run(command, session).await,
+        Command::Tariff(command) => tariff::run(command, session).await,
         Command::Node(command) => node::run(command, session).await,
         Command::Calendar(command) => calendar::run(command, session).await,
         Command::Stats(args) => ask::stats(args, session).await,
@@ -268,6 +273,7 @@ mod tests {
             "node",
             "calendar",
             "policy",
+            "tariff",
             "stats",
             "top",
             "snapshot",

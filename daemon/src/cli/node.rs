@@ -80,6 +80,7 @@ async fn list(args: &ListArgs, session: &Session) -> Outcome {
             "lat": lat,
             "lon": lon,
             "time_zone": spec.time_zone,
+            "postal": spec.postal,
             "priority": spec.priority,
             "capabilities": can,
             "cost_per_order": costs[0],

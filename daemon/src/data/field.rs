@@ -3,7 +3,7 @@
 
 use std::str::FromStr;
 
-use earmark_protocol::catalogue::{CODE_LEN_MAX, NodeKind, capabilities, sku_flags};
+use earmark_protocol::catalogue::{CODE_LEN_MAX, NodeKind, POSTAL_LEN_MAX, capabilities, sku_flags};
 use earmark_protocol::geo::Position;
 use earmark_protocol::ids::{Money, QUANTITY_MAX, Segment};
 
@@ -70,6 +70,31 @@ pub fn segment(text: &str) -> Result<Segment, String> {
 /// An amount of money of at most six decimals, not negative.
 pub fn money(text: &str) -> Result<Money, String> {
     text.parse().map_err(|wrong| format!("{text:?}: {wrong}"))
+}
+
+/// A percentage of at most two decimals, in hundredths of a percent.
+pub fn percent(text: &str) -> Result<u16, String> {
+    let hundredths =
+        money(text).ok().filter(|percent| percent.0 % 10_000 == 0).map(|percent| percent.0 / 10_000);
+    let fits = hundredths.and_then(|hundredths| u16::try_from(hundredths).ok());
+    fits.ok_or_else(|| format!("{text:?} is no percentage of at most two decimals; write it like 12.5"))
+}
+
+/// `yes` or `no`.
+pub fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err(format!("{text:?} is neither yes nor no")),
+    }
+}
+
+/// A postal code, or its beginning.
+pub fn postal(text: &str) -> Result<String, String> {
+    if text.len() > POSTAL_LEN_MAX {
+        return Err(format!("{text:?} has {} bytes; a postal code has at most {POSTAL_LEN_MAX}", text.len()));
+    }
+    code(text)
 }
 
 /// Decimal degrees.

@@ -5,11 +5,13 @@ use std::collections::{HashMap, HashSet};
 
 use earmark_protocol::catalogue::{CalendarSpec, NodeSpec, SkuSpec};
 use earmark_protocol::client::{Client, ClientError};
+use earmark_protocol::codec;
 use earmark_protocol::command::{CommandBody, SetStock, StockCount};
 use earmark_protocol::ids::{NodeIx, SkuIx};
 use earmark_protocol::query::{Query, Resolve};
 use earmark_protocol::refusal::Refusal;
 use earmark_protocol::reply::Reply;
+use earmark_protocol::tariff::PutTariffs;
 
 use super::DataSet;
 use super::stock::Count;
@@ -65,6 +67,8 @@ pub struct Loaded {
     pub nodes: usize,
     /// Skus.
     pub skus: usize,
+    /// Services of carriers.
+    pub services: usize,
     /// Counts of cells.
     pub cells: usize,
     /// Units they add up to.
@@ -116,6 +120,10 @@ pub async fn load(client: &Client, data: &DataSet, progress: impl Fn(u64)) -> Re
         put_skus(client, &specs, &progress).await?;
         loaded.skus = specs.len();
     }
+    if let Some(tariffs) = &data.tariffs {
+        put_tariffs(client, tariffs).await?;
+        loaded.services = tariffs.services.len();
+    }
     if let Some(file) = stock {
         let rows: Vec<_> = file.rows.iter().map(|row| &row.value).collect();
         let counts = counts(client, &rows).await?;
@@ -149,6 +157,42 @@ pub async fn put_skus(client: &Client, skus: &[SkuSpec], progress: impl Fn(u64))
         progress(batch.len() as u64);
     }
     Ok(())
+}
+
+/// Puts tariffs, at once where they fit into one command. Else rates and charts go first, since services need them.
+pub async fn put_tariffs(client: &Client, put: &PutTariffs) -> Result<(), LoadError> {
+    let what = "tariffs";
+    let lines_max = client.hello().limits.lines_max as usize;
+    let bytes_max = client.hello().limits.frame_bytes_max as usize / 2;
+    let bytes = |put: &PutTariffs| {
+        let mut bytes = Vec::new();
+        codec::encode(put, &mut bytes);
+        bytes.len()
+    };
+    let count = |put: &PutTariffs| put.rates.len() + put.charts.len() + put.services.len();
+    if count(put) <= lines_max && bytes(put) <= bytes_max {
+        return command(client, CommandBody::PutTariffs(put.clone()), what, 0).await;
+    }
+    let rates =
+        put.rates.iter().map(|rate| PutTariffs { rates: vec![rate.clone()], ..PutTariffs::default() });
+    let rows = put.charts.iter().map(|row| PutTariffs { charts: vec![row.clone()], ..PutTariffs::default() });
+    let services =
+        put.services.iter().map(|spec| PutTariffs { services: vec![spec.clone()], ..PutTariffs::default() });
+    let (mut batch, mut batch_bytes, mut sent) = (PutTariffs::default(), 0, 0);
+    for piece in rates.chain(rows).chain(services) {
+        let piece_bytes = bytes(&piece);
+        if count(&batch) == lines_max || count(&batch) > 0 && batch_bytes + piece_bytes > bytes_max {
+            let full = std::mem::take(&mut batch);
+            let taken = count(&full);
+            command(client, CommandBody::PutTariffs(full), what, sent).await?;
+            (batch_bytes, sent) = (0, sent + taken);
+        }
+        batch.rates.extend(piece.rates);
+        batch.charts.extend(piece.charts);
+        batch.services.extend(piece.services);
+        batch_bytes += piece_bytes;
+    }
+    command(client, CommandBody::PutTariffs(batch), what, sent).await
 }
 
 /// Sets counts, taken now. They should be sorted by sku: the cells of one then reach the daemon together.

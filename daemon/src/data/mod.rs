@@ -1,5 +1,5 @@
-//! Data files: a directory of calendars, nodes, skus, stock and orders as CSV or JSON lines, read and checked as a whole
-//! before anything is sent anywhere. The columns are described in `docs/data-files.md`.
+//! Data files: a directory of calendars, nodes, skus, tariffs, stock and orders as CSV or JSON lines, read and checked as
+//! a whole before anything is sent anywhere. The columns are described in `docs/data-files.md`.
 
 pub mod calendars;
 pub mod field;
@@ -10,23 +10,30 @@ pub mod references;
 pub mod skus;
 pub mod stock;
 pub mod table;
+pub mod tariffs;
 pub mod trouble;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use earmark_protocol::catalogue::{CalendarSpec, NodeSpec, SkuSpec};
+use earmark_protocol::tariff::PutTariffs;
 
 use orders::OrderData;
 use stock::{Codes, Count};
 use table::{Column, ENDINGS, Located, Row};
+use tariffs::TariffFiles;
 use trouble::BadRows;
 
 /// The files a directory may hold, without their endings, in the order they are read.
-pub const FILES: [(&str, &[Column]); 5] = [
+pub const FILES: [(&str, &[Column]); 9] = [
     ("calendars", calendars::COLUMNS),
     ("nodes", nodes::COLUMNS),
     ("skus", skus::COLUMNS),
+    ("rates", tariffs::RATE_COLUMNS),
+    ("zones", tariffs::ZONE_COLUMNS),
+    ("services", tariffs::SERVICE_COLUMNS),
+    ("tariffs", tariffs::STEP_COLUMNS),
     ("stock", stock::COLUMNS),
     ("orders", orders::COLUMNS),
 ];
@@ -51,6 +58,10 @@ pub struct DataSet {
     pub nodes: Option<DataFile<NodeSpec>>,
     /// Skus.
     pub skus: Option<DataFile<SkuSpec>>,
+    /// What carriers charge, put together from the files below.
+    pub tariffs: Option<PutTariffs>,
+    /// The files of what carriers charge.
+    pub tariff_files: TariffFiles,
     /// Counts, sorted by sku, node and segment.
     pub stock: Option<DataFile<Count>>,
     /// Orders, a row each.
@@ -81,18 +92,31 @@ pub fn read_dir(dir: &Path, bad: &mut BadRows) -> DataSet {
     data.calendars = find("calendars", bad).map(|path| read_calendars(&path, bad));
     data.nodes = find("nodes", bad).map(|path| file(&path, nodes::COLUMNS, bad, nodes::parse));
     data.skus = find("skus", bad).map(|path| file(&path, skus::COLUMNS, bad, skus::parse));
+    data.tariff_files = TariffFiles {
+        rates: find("rates", bad).map(|path| file(&path, tariffs::RATE_COLUMNS, bad, tariffs::rate)),
+        zones: find("zones", bad).map(|path| file(&path, tariffs::ZONE_COLUMNS, bad, tariffs::zone)),
+        services: find("services", bad)
+            .map(|path| file(&path, tariffs::SERVICE_COLUMNS, bad, tariffs::service)),
+        steps: find("tariffs", bad).map(|path| file(&path, tariffs::STEP_COLUMNS, bad, tariffs::step)),
+    };
+    data.tariffs = data.tariff_files.is_any().then(|| data.tariff_files.join(bad));
     data.stock = find("stock", bad).map(|path| read_stock(&path, bad));
     data.orders = find("orders", bad).map(|path| read_orders(&path, bad));
     let known = |stem: &str| FILES.iter().any(|(name, _)| *name == stem);
     data.ignored =
         names.iter().filter(|name| stem_of(name).is_some_and(|stem| !known(stem))).cloned().collect();
     if !names.iter().any(|name| stem_of(name).is_some_and(known)) {
-        let stems = FILES.map(|(name, _)| name).join(", ");
-        let reason = format!("it holds none of {stems} as .csv or .jsonl (or these with .gz)");
+        let reason = format!("it holds none of {} as .csv or .jsonl (or these with .gz)", file_names());
         bad.push(&dir.to_string_lossy(), 0, "", reason);
     }
     references::check(&data, bad);
     data
+}
+
+/// The names of all files.
+#[must_use]
+pub fn file_names() -> String {
+    FILES.map(|(name, _)| name).join(", ")
 }
 
 /// Reads one file of orders.

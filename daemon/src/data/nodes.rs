@@ -19,6 +19,7 @@ pub const COLUMNS: &[Column] = &[
     optional("cost_per_line"),
     optional("cost_per_unit"),
     optional("calendar"),
+    optional("postal"),
 ];
 
 /// Reads one row.
@@ -39,6 +40,7 @@ pub fn parse(row: &mut Row<'_>) -> Option<NodeSpec> {
     let cost_per_line = row.optional("cost_per_line", field::money).unwrap_or_default();
     let cost_per_unit = row.optional("cost_per_unit", field::money).unwrap_or_default();
     let calendar = row.optional("calendar", field::code).unwrap_or_default();
+    let postal = row.optional("postal", field::postal).unwrap_or_default();
     let kind = kind?;
     Some(NodeSpec {
         code: code?,
@@ -52,6 +54,7 @@ pub fn parse(row: &mut Row<'_>) -> Option<NodeSpec> {
         cost_per_line,
         cost_per_unit,
         calendar,
+        postal,
     })
 }
 

@@ -25,9 +25,6 @@ pub const COLUMNS: &[Column] = &[
     optional("value"),
 ];
 
-/// Longest postal code, in bytes.
-const POSTAL_LEN_MAX: usize = 16;
-
 /// One row.
 #[derive(Clone, Debug)]
 pub struct OrderRow {
@@ -115,7 +112,7 @@ pub fn parse(row: &mut Row<'_>) -> Option<OrderRow> {
         }
         (None, None) => None,
     };
-    let postal = row.optional("postal", postal);
+    let postal = row.optional("postal", field::postal);
     let pickup = row.optional("pickup", field::code);
     let channel = row.optional("channel", field::number);
     let shipments_max = row.optional("shipments_max", field::number);
@@ -202,11 +199,4 @@ fn differences(first: &Whole, later: &Whole) -> Vec<&'static str> {
     .into_iter()
     .filter_map(|(differs, column)| differs.then_some(column))
     .collect()
-}
-
-fn postal(text: &str) -> Result<String, String> {
-    if text.len() > POSTAL_LEN_MAX {
-        return Err(format!("{text:?} has {} bytes; a postal code has at most {POSTAL_LEN_MAX}", text.len()));
-    }
-    field::code(text)
 }

@@ -6,8 +6,15 @@ use super::field;
 use super::table::{Column, Row, optional, required};
 
 /// Its columns.
-pub const COLUMNS: &[Column] =
-    &[required("code"), optional("weight_g"), optional("flags"), optional("group")];
+pub const COLUMNS: &[Column] = &[
+    required("code"),
+    optional("weight_g"),
+    optional("flags"),
+    optional("group"),
+    optional("length_mm"),
+    optional("width_mm"),
+    optional("height_mm"),
+];
 
 /// Reads one row.
 pub fn parse(row: &mut Row<'_>) -> Option<SkuSpec> {
@@ -15,5 +22,10 @@ pub fn parse(row: &mut Row<'_>) -> Option<SkuSpec> {
     let weight_g = row.optional("weight_g", field::number).unwrap_or_default();
     let flags = row.optional("flags", field::flags).unwrap_or_default();
     let group = row.optional("group", field::code).unwrap_or_default();
-    Some(SkuSpec { code: code?, weight_g, flags, group })
+    let size_mm = ["length_mm", "width_mm", "height_mm"].map(|side| row.optional(side, field::number));
+    if size_mm.iter().any(Option::is_some) && size_mm.iter().any(Option::is_none) {
+        row.wrong("length_mm", "length, width and height go together; give all of them or none");
+    }
+    let size_mm = size_mm.map(Option::unwrap_or_default);
+    Some(SkuSpec { code: code?, weight_g, flags, group, size_mm })
 }

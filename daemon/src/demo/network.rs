@@ -67,6 +67,7 @@ fn node(metro: &Metro) -> NodeSpec {
         cost_per_line,
         cost_per_unit,
         calendar: String::new(),
+        postal: String::new(),
     }
 }
 
@@ -82,6 +83,7 @@ pub fn skus(rng: &mut Rng) -> Vec<SkuSpec> {
                 weight_g: if is_large { rng.u32(8_000..30_000) } else { rng.u32(40..2_500) },
                 flags: if is_large { sku_flags::OVERSIZE } else { 0 },
                 group: format!("family-{:02}", index % 40),
+                size_mm: [0; 3],
             }
         })
         .collect()

@@ -98,6 +98,7 @@ fn node(row: &mut Row<'_>) -> Option<NodeSpec> {
         cost_per_line: Money(0),
         cost_per_unit: Money(0),
         calendar: String::new(),
+        postal: String::new(),
     })
 }
 

@@ -33,7 +33,8 @@ pub fn command_work(body: &CommandBody) -> (Role, Work) {
         | C::PutNodes(_)
         | C::SetNodeState(_)
         | C::PutCalendars(_)
-        | C::SetPolicy(_) => (Role::Admin, Work::Keep),
+        | C::SetPolicy(_)
+        | C::PutTariffs(_) => (Role::Admin, Work::Keep),
     }
 }
 
@@ -51,6 +52,7 @@ pub fn query_work(query: &Query) -> (Role, Work) {
         | Query::Nodes { .. }
         | Query::Policy { .. }
         | Query::Calendars { .. }
+        | Query::Tariffs { .. }
         | Query::Skus { .. }
         | Query::Cells(_) => (Role::Read, Work::Ask),
     }

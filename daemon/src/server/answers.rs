@@ -4,6 +4,7 @@ use earmark_protocol::ids::{Lsn, Tenant};
 use earmark_protocol::query::{Query, Resolve};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{Refused, Reply, Resolved};
+use earmark_protocol::tariff::ServiceSpec;
 
 use super::shared::Shared;
 
@@ -11,12 +12,17 @@ use super::shared::Shared;
 const NODES_PAGE_MAX: usize = 1_000;
 /// Skus of one page: what fills a frame, and not more than this.
 const SKUS_PAGE_MAX: usize = 2_000;
-/// Longest a node can be in a reply: four texts of 64 bytes with their lengths, and some numbers.
-const NODE_BYTES_MAX: usize = 400;
+/// Longest a node can be in a reply: four texts of 64 bytes and one of 16 with their lengths, and some numbers.
+const NODE_BYTES_MAX: usize = 424;
 /// Longest a calendar can be in a reply: a text, and 400 dates of 11 bytes.
 const CALENDAR_BYTES_MAX: usize = 4_600;
 /// Longest a sku can be in a reply.
-const SKU_BYTES_MAX: usize = 192;
+const SKU_BYTES_MAX: usize = 200;
+/// Longest a service can be in a reply, its zones aside: four texts of 64 bytes with their lengths, and some numbers;
+/// and bytes of a zone, its steps aside, and of a step.
+const SERVICE_BYTES: usize = 384;
+const ZONE_BYTES: usize = 12;
+const STEP_BYTES: usize = 12;
 
 /// The answer to a question that needs neither a plan nor the committer.
 pub(super) fn answer(shared: &Shared, tenant: Tenant, query: &Query) -> Reply {
@@ -31,6 +37,18 @@ pub(super) fn answer(shared: &Shared, tenant: Tenant, query: &Query) -> Reply {
         Query::Skus { from } => {
             let most = SKUS_PAGE_MAX.min(frame / SKU_BYTES_MAX);
             Ok(Reply::Skus(reader.skus_page(tenant, *from, most)))
+        }
+        Query::Tariffs { from } => {
+            let mut room = frame / 2;
+            let mut is_first = true;
+            let takes = |spec: &ServiceSpec| {
+                let steps: usize = spec.zones.iter().map(|zone| zone.steps.len()).sum();
+                let bytes = SERVICE_BYTES + spec.zones.len() * ZONE_BYTES + steps * STEP_BYTES;
+                let fits = std::mem::take(&mut is_first) || bytes <= room;
+                room = room.saturating_sub(bytes);
+                fits
+            };
+            Ok(Reply::Tariffs(Box::new(reader.tariffs(tenant, *from, takes))))
         }
         Query::Policy { version } => Ok(Reply::Policy(reader.policy(tenant, *version))),
         Query::Calendars { after } => {

@@ -294,6 +294,7 @@ impl Session {
             | Query::Skus { .. }
             | Query::Stats
             | Query::Calendars { .. }
+            | Query::Tariffs { .. }
             | Query::Policy { .. } => {
                 push_reply(&mut self.replies, correlation, &answers::answer(&shared, tenant, &query));
                 self.answer_here();

@@ -19,5 +19,6 @@ mod raw;
 mod roles;
 mod shortage;
 mod slow_reader;
+mod tariffs;
 mod unix_socket;
 mod world;

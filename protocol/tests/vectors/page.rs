@@ -68,6 +68,15 @@ pub fn blocks(page: &str) -> Vec<Block> {
     blocks
 }
 
+/// Writes the page with other lines in these blocks, which stand in the order of the page.
+pub fn write_anew(page: &str, blocks: &[(std::ops::Range<usize>, String)]) {
+    let mut lines: Vec<&str> = page.lines().collect();
+    for (range, text) in blocks.iter().rev() {
+        lines.splice(range.clone(), text.lines());
+    }
+    std::fs::write(path(), lines.join("\n") + "\n").expect("the page can be written");
+}
+
 /// The bytes of a hex block: what stands after `#` are notes.
 pub fn bytes_of(hex: &str) -> Vec<u8> {
     let digits = hex.lines().flat_map(|line| line.split('#').next().unwrap_or_default().split_whitespace());

@@ -7,6 +7,9 @@ use std::sync::Arc;
 use earmark_protocol::catalogue::{CalendarSpec, NodeSpec, NodeState};
 use earmark_protocol::ids::{NodeIx, Tenant};
 use earmark_protocol::reply::NodeView;
+use earmark_protocol::tariff::PutTariffs;
+
+use crate::tariff::TariffTable;
 
 /// A node as planners and the committer see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +29,8 @@ pub struct NodeTable {
     pub version: u64,
     /// The nodes of all tenants.
     pub nodes: Vec<Node>,
+    /// What carriers charge, published together with the nodes: a plan prices by both.
+    pub(crate) tariffs: Arc<TariffTable>,
     by_code: Arc<HashMap<(Tenant, String), NodeIx>>,
     calendars: Arc<BTreeMap<(Tenant, String), CalendarSpec>>,
 }
@@ -92,6 +97,12 @@ impl NodeTable {
     pub(crate) fn put_calendar(&mut self, tenant: Tenant, spec: &CalendarSpec) {
         self.version += 1;
         Arc::make_mut(&mut self.calendars).insert((tenant, spec.code.clone()), spec.clone());
+    }
+
+    /// Takes a tenant's tariffs, which are of this version afterwards.
+    pub(crate) fn put_tariffs(&mut self, tenant: Tenant, version: u32, put: &PutTariffs) {
+        self.version += 1;
+        Arc::make_mut(&mut self.tariffs).put(tenant, version, put);
     }
 
     pub(crate) fn set_state(&mut self, node: NodeIx, state: NodeState) {

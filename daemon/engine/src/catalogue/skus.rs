@@ -27,7 +27,7 @@ pub(crate) struct SkuRow {
     /// Tenant above the retired bit above the flags.
     traits: AtomicU32,
     weight_g: AtomicU32,
-    /// Word index of its code's text; texts never change.
+    /// Word index of its code's text; texts never change. The word before it is the size of a unit.
     code: AtomicU32,
     /// Word index of its group's text.
     group: AtomicU32,
@@ -117,6 +117,14 @@ impl Skus {
         })
     }
 
+    /// Length, width and height of one unit in millimetres; zeros where they are not known.
+    pub(crate) fn size_mm(&self, sku: SkuIx) -> Option<[u16; 3]> {
+        let code = self.row(sku)?.code.load(Ordering::Relaxed) as usize;
+        // The word may lie in the past of a change: a plan of that moment is made again, its epoch is over.
+        let size = self.texts[code.saturating_sub(1)].load(Ordering::Relaxed);
+        Some([size as u16, (size >> 16) as u16, (size >> 32) as u16])
+    }
+
     /// The sku as clients see it.
     pub(crate) fn view(&self, sku: SkuIx) -> Option<SkuView> {
         let facts = self.facts(sku)?;
@@ -126,6 +134,7 @@ impl Skus {
             weight_g: facts.weight_g,
             flags: facts.flags,
             group: self.text(row.group.load(Ordering::Relaxed)),
+            size_mm: self.size_mm(sku)?,
         };
         Some(SkuView { sku, retired: facts.retired, spec })
     }
@@ -256,9 +265,9 @@ impl SkusWriter {
         SkuScalars { len: self.skus.len(), texts_used: self.texts_used as u32, groups }
     }
 
-    /// Whether this many new skus with these texts fit: first rows, then texts.
+    /// Whether this many new skus with these texts fit: first rows, then texts, and a word each for their sizes.
     pub(crate) fn fits<'a>(&self, new: usize, texts: impl Iterator<Item = &'a str>) -> (bool, bool) {
-        let words: usize = texts.map(text_words).sum();
+        let words = new + texts.map(text_words).sum::<usize>();
         let rows = self.skus.len() as usize + new <= self.skus.rows.len();
         (rows, self.texts_used + words <= self.skus.texts.len())
     }
@@ -288,8 +297,15 @@ impl SkusWriter {
             }
         };
         let known = self.skus.find(tenant, &spec.code);
-        let code = if known.is_none() { self.keep(&spec.code) } else { 0 };
         let sku = known.unwrap_or(SkuIx(self.skus.len()));
+        let code = if known.is_some() {
+            self.skus.rows[sku.0 as usize].code.load(Ordering::Relaxed)
+        } else {
+            self.texts_used += 1;
+            self.keep(&spec.code)
+        };
+        let [length, width, height] = spec.size_mm.map(u64::from);
+        self.skus.texts[code as usize - 1].store(length | width << 16 | height << 32, Ordering::Relaxed);
         let row = &self.skus.rows[sku.0 as usize];
         let retired = row.traits.load(Ordering::Relaxed) & RETIRED;
         row.traits.store(u32::from(tenant.0) << 16 | retired | u32::from(spec.flags), Ordering::Relaxed);

@@ -2,15 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
+use earmark_protocol::catalogue::POSTAL_LEN_MAX;
 use earmark_protocol::command::{Delivery, Order};
 use earmark_protocol::ids::{HoldClass, Money, NodeIx, QUANTITY_MAX, Segment, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 
 use crate::Reader;
 use crate::rules::Rules;
-
-/// Longest postal code, in bytes.
-const POSTAL_LEN_MAX: usize = 16;
 
 /// The most an order may be worth, in micros: below 2^53, so that policies compare it exactly.
 const VALUE_MAX: i64 = 1_000_000_000_000_000;

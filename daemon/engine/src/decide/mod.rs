@@ -231,6 +231,7 @@ fn verdict(
         CommandBody::SetNodeState(set) => put::node_state(state, tenant, set, effects),
         CommandBody::PutCalendars(specs) => calendar::put(state, tenant, specs, effects),
         CommandBody::SetPolicy(set) => put::policy(state, tenant, set, effects),
+        CommandBody::PutTariffs(put) => put::tariffs(state, tenant, put, effects),
     }
 }
 

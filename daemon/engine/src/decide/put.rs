@@ -2,10 +2,13 @@
 
 use std::collections::HashSet;
 
-use earmark_protocol::catalogue::{CODE_LEN_MAX, NodeSpec, NodeState, SkuSpec, capabilities, sku_flags};
+use earmark_protocol::catalogue::{
+    CODE_LEN_MAX, NodeSpec, NodeState, POSTAL_LEN_MAX, SkuSpec, capabilities, sku_flags,
+};
 use earmark_protocol::command::{SetNodeState, SetPolicy};
 use earmark_protocol::ids::{Money, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
+use earmark_protocol::tariff::PutTariffs;
 
 use super::Verdict;
 use super::check::{self, First};
@@ -14,6 +17,7 @@ use crate::policy::Policy;
 use crate::promise::time_zone;
 use crate::record::Effect;
 use crate::state::State;
+use crate::tariff::{Tariffs, check as tariff_check};
 
 /// Costs of a node stay below this many micros, so that sums over any order fit 64 bits.
 const COST_MAX: i64 = 1_000_000_000_000;
@@ -120,6 +124,9 @@ fn check_node(state: &State, tenant: Tenant, spec: &NodeSpec) -> Result<(), Refu
     first.take(text(&spec.group, true, Field::Group));
     first.take(text(&spec.time_zone, false, Field::TimeZone));
     first.take(flags(spec.capabilities, capabilities::ALL));
+    if spec.postal.len() > POSTAL_LEN_MAX || spec.postal.chars().any(char::is_control) {
+        first.consider(Refusal::of(RefusalCode::TextTooLong, Field::Postal).detail(POSTAL_LEN_MAX as i64));
+    }
     if !spec.position.is_valid() {
         first.consider(Refusal::of(RefusalCode::PositionInvalid, Field::Position));
     }
@@ -166,4 +173,27 @@ pub(crate) fn policy(
     let rules = policy.rules();
     effects.push(Effect::Policy { tenant, version, text: set.text.clone() });
     Ok(done(rules))
+}
+
+/// Decides tariffs. Those with a mistake are refused at its place, and what was in force stays.
+pub(crate) fn tariffs(
+    state: &State,
+    tenant: Tenant,
+    put: &PutTariffs,
+    effects: &mut Vec<Effect>,
+) -> Result<Verdict, Refusal> {
+    let changed = put.rates.len() + put.charts.len() + put.services.len();
+    let mut first = First::default();
+    first.take(check::list_len(state.rules(), changed, Field::Service));
+    for row in &put.charts {
+        first.take(check::list_limit(state.rules(), row.zones.len(), Field::Chart));
+    }
+    first.done()?;
+    let none = Tariffs::default();
+    let before = state.nodes.tariffs.of(tenant).map_or(&none, |tariffs| tariffs);
+    if let Some(mistake) = tariff_check::mistakes(before, put).first() {
+        return Err(mistake.refusal(put));
+    }
+    effects.push(Effect::Tariffs { tenant, version: before.version + 1, put: Box::new(put.clone()) });
+    Ok(done(changed))
 }

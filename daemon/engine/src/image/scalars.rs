@@ -131,6 +131,18 @@ impl Scalars {
             put_count(spec.len(), bytes);
             bytes.extend_from_slice(&spec);
         }
+        put_count(self.nodes.tariffs.iter().len(), bytes);
+        for (tenant, tariffs) in self.nodes.tariffs.iter() {
+            bytes.extend_from_slice(&tenant.0.to_le_bytes());
+            bytes.extend_from_slice(&tariffs.version.to_le_bytes());
+            put_count(tariffs.pieces().count(), bytes);
+            for piece in tariffs.pieces() {
+                let mut text = Vec::new();
+                codec::encode(&piece, &mut text);
+                put_count(text.len(), bytes);
+                bytes.extend_from_slice(&text);
+            }
+        }
         put_count(self.policies.iter().count(), bytes);
         for (tenant, kept) in self.policies.iter() {
             bytes.extend_from_slice(&tenant.0.to_le_bytes());
@@ -176,6 +188,12 @@ impl Scalars {
         for _ in 0..left.u32()? {
             let tenant = Tenant(left.u16()?);
             nodes.put_calendar(tenant, &codec::decode(left.text()?)?);
+        }
+        for _ in 0..left.u32()? {
+            let (tenant, version) = (Tenant(left.u16()?), left.u32()?);
+            for _ in 0..left.u32()? {
+                nodes.put_tariffs(tenant, version, &codec::decode(left.text()?)?);
+            }
         }
         nodes.version = version;
         let mut policies = PolicyTable::default();
@@ -275,6 +293,9 @@ impl Runs {
 
 #[cfg(test)]
 mod tests {
+    use earmark_protocol::ids::{Money, ServiceIx};
+    use earmark_protocol::tariff::{ChartRow, CurrencyRate, PutTariffs, ServiceSpec, ZoneTo};
+
     use super::*;
 
     #[test]
@@ -294,6 +315,34 @@ mod tests {
             }
             let _ = Scalars::read(&bytes);
         }
+    }
+
+    #[test]
+    fn tariffs_are_kept_with_their_handles() {
+        let service = |code: &str| ServiceSpec { code: code.to_owned(), ..ServiceSpec::default() };
+        let row = ChartRow {
+            chart: "post".to_owned(),
+            origin: "606".to_owned(),
+            zones: vec![ZoneTo { to: "1".to_owned(), zone: 5 }],
+        };
+        let put = PutTariffs {
+            rates: vec![CurrencyRate { currency: "EUR".to_owned(), rate: Money(7) }],
+            charts: vec![row],
+            services: vec![service("z"), service("a")],
+        };
+        let mut scalars = Scalars::new(&Capacity::default());
+        scalars.nodes.put_tariffs(Tenant(3), 1, &put);
+        scalars.nodes.put_tariffs(Tenant(3), 2, &PutTariffs { services: vec![service("b")], ..put });
+        let mut bytes = Vec::new();
+        scalars.write(&mut bytes);
+        let read = Scalars::read(&bytes).expect("it is whole").nodes;
+        let view = |table: &NodeTable| {
+            table.tariffs.of(Tenant(3)).expect("it has some").view(ServiceIx(0), |_| true)
+        };
+        assert_eq!(view(&read), view(&scalars.nodes));
+        let codes: Vec<_> = view(&read).services.into_iter().map(|view| view.spec.code).collect();
+        assert_eq!((codes, view(&read).version), (vec!["z".into(), "a".into(), "b".into()], 2));
+        assert_eq!((view(&read).charts[0].pairs, read.version), (1, scalars.nodes.version));
     }
 
     #[test]

@@ -33,6 +33,7 @@ const GRACE: u8 = 16;
 const HOLD: u8 = 17;
 const POLICY: u8 = 18;
 const CALENDAR: u8 = 19;
+const TARIFFS: u8 = 20;
 
 /// The fixed part of an effect on its way into the log: put together here, appended once.
 struct Fixed {
@@ -186,6 +187,10 @@ pub(super) fn write(effect: &Effect, bytes: &mut Vec<u8>) {
             Fixed::new(CALENDAR).put(tenant.0.to_le_bytes()).onto(bytes);
             put_value(spec, bytes);
         }
+        Effect::Tariffs { tenant, version, put } => {
+            Fixed::new(TARIFFS).put(tenant.0.to_le_bytes()).put(version.to_le_bytes()).onto(bytes);
+            put_value(put, bytes);
+        }
         Effect::Grace { until } => Fixed::new(GRACE).put(until.0.to_le_bytes()).onto(bytes),
     }
 }
@@ -269,6 +274,7 @@ pub(super) fn read(left: &mut Bytes<'_>) -> Result<Effect, WireError> {
             Effect::Policy { tenant, version, text }
         }
         CALENDAR => Effect::Calendar { tenant: Tenant(left.u16()?), spec: value(left)? },
+        TARIFFS => Effect::Tariffs { tenant: Tenant(left.u16()?), version: left.u32()?, put: value(left)? },
         CAPACITY => Effect::Capacity(Box::new(Capacity::read(left)?)),
         GRACE => Effect::Grace { until: TimestampMs(left.u64()?) },
         _ => return Err(WireError::bad_value(at, u64::from(tag))),
@@ -338,6 +344,7 @@ mod tests {
                 tenant,
                 spec: Box::new(CalendarSpec { code: "C1".into(), ..CalendarSpec::default() }),
             },
+            Effect::Tariffs { tenant, version: 2, put: Box::default() },
             Effect::Capacity(Box::default()),
             Effect::Grace { until: now },
         ]

@@ -6,6 +6,7 @@
 use earmark_protocol::catalogue::{CalendarSpec, NodeSpec, NodeState, SkuSpec};
 use earmark_protocol::ids::{CommandId, HoldClass, LineId, Lsn, NodeIx, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::reply::Status;
+use earmark_protocol::tariff::PutTariffs;
 use earmark_protocol::wire_error::WireError;
 
 mod layout;
@@ -200,6 +201,15 @@ pub enum Effect {
         tenant: Tenant,
         /// As the client gave it.
         spec: Box<CalendarSpec>,
+    },
+    /// A tenant's tariffs, changed.
+    Tariffs {
+        /// Whose they are.
+        tenant: Tenant,
+        /// Their version afterwards.
+        version: u32,
+        /// As the client gave it.
+        put: Box<PutTariffs>,
     },
     /// The memory from now on. Only at a start, before anyone reads.
     Capacity(Box<Capacity>),

@@ -75,6 +75,7 @@ impl Store {
         run(&mut state, CommandBody::PutNodes(nodes.iter().map(node).collect()));
         let (head, stock) = table(page, "stock");
         let sku = |row: &Vec<String>| SkuSpec {
+            size_mm: [0; 3],
             code: row[0].clone(),
             group: row[1].clone(),
             weight_g: row[2].parse().expect("grams"),

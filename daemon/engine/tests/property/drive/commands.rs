@@ -18,7 +18,7 @@ use earmark_protocol::reply::RowView;
 
 use super::Given;
 use super::dice::Dice;
-use crate::model::{CALENDARS, Model, POLICIES, calendar_kinds, open_units};
+use crate::model::{CALENDARS, Model, POLICIES, TARIFFS, calendar_kinds, open_units, tariffs};
 
 /// Where nodes stand and orders go.
 const PLACES: [(f64, f64); 6] =
@@ -122,6 +122,7 @@ impl Author<'_> {
             18 => CommandBody::PutNodes(self.node_specs()),
             19 => CommandBody::SetPolicy(SetPolicy { text: self.dice.pick(&POLICIES).0.to_owned() }),
             20 => CommandBody::PutCalendars(self.calendars()),
+            21 => CommandBody::PutTariffs(tariffs(self.dice.pick(&TARIFFS))),
             _ => CommandBody::SetNodeState(SetNodeState {
                 node: self.node(),
                 state: *self.dice.pick(&[
@@ -453,6 +454,7 @@ impl Author<'_> {
                 weight_g: author.dice.below(5_000) as u32,
                 flags: if author.dice.one_in(60) { 1 << 9 } else { *author.dice.pick(&flags) },
                 group: author.text("toys".into()),
+                size_mm: *author.dice.pick(&[[0; 3], [300, 200, 100]]),
             }
         })
     }
@@ -484,6 +486,7 @@ impl Author<'_> {
             cost_per_line: cost(self.dice),
             cost_per_unit: cost(self.dice),
             calendar: String::new(),
+            postal: ["", "606", "75201"][self.dice.below(3)].into(),
         }
     }
 

@@ -6,8 +6,9 @@ use earmark_protocol::catalogue::{
     CODE_LEN_MAX, CalendarSpec, DateHours, DayHours, NodeSpec, NodeState, SkuSpec, capabilities, sku_flags,
 };
 use earmark_protocol::command::{SetNodeState, SetPolicy};
-use earmark_protocol::ids::{NodeIx, SkuIx, Tenant};
+use earmark_protocol::ids::{Money, NodeIx, SkuIx, Tenant};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
+use earmark_protocol::tariff::{CurrencyRate, PriceStep, PutTariffs, ServiceSpec, ZoneSpec};
 
 use super::{Model, Noes, Yes};
 
@@ -43,6 +44,30 @@ pub(crate) fn calendar_kinds() -> Vec<(CalendarSpec, Option<i64>)> {
         (of([day; 7], &[(20_260_230, None)]), Some(20_260_230)),
         (of([shut; 7], &[(20_261_225, None)]), Some(0)),
     ]
+}
+
+/// Tariffs: how many rates are put, and of how many services that are not offered.
+pub(crate) const TARIFFS: [(usize, usize); 4] = [(1, 0), (0, 1), (2, 1), (0, 0)];
+
+/// What one of [`TARIFFS`] puts.
+pub(crate) fn tariffs(&(rates, services): &(usize, usize)) -> PutTariffs {
+    let rate = |place| CurrencyRate { currency: format!("C{place}"), rate: Money(1_000_000 + place as i64) };
+    let steps = vec![PriceStep { up_to_g: 1_000, price: Money(4_000_000) }];
+    let zones = vec![ZoneSpec { zone: 1, miles_max: 500, transit_days: 2, steps }];
+    let service = ServiceSpec { carrier: "c".into(), code: "s".into(), zones, ..ServiceSpec::default() };
+    PutTariffs {
+        rates: (0..rates).map(rate).collect(),
+        charts: Vec::new(),
+        services: vec![service; services],
+    }
+}
+
+/// What tariffs are sound is judged elsewhere: here each is, but for one that is empty; and none changes a plan.
+pub(super) fn put_tariffs(put: &PutTariffs) -> Result<Yes, Refusal> {
+    match put.rates.len() + put.services.len() {
+        0 => Err(Refusal::of(RefusalCode::EmptyList, Field::Service)),
+        changed => Ok(listed(changed)),
+    }
 }
 
 /// A sku.

@@ -26,7 +26,8 @@ use earmark_protocol::ids::{CommandId, Lsn, Money, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{Done, Plan, Refused, Reply, Reserved, Status};
 
-pub(crate) use catalogue::{CALENDARS, Catalogue, POLICIES, calendar_kinds};
+use catalogue::put_tariffs;
+pub(crate) use catalogue::{CALENDARS, Catalogue, POLICIES, TARIFFS, calendar_kinds, tariffs};
 pub(crate) use ids::Outcome;
 pub(crate) use orders::{Wish, Wished};
 pub(crate) use plans::Stale;
@@ -235,6 +236,7 @@ impl Model {
             CommandBody::SetNodeState(set) => Ok(self.set_node_state(tenant, set)),
             CommandBody::PutCalendars(specs) => Ok(self.put_calendars(tenant, specs)),
             CommandBody::SetPolicy(set) => Ok(self.set_policy(tenant, set)),
+            CommandBody::PutTariffs(put) => Ok(put_tariffs(put)),
         }
     }
 
