@@ -47,7 +47,7 @@ pub(crate) fn calendar_kinds() -> Vec<(CalendarSpec, Option<i64>)> {
 }
 
 /// Tariffs: how many rates are put, and of how many services that are not offered.
-pub(crate) const TARIFFS: [(usize, usize); 4] = [(1, 0), (0, 1), (2, 1), (0, 0)];
+pub(crate) const TARIFFS: [(usize, usize); 5] = [(1, 0), (0, 1), (2, 1), (0, 0), (1, 2)];
 
 /// What one of [`TARIFFS`] puts.
 pub(crate) fn tariffs(&(rates, services): &(usize, usize)) -> PutTariffs {
@@ -62,9 +62,11 @@ pub(crate) fn tariffs(&(rates, services): &(usize, usize)) -> PutTariffs {
     }
 }
 
-/// What tariffs are sound is judged elsewhere: here each is, but for one that is empty; and none changes a plan.
+/// What tariffs are sound is judged elsewhere: here each is, but for one that is empty and one with a service twice; and
+/// none changes a plan.
 pub(super) fn put_tariffs(put: &PutTariffs) -> Result<Yes, Refusal> {
     match put.rates.len() + put.services.len() {
+        _ if put.services.len() > 1 => Err(Refusal::of(RefusalCode::TariffInvalid, Field::Service).at(1)),
         0 => Err(Refusal::of(RefusalCode::EmptyList, Field::Service)),
         changed => Ok(listed(changed)),
     }
