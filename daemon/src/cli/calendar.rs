@@ -31,9 +31,13 @@ pub(super) struct ListArgs {
 pub(super) async fn run(command: &CalendarCommand, session: &Session) -> Outcome {
     let CalendarCommand::List(args) = command;
     let client = session.connect(&args.connection).await?;
+    Ok(listing(&all_calendars(&client).await?))
+}
+
+fn listing(calendars: &[CalendarSpec]) -> Answer {
     let (mut table, mut rows) =
         (Table::new(&["calendar", "day", "opens", "closes", "cut off", "handling"]), Vec::new());
-    for spec in all_calendars(&client).await? {
+    for spec in calendars {
         let days = DAY_NAMES.iter().map(|name| (*name).to_owned()).zip(spec.week);
         let dates = spec.dates.iter().map(|day| (date_text(day.date), day.hours));
         let days: Vec<_> = days.chain(dates).collect();
@@ -43,14 +47,18 @@ pub(super) async fn run(command: &CalendarCommand, session: &Session) -> Outcome
                 || ["closed", "", ""].map(str::to_owned),
                 |hours| [hours.opens_min, hours.closes_min, hours.cut_off_min].map(clock_text),
             );
-            let (code, handling) = (first(spec.code.clone()), first(handling_text(&spec)));
+            let (code, handling) = (first(spec.code.clone()), first(handling_text(spec)));
             table.row(vec![code, day.clone(), opens, closes, cut_off, handling]);
         }
         let days: Vec<_> = days.iter().map(|(day, hours)| day_json(day, hours.as_ref())).collect();
-        rows.push(json!({ "calendar": spec.code, "handling": handling_text(&spec), "days": days }));
+        rows.push(json!({ "calendar": spec.code, "handling": handling_text(spec), "days": days }));
     }
-    let none = "there is no calendar: every node always works, and what is ordered leaves at once";
-    Ok(Answer { text: table.text(none), json: json!({ "calendars": rows }) })
+    let text = if calendars.is_empty() {
+        "there is no calendar: every node always works, and plans do not say when shipments leave".to_owned()
+    } else {
+        table.text("")
+    };
+    Answer { text, json: json!({ "calendars": rows }) }
 }
 
 fn day_json(day: &str, hours: Option<&DayHours>) -> Value {
@@ -75,5 +83,29 @@ async fn all_calendars(client: &Client) -> Result<Vec<CalendarSpec>, Failure> {
             Reply::Calendars(page) => calendars.extend(page),
             _ => return Err(Failure::unexpected(attempted)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use earmark_protocol::catalogue::DateHours;
+
+    use super::*;
+
+    #[test]
+    fn calendars_are_listed_day_by_day_and_their_absence_is_said() {
+        let hours = DayHours { opens_min: 480, closes_min: 1_080, cut_off_min: 840 };
+        let mut week = [Some(hours); 7];
+        week[6] = None;
+        let dates = vec![DateHours { date: 20_261_225, hours: None }];
+        let spec = CalendarSpec { code: "dc".to_owned(), week, dates, handling_days: 1, handling_min: 90 };
+        let lines: Vec<String> = listing(&[spec]).text.lines().map(str::to_owned).collect();
+        assert_eq!(lines.len(), 9, "{lines:?}");
+        assert!(lines[0].starts_with("calendar  day"), "{lines:?}");
+        let words: Vec<&str> = lines[1].split_whitespace().collect();
+        assert_eq!(words, ["dc", "mon", "08:00", "18:00", "14:00", "1d", "1h", "30m"]);
+        assert_eq!(lines[7].split_whitespace().collect::<Vec<_>>(), ["sun", "closed"]);
+        assert_eq!(lines[8].split_whitespace().collect::<Vec<_>>(), ["2026-12-25", "closed"]);
+        assert!(listing(&[]).text.starts_with("there is no calendar"));
     }
 }
