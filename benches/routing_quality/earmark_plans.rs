@@ -69,7 +69,7 @@ impl Earmark {
             run(&mut state, &mut decision, &mut random, CommandBody::SetStock(set));
         }
         let reader = state.reader();
-        Self { state, reader, planner: Planner::new(), decision, random }
+        Self { state, reader, planner: Planner::patient(), decision, random }
     }
 
     /// Plans an order and holds what was planned; how long planning took. `None` where nothing of it is there.

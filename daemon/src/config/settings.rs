@@ -211,7 +211,7 @@ settings! {
     }
     "How orders are planned."
     routing: Routing {
-        "Orders up to so many lines are planned on the I/O core that read them, longer ones by the planner threads."
+        "Orders up to so many lines, and 128 units in all, are planned on the I/O core that read them, larger ones by the planner threads."
         inline_lines_max: u32 = 64, "lines", 0 to 1_000_000;
         "Planner threads. 0 takes 1 up to three cores, else a quarter of the cores."
         planner_threads: u16 = 0, "threads", 0 to 256;

@@ -30,16 +30,25 @@ pub(super) fn is_routed(body: &CommandBody) -> bool {
     }
 }
 
+/// Orders of more units are planned by planner threads, however few lines they have: quantities that no node has may be split in
+/// many ways.
+const INLINE_UNITS_MAX: u64 = 128;
+
 /// Whether planning this command takes longer than an I/O core may be busy with one order.
 pub(super) fn is_big(reader: &Reader, tenant: Tenant, body: &CommandBody, inline_lines_max: usize) -> bool {
-    let lines = match body {
-        CommandBody::Reserve(reserve) => reserve.order.lines.len(),
-        CommandBody::Reject(reject) if reject.reroute => {
-            reader.order_to_reroute(tenant, reject).map_or(0, |order| order.lines.len())
-        }
-        _ => 0,
-    };
-    lines > inline_lines_max
+    match body {
+        CommandBody::Reserve(reserve) => is_big_order(&reserve.order, inline_lines_max),
+        CommandBody::Reject(reject) if reject.reroute => reader
+            .order_to_reroute(tenant, reject)
+            .is_some_and(|order| is_big_order(&order, inline_lines_max)),
+        _ => false,
+    }
+}
+
+/// The same of an order.
+pub(super) fn is_big_order(order: &Order, inline_lines_max: usize) -> bool {
+    let units = || order.lines.iter().map(|line| u64::from(line.quantity)).sum::<u64>();
+    order.lines.len() > inline_lines_max || units() > INLINE_UNITS_MAX
 }
 
 /// Gives a command that is to be routed the plan it proposes, against what is available now.
@@ -188,7 +197,7 @@ fn work_off(
     waits: &Waits,
     frame_bytes_max: u32,
 ) {
-    let mut planner = Planner::new();
+    let mut planner = Planner::patient();
     while let Ok(job) = jobs.recv() {
         if stop.load(Ordering::Acquire) && !matches!(job, Job::Stop) {
             refuse_job(job, RefusalCode::Draining, frame_bytes_max);

@@ -54,6 +54,7 @@ pub struct Planner {
     pub(super) ruling: Ruling,
     /// The time policies are asked for.
     pub(super) now: TimestampMs,
+    is_patient: bool,
 }
 
 /// What became of planning an order of few skus.
@@ -84,6 +85,13 @@ impl Planner {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A planner for a thread that nobody waits behind: it looks for the proof of an order of few skus that must be split for
+    /// up to some hundred milliseconds, where others answer with the best plan of about one.
+    #[must_use]
+    pub fn patient() -> Self {
+        Self { is_patient: true, ..Self::default() }
     }
 
     /// Sets the time that policies are asked for from now on.
@@ -187,7 +195,7 @@ impl Planner {
         best_effort: bool,
     ) -> Result<Proposal, Refusal> {
         let skus = self.demand.wants.len();
-        let mut budget = budget(skus);
+        let mut budget = budget(skus, self.is_patient);
         self.search.case.limit = if limit == 0 { usize::MAX } else { usize::from(limit) };
         self.gatherer.begin(scope);
         if skus <= FEW_SKUS

@@ -10,9 +10,11 @@ use super::exact::{self, Exact, Searched};
 use super::heuristic::Heuristic;
 use super::split::Splitter;
 
-/// An order of at most this many skus is small: all nodes that have something of it are looked at, and it may take many steps.
+/// An order of at most this many skus is small: all nodes that have something of it are looked at. Steps of work for it, and for
+/// a planner that is patient.
 pub(super) const SMALL_SKUS: usize = 10;
-const SMALL_STEPS: u64 = 60_000_000;
+const SMALL_STEPS: u64 = 1_000_000;
+const PATIENT_STEPS: u64 = 200_000_000;
 
 /// Steps of work for any larger order; for each of its skus; for each pair of them, since sets grow with skus; and at most.
 const STEPS: u64 = 40_000;
@@ -79,9 +81,9 @@ impl Search {
 }
 
 /// The work that an order of so many skus may make.
-pub(super) fn budget(skus: usize) -> Budget {
+pub(super) fn budget(skus: usize, is_patient: bool) -> Budget {
     if skus <= SMALL_SKUS {
-        return Budget(SMALL_STEPS);
+        return Budget(if is_patient { PATIENT_STEPS } else { SMALL_STEPS });
     }
     let skus = skus as u64;
     Budget((STEPS + STEPS_PER_SKU * skus + STEPS_PER_PAIR * skus * skus).min(STEPS_MAX))

@@ -73,7 +73,7 @@ fn a_quantity_that_no_node_has_is_split_for_least_over_all_nodes() {
         let world = World::wide(&mut random, nodes, 3, 0.4, 30);
         let state = world.state();
         let reader = state.reader();
-        let mut planner = Planner::new();
+        let mut planner = Planner::patient();
         let mut order = world.wide_order(&mut random, 1, 1);
         for units in [35, 80, 200] {
             order.lines[0].quantity = units;
