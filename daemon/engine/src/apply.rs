@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use earmark_protocol::ids::{CommandId, SkuIx, Tenant, TimestampMs};
+use earmark_protocol::reply::Status;
 
 use crate::catalogue::nodes::NodeTable;
 use crate::facts::TextAt;
@@ -51,22 +52,20 @@ pub fn apply(state: &mut State, record: &Record) {
                 state.reservations.begin(*touched);
                 slot = Some(*touched);
             }
+            Effect::Expire { slot: expired, cell, quantity } => {
+                close(state, &mut slot);
+                state.reservations.begin(*expired);
+                move_units(state, record.now, (*expired, 0), *cell, (Stage::Held, Stage::Free), *quantity);
+                state.reservations.settle(*expired, Status::Expired, TimestampMs(0));
+                slot = Some(*expired);
+            }
             Effect::Widen { rows } => state.reservations.widen(of_reservation(slot), *rows),
             Effect::Claim { row, cell, line, sku, place, quantity, stage } => {
                 let value = RowValue::empty(*line, *sku, Place(*place));
                 claim(state, record.now, (of_reservation(slot), *row), value, *cell, *stage, *quantity);
             }
             Effect::Move { row, cell, from, to, quantity } => {
-                let slot = of_reservation(slot);
-                let table = &state.reservations.table;
-                let mut value = table
-                    .rows(slot, &table.head(slot))
-                    .get(usize::from(*row))
-                    .map(Row::load)
-                    .expect("the row exists");
-                value.move_units(*from, *to, *quantity);
-                state.reservations.set_row(slot, *row, &value);
-                move_in_cell(state, record.now, &value, *cell, *from, *to, *quantity);
+                move_units(state, record.now, (of_reservation(slot), *row), *cell, (*from, *to), *quantity);
             }
             Effect::Settle { status, deadline } => {
                 state.reservations.settle(of_reservation(slot), *status, *deadline);
@@ -178,6 +177,24 @@ fn claim(
     value.move_units(Stage::Free, stage, quantity);
     state.reservations.set_row(slot, row, &value);
     move_in_cell(state, now, &value, cell, Stage::Free, stage, quantity);
+}
+
+/// Units of a row, of a slot, go from one stage to another.
+#[inline(always)]
+fn move_units(
+    state: &mut State,
+    now: TimestampMs,
+    (slot, row): (u32, u16),
+    cell: u32,
+    (from, to): (Stage, Stage),
+    quantity: u32,
+) {
+    let table = &state.reservations.table;
+    let rows = table.rows(slot, &table.head(slot));
+    let mut value = rows.get(usize::from(row)).map(Row::load).expect("the row exists");
+    value.move_units(from, to, quantity);
+    state.reservations.set_row(slot, row, &value);
+    move_in_cell(state, now, &value, cell, from, to, quantity);
 }
 
 fn of_reservation(slot: Option<u32>) -> u32 {

@@ -4,6 +4,7 @@ use earmark_protocol::ids::{Lsn, TimestampMs};
 use earmark_protocol::reply::Status;
 
 use crate::decide::{Decision, Outcome};
+use crate::prefetch::{PREFETCH, prefetch_due};
 use crate::record::{Effect, Stage};
 use crate::reservations::slot::{Row, RowValue};
 use crate::state::State;
@@ -15,43 +16,43 @@ pub fn expire(state: &mut State, now: TimestampMs, most: usize, decision: &mut D
     let mut due = std::mem::take(&mut decision.due);
     state.reservations.due(now, most, &mut due);
     decision.begin(Lsn(state.lsn().0 + 1), now);
-    crate::prefetch::prefetch_due(state, &due);
-    for slot in &due {
-        let table = &state.reservations.table;
-        let head = table.head(*slot);
-        decision.record.effects.push(Effect::Touch { slot: *slot });
-        let mut status = Status::Expired;
-        for (row, value) in table.rows(*slot, &head).iter().map(Row::load).enumerate() {
-            let quantity = value.units(Stage::Held);
-            if quantity > 0 {
-                let cell =
-                    state.inventory.inventory.find(value.sku, value.place).expect("a row's cell exists");
-                let row = row as u16;
-                decision.record.effects.push(Effect::Move {
-                    row,
-                    cell,
-                    from: Stage::Held,
-                    to: Stage::Free,
-                    quantity,
-                });
-            }
-            if let Some(open) = status_of_open(&RowValue {
-                stages: {
-                    let mut s = value.stages;
-                    s[0] = 0;
-                    s
-                },
-                ..value
-            }) {
-                status = status.min(open);
-            }
-        }
-        decision.record.effects.push(Effect::Settle { status, deadline: TimestampMs(0) });
+    for due in due.chunks(PREFETCH) {
+        prefetch_due(state, due);
+        due.iter().for_each(|slot| expire_slot(state, *slot, &mut decision.record.effects));
     }
     decision.outcome = Outcome::Nothing;
     let any = !due.is_empty();
     decision.due = due;
     any
+}
+
+/// All that is held goes back; what else the reservation has stays, and says what its status is.
+fn expire_slot(state: &State, slot: u32, effects: &mut Vec<Effect>) {
+    let table = &state.reservations.table;
+    let rows = table.rows(slot, &table.head(slot));
+    let cell_of =
+        |row: &RowValue| state.inventory.inventory.find(row.sku, row.place).expect("a row's cell exists");
+    if let [row] = rows
+        && let row = row.load()
+        && let [quantity, 0, 0, 0, _] = row.stages
+        && quantity > 0
+    {
+        effects.push(Effect::Expire { slot, cell: cell_of(&row), quantity });
+        return;
+    }
+    effects.push(Effect::Touch { slot });
+    let mut status = Status::Expired;
+    for (row, value) in rows.iter().map(Row::load).enumerate() {
+        let quantity = value.units(Stage::Held);
+        if quantity > 0 {
+            let (row, cell) = (row as u16, cell_of(&value));
+            effects.push(Effect::Move { row, cell, from: Stage::Held, to: Stage::Free, quantity });
+        }
+        let mut left = value;
+        left.move_units(Stage::Held, Stage::Free, quantity);
+        status = status_of_open(&left).map_or(status, |open| status.min(open));
+    }
+    effects.push(Effect::Settle { status, deadline: TimestampMs(0) });
 }
 
 /// The least advanced stage in which a row has units that have not left; `None` where it has none.

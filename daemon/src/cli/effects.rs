@@ -62,6 +62,9 @@ fn words(effect: &Effect) -> (&'static str, Fields) {
             ("hold", fields)
         }
         Effect::Touch { slot } => ("touch", vec![("slot", json!(slot))]),
+        Effect::Expire { slot, cell, quantity } => {
+            ("expire", vec![("slot", json!(slot)), ("cell", json!(cell)), ("quantity", json!(quantity))])
+        }
         Effect::Widen { rows } => ("widen", vec![("rows", json!(rows))]),
         Effect::Claim { row, cell, line, sku, place: at, quantity, stage } => {
             let mut fields = vec![("row", json!(row)), ("line", json!(line)), ("sku", json!(sku))];

@@ -34,6 +34,7 @@ const HOLD: u8 = 17;
 const POLICY: u8 = 18;
 const CALENDAR: u8 = 19;
 const TARIFFS: u8 = 20;
+const EXPIRE: u8 = 24;
 
 /// The fixed part of an effect on its way into the log: put together here, appended once.
 struct Fixed {
@@ -106,6 +107,11 @@ pub(super) fn write(effect: &Effect, bytes: &mut Vec<u8>) {
                 .onto(bytes);
         }
         Effect::Touch { slot } => Fixed::new(TOUCH).put(slot.to_le_bytes()).onto(bytes),
+        Effect::Expire { slot, cell, quantity } => Fixed::new(EXPIRE)
+            .put(slot.to_le_bytes())
+            .put(cell.to_le_bytes())
+            .put(quantity.to_le_bytes())
+            .onto(bytes),
         Effect::Widen { rows } => Fixed::new(WIDEN).put(rows.to_le_bytes()).onto(bytes),
         Effect::Claim { row, cell, line, sku, place, quantity, stage } => Fixed::new(CLAIM)
             .put(cell.to_le_bytes())
@@ -218,6 +224,10 @@ pub(super) fn read(left: &mut Bytes<'_>) -> Result<Effect, WireError> {
             Effect::Hold { id, content, tenant, class, deadline, cell, line, sku, place, quantity }
         }
         TOUCH => Effect::Touch { slot: left.u32()? },
+        EXPIRE => {
+            let (slot, cell, quantity) = (left.u32()?, left.u32()?, left.u32()?);
+            Effect::Expire { slot, cell, quantity }
+        }
         WIDEN => Effect::Widen { rows: left.u16()? },
         CLAIM => {
             let (cell, line, sku) = (left.u32()?, LineId(left.u32()?), SkuIx(left.u32()?));
@@ -311,6 +321,7 @@ mod tests {
                 quantity: 5,
             },
             Effect::Touch { slot: 9 },
+            Effect::Expire { slot: 9, cell: 12, quantity: 5 },
             Effect::Widen { rows: 3 },
             Effect::Claim { row: 1, cell: 12, line, sku, place, quantity: 5, stage: Stage::Held },
             Effect::Move { row: 1, cell: 12, from: Stage::Held, to: Stage::Shipped, quantity: 5 },

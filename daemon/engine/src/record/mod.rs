@@ -29,7 +29,7 @@ pub struct Record {
 
 /// One change. Its bytes in the log are in `layout.rs`, and drawn in `docs/durability.md`.
 ///
-/// `Open`, `Hold` and `Touch` choose the reservation that the effects after them are about. Cells are named by their index
+/// `Open`, `Hold`, `Touch` and `Expire` choose the reservation that the effects after them are about. Cells are named by their index
 /// where they exist, and by sku and place where they may have to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -75,6 +75,16 @@ pub enum Effect {
     Touch {
         /// Its slot.
         slot: u32,
+    },
+    /// A reservation of one row, of which nothing is open but what is held, expires: `Touch`, `Move` and `Settle` in one,
+    /// because most holds end so.
+    Expire {
+        /// Its slot.
+        slot: u32,
+        /// The cell's index.
+        cell: u32,
+        /// Units that go back.
+        quantity: u32,
     },
     /// This many more empty rows.
     Widen {
