@@ -101,10 +101,12 @@ impl Wheel {
                 if due.len() == most {
                     return;
                 }
+                let next = table.slot(slot).next.load(Ordering::Relaxed);
+                table.prefetch_chain(slot, next);
                 if table.slot(slot).deadline() <= now {
                     due.push(slot);
                 }
-                slot = table.slot(slot).next.load(Ordering::Relaxed);
+                slot = next;
             }
             if due.is_empty() {
                 self.hand += 1;
