@@ -28,6 +28,10 @@ use crate::security;
 /// How often a busy committer tells its levels.
 const LEVELS_EVERY_US: u64 = 100_000;
 
+/// Pieces of work in one batch. With many small ones the answers of the first leave while the others are decided, and the
+/// log and the peers are not idle until all of them are.
+const PIECES_MAX: usize = 64;
+
 /// How much goes into one batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
@@ -96,14 +100,14 @@ impl Writer {
         let moment = self.clock.moment();
         let first = self.state.lsn().0 + 1;
         // What is due can wait for room; it is due until then.
-        let expired = self.room != Room::None
+        let has_expired = self.room != Room::None
             && expire(&mut self.state, self.now, self.pace.expiries_max, &mut self.decision);
-        if expired {
+        if has_expired {
             self.tally.expiry_records += 1;
             self.take_record();
         }
         let mut commands = 0;
-        while commands < self.pace.commands_max && self.take(queue) {
+        while commands < self.pace.commands_max && self.decided.len() < PIECES_MAX && self.take(queue) {
             let mut taken = std::mem::take(&mut self.taken);
             let ahead = taken.iter().flat_map(|work| work.items.iter().take(PREFETCH));
             prefetch(&mut self.state, ahead.filter_map(Item::hold));
@@ -115,7 +119,7 @@ impl Writer {
             }
             self.taken = taken;
         }
-        if !expired && self.decided.is_empty() {
+        if !has_expired && self.decided.is_empty() {
             return false;
         }
         let last = self.state.lsn();

@@ -37,6 +37,16 @@ pub enum Mode {
     Thread,
 }
 
+/// What is left after a batch.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    /// Something is queued or due.
+    More,
+    /// Something may be, but the log has to be flushed first.
+    BackedUp,
+}
+
 /// How long the committer's own thread sleeps at most, so that holds expire within a tick of 10 ms.
 pub const TICK: Duration = Duration::from_millis(5);
 /// `next_due` where nothing is held.
@@ -113,7 +123,7 @@ impl Committer {
         }
     }
 
-    /// Queue work; it comes back where the queue is full. Call [`Committer::turn`] once all that is ready is queued.
+    /// Queue work; it comes back where the queue is full. Call [`Committer::part_of_turn`] once all that is ready is queued.
     pub fn submit(&self, work: Work) -> Result<(), Box<Work>> {
         self.queue.push(work).map_err(Box::new)
     }
@@ -121,23 +131,29 @@ impl Committer {
     /// The end of an I/O core's turn: what is queued is decided now, by this core where the role is free, else by
     /// the one who plays it.
     pub fn turn(&self) {
+        while self.part_of_turn() {}
+    }
+
+    /// One batch of a turn. Whether there is more: the core is to have another turn for it, after what came of this
+    /// batch has left, so that the log and the peers have something to do meanwhile.
+    pub fn part_of_turn(&self) -> bool {
         if self.queue.is_empty() {
-            return;
+            return false;
         }
         match self.mode {
-            Mode::Inline => {
-                self.combine();
+            Mode::Inline => self.play() == Left::More,
+            Mode::Thread => {
+                self.wake();
+                false
             }
-            Mode::Thread => self.wake(),
         }
     }
 
-    /// Expire holds that are due, and go on where the log was backed up. Called every few milliseconds in
-    /// [`Mode::Inline`]; the thread does it by itself.
-    pub fn tick(&self) {
-        if self.mode == Mode::Inline && (!self.queue.is_empty() || self.is_due()) {
-            self.combine();
-        }
+    /// Expire holds that are due, and go on where the log was backed up: one batch, and whether there is more. Called
+    /// every few milliseconds in [`Mode::Inline`]; the thread does it by itself.
+    pub fn tick(&self) -> bool {
+        let has_work = self.mode == Mode::Inline && (!self.queue.is_empty() || self.is_due());
+        has_work && self.play() == Left::More
     }
 
     /// Play the committer on this thread until `stop` is set and nothing is queued.
@@ -235,23 +251,37 @@ impl Committer {
         due != NEVER && due <= self.clock.now().0
     }
 
-    /// Play the role to completion, where it is free. Where it is not, the one who plays it sees what was queued
-    /// before it leaves. Whether the log is backed up: what is queued is then taken at a later tick.
+    /// Play the role to completion, where it is free. Whether the log is backed up: what is queued is then taken at a
+    /// later tick.
     fn combine(&self) -> bool {
         loop {
-            // Pairs with the fence below: the player lets go and then looks at the queue, this has queued and then
-            // tries the role. One of the two sees the other.
-            fence(Ordering::SeqCst);
-            let Some(mut writer) = self.writer.try_lock() else { return false };
-            while writer.batch(&self.queue) {}
-            let due = writer.next_due().map_or(NEVER, |due| due.0);
-            self.next_due_ms.store(due, Ordering::Relaxed);
-            let is_backed_up = writer.is_backed_up();
-            drop(writer);
-            fence(Ordering::SeqCst);
-            if is_backed_up || self.queue.is_empty() {
-                return is_backed_up;
+            match self.play() {
+                Left::More => {}
+                Left::Nothing => return false,
+                Left::BackedUp => return true,
             }
+        }
+    }
+
+    /// Play the role for one batch, where it is free. Where it is not, the one who plays it sees what was queued
+    /// before it leaves.
+    fn play(&self) -> Left {
+        // Pairs with the fence below: the player lets go and then looks at the queue, this has queued and then
+        // tries the role. One of the two sees the other.
+        fence(Ordering::SeqCst);
+        let Some(mut writer) = self.writer.try_lock() else { return Left::Nothing };
+        let has_done = writer.batch(&self.queue);
+        let due = writer.next_due().map_or(NEVER, |due| due.0);
+        self.next_due_ms.store(due, Ordering::Relaxed);
+        let is_backed_up = writer.is_backed_up();
+        drop(writer);
+        fence(Ordering::SeqCst);
+        if is_backed_up {
+            Left::BackedUp
+        } else if !self.queue.is_empty() || has_done && self.is_due() {
+            Left::More
+        } else {
+            Left::Nothing
         }
     }
 

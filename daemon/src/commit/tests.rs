@@ -226,8 +226,31 @@ fn a_wave_of_expiries_is_worked_off_in_batches_that_let_commands_through() {
     while bench.clock.now() < held_until {
         std::hint::spin_loop();
     }
-    bench.committer.tick();
+    assert!(bench.committer.tick(), "there is more than one batch of them");
+    let left = bench.committer.reader().available(SkuIx(0), NodeIx(0), Segment(0));
+    assert_eq!(left, Some(100 - 40 + 16), "commands have their turn after each batch");
+    bench.committer.turn();
+    while bench.committer.tick() {}
     assert_eq!(bench.committer.reader().available(SkuIx(0), NodeIx(0), Segment(0)), Some(100));
     let records = bench.committer.counters().expiry_records.load(Ordering::Relaxed);
     assert!(records >= 3, "40 holds, 16 at a time: {records} records");
+}
+
+#[test]
+fn many_small_pieces_are_decided_in_parts_so_that_the_first_are_answered_early() {
+    let pace = Pace { commands_max: 1_000, expiries_max: 16 };
+    let bench = Bench::new(Mode::Inline, 256, pace, 1_000);
+    for _ in 0..150 {
+        assert!(bench.committer.submit(bench.holds(1, HoldOne::default())).is_ok());
+    }
+    let parts = [bench.committer.part_of_turn(), bench.committer.part_of_turn()];
+    assert_eq!((parts, bench.tray.replies().len()), ([true, true], 128));
+    assert!(!bench.committer.part_of_turn(), "that was all");
+    assert_eq!(bench.tray.replies().len(), 22);
+    // Pieces of many commands are not kept apart.
+    for _ in 0..8 {
+        assert!(bench.committer.submit(bench.holds(100, HoldOne::default())).is_ok());
+    }
+    assert!(!bench.committer.part_of_turn());
+    assert_eq!(bench.tray.replies().len(), 800);
 }

@@ -181,7 +181,7 @@ settings! {
         "Files of the log that are kept ready beyond the one that is written."
         segments_ahead: u16 = 2, "files", 1 to 64;
         "In mode `sync`: up to so much is written and synced by the thread that decided it, more by the log's own thread."
-        inline_bytes: u32 = 4_096, "bytes", 0 to 1_048_576;
+        inline_bytes: u32 = 1_024, "bytes", 0 to 1_048_576;
         "An image of the state is made after this time, where anything has changed."
         snapshot_every_ms: u64 = 900_000, "milliseconds", 1_000 to 604_800_000;
         "An image is made when the log has grown by so much, counted in whole files, and by at least the length of the last image. A start reads the newest image and what the log has behind it."

@@ -22,6 +22,9 @@ use crate::commit::{Full, Item, Work};
 /// Planning goes on for so long before others on the core have their turn: a few plans of ordinary orders.
 pub(super) const PLANNING_US_MAX: u64 = 1_000;
 
+/// Pieces of work whose replies are let go of in one turn, so that the first peers hear while others are still waited on.
+const RELEASED_MAX: usize = 64;
+
 /// An I/O core.
 pub(crate) struct Core {
     shared: Arc<Shared>,
@@ -147,39 +150,56 @@ impl Core {
     }
 
     /// The core's turns, for ever. The task runs after all pipes that were ready have read, so what they read is
-    /// committed together.
+    /// committed together; where it is much, the pipes have their turn between its parts.
     pub(super) async fn turns(self: Arc<Self>) {
         loop {
             self.turn.notified().await;
-            self.turn_began.store(0, Ordering::Relaxed);
-            self.shared.committer.turn();
-            self.plan_again();
-            self.release();
+            while self.take_turn() {
+                tokio::task::yield_now().await;
+            }
         }
     }
 
-    /// Lets go of replies that the gate has let through.
-    fn release(&self) {
+    /// Commits, plans again and lets go of so much as is good for one turn. Whether there is more.
+    fn take_turn(&self) -> bool {
+        self.turn_began.store(0, Ordering::Relaxed);
+        let is_queued = self.shared.committer.part_of_turn();
+        let is_unplanned = self.plan_again();
+        let is_gated = self.release();
+        if is_queued {
+            // Others go first, and what they queue is told from here on.
+            self.turn_began.store(self.shared.clock.moment().0.max(1), Ordering::Relaxed);
+        }
+        is_queued || is_unplanned || is_gated
+    }
+
+    /// Lets go of replies that the gate has let through. Whether it could let go of more.
+    fn release(&self) -> bool {
         if self.gated_count.load(Ordering::SeqCst) == 0 {
-            return;
+            return false;
         }
         let passed = self.shared.committer.gate().passed();
         let mut gated = self.gated.lock();
-        while let Some(front) = gated.front()
+        let mut left = RELEASED_MAX;
+        while left > 0
+            && let Some(front) = gated.front()
             && front.lsn.0 <= passed
             && let Some(Gated { pipe, mut replies, answered, .. }) = gated.pop_front()
         {
             pipe.post(&mut replies, answered);
+            left -= 1;
         }
         self.gated_count.store(gated.len(), Ordering::SeqCst);
+        left == 0
     }
 
-    /// Plans what no longer fitted against what is there now, small orders here and big ones on the pool.
-    fn plan_again(&self) {
+    /// Plans what no longer fitted against what is there now, small orders here and big ones on the pool. Whether some is
+    /// left for the next turn.
+    fn plan_again(&self) -> bool {
         let began = self.shared.clock.moment();
         loop {
             let Some(Again { pipe, tenant, arrived, commands }) = self.again.lock().pop_front() else {
-                return;
+                return false;
             };
             let mut small = self.work(&pipe, tenant, arrived);
             self.shared.planned_again.fetch_add(commands.len() as u64, Ordering::Relaxed);
@@ -209,8 +229,7 @@ impl Core {
                 self.submit(&pipe, small);
             }
             if self.shared.clock.moment().us_since(began) > PLANNING_US_MAX {
-                self.turn.notify_one();
-                return;
+                return true;
             }
         }
     }

@@ -52,7 +52,9 @@ async fn tick(shared: Arc<Shared>) {
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         every.tick().await;
-        shared.committer.tick();
+        while shared.committer.tick() {
+            tokio::task::yield_now().await;
+        }
     }
 }
 

@@ -188,7 +188,7 @@ impl Life {
 
     /// What comes every few milliseconds.
     pub(crate) fn tick(&mut self) {
-        self.committer.tick();
+        while self.committer.tick() {}
     }
 
     /// What was decided since, in the order of the log. What no longer fitted waits for [`Life::plan_again`].
