@@ -148,6 +148,8 @@ settings! {
         in_flight_max: u32 = 8_192, "messages", 1 to 1_048_576;
         "Replies of one pipe that may wait for the peer to read; beyond it nothing more is read from that pipe."
         outbound_bytes_max: u32 = 4_194_304, "bytes", 65_536 to 1_073_741_824;
+        "Replies that may wait for all peers together: each open pipe may have an equal share of it, at most server.outbound_bytes_max and at least 65,536 bytes."
+        outbound_total_bytes_max: u32 = 1_073_741_824, "bytes", 1_048_576 to 4_294_967_295;
         "Bytes of one connection that may be under way in each direction before they are read or acknowledged."
         connection_window_bytes: u32 = 8_388_608, "bytes", 65_536 to 1_073_741_824;
         "A pipe that has not said Hello by then is closed."

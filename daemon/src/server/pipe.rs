@@ -20,7 +20,6 @@ pub(crate) struct Pipe {
     /// and was not answered never counts less.
     in_flight: AtomicU32,
     outbox: Mutex<Outbox>,
-    bytes_max: usize,
 }
 
 #[derive(Default)]
@@ -32,6 +31,8 @@ struct Outbox {
     bytes: usize,
     end: End,
     drain: bool,
+    /// The reader waits for the peer to read.
+    full: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
@@ -84,8 +85,13 @@ pub(crate) enum Readable {
 }
 
 impl Pipe {
-    pub(crate) fn new(core: Arc<Core>, bytes_max: usize) -> Self {
-        Self { core, in_flight: AtomicU32::new(0), outbox: Mutex::default(), bytes_max }
+    pub(crate) fn new(core: Arc<Core>) -> Self {
+        Self { core, in_flight: AtomicU32::new(0), outbox: Mutex::default() }
+    }
+
+    /// Bytes of replies that may wait for the peer: fewer, the more pipes there are.
+    fn bytes_max(&self) -> usize {
+        self.core.shared().outbound_share()
     }
 
     /// The core that serves it.
@@ -152,9 +158,10 @@ impl Pipe {
     pub(crate) fn readable(&self, cx: &Context<'_>) -> Readable {
         let mut outbox = self.outbox.lock();
         keep(&mut outbox.reader, cx);
+        outbox.full = outbox.bytes >= self.bytes_max();
         match outbox.end {
             End::Gone => Readable::Gone,
-            _ if outbox.bytes >= self.bytes_max => Readable::Full,
+            _ if outbox.full => Readable::Full,
             _ if outbox.drain => Readable::Draining,
             _ => Readable::Yes,
         }
@@ -167,7 +174,7 @@ impl Pipe {
 
     /// Whether so much waits for the peer that nothing more is to be answered.
     pub(crate) fn is_full(&self) -> bool {
-        self.outbound_bytes() >= self.bytes_max
+        self.outbound_bytes() >= self.bytes_max()
     }
 
     /// What the writer is to do.
@@ -196,10 +203,9 @@ impl Pipe {
     /// So many bytes are out of the writer's hands.
     pub(crate) fn written(&self, bytes: usize) {
         let mut outbox = self.outbox.lock();
-        let was_full = outbox.bytes >= self.bytes_max;
         outbox.bytes -= bytes;
-        if was_full
-            && outbox.bytes < self.bytes_max
+        if outbox.full
+            && outbox.bytes < self.bytes_max()
             && let Some(reader) = outbox.reader.take()
         {
             reader.wake();

@@ -22,6 +22,10 @@ use crate::store::Snapshots;
 /// Pipes of all connections at once: each has a receive buffer of 64 KiB, so this is 1 GiB.
 const PIPES_OF_ALL_MAX: usize = 16_384;
 
+/// Least share of a pipe in the replies that may wait: what a pipe reads at once is answered by about as much. It is the
+/// least that `server.outbound_bytes_max` can be.
+const OUTBOUND_SHARE_MIN: usize = 65_536;
+
 /// What all I/O cores share.
 pub(crate) struct Shared {
     pub(crate) clock: Arc<Clock>,
@@ -35,7 +39,8 @@ pub(crate) struct Shared {
     /// `None` where nothing is kept.
     pub(super) snapshots: Option<Arc<Snapshots>>,
     pub(super) admission: Admission,
-    pub(super) outbound_bytes_max: usize,
+    outbound_bytes_max: usize,
+    outbound_total_bytes_max: usize,
     connections_max: u32,
     pub(super) hello_time: Duration,
     draining: AtomicBool,
@@ -88,6 +93,7 @@ impl Shared {
             rounds_max: config.routing.rounds_max,
             admission: Admission::new(&config.overload),
             outbound_bytes_max: server.outbound_bytes_max as usize,
+            outbound_total_bytes_max: server.outbound_total_bytes_max as usize,
             connections_max: server.connections_max,
             hello_time: Duration::from_millis(u64::from(server.hello_ms)),
             draining: AtomicBool::new(false),
@@ -102,6 +108,12 @@ impl Shared {
             pipes_opened: AtomicU64::new(0),
             no_pipes: Notify::new(),
         }
+    }
+
+    /// Bytes of replies that may wait for one pipe's peer: an equal share of what may wait in all, within bounds.
+    pub(super) fn outbound_share(&self) -> usize {
+        let pipes = self.pipes_open.load(Ordering::Relaxed).max(1);
+        (self.outbound_total_bytes_max / pipes).clamp(OUTBOUND_SHARE_MIN, self.outbound_bytes_max)
     }
 
     /// Counts a connection, where there is room for one more.

@@ -64,7 +64,7 @@ pub(super) async fn serve(
     if shared.is_draining() {
         return refuse(sink, PipeError::Draining).await;
     }
-    let pipe = Arc::new(Pipe::new(core, shared.outbound_bytes_max));
+    let pipe = Arc::new(Pipe::new(core));
     let Some(_registered) = shared.register(&pipe) else {
         return refuse(sink, shared.too_many_pipes()).await;
     };

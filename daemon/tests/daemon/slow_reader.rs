@@ -84,3 +84,50 @@ async fn the_answers_of_one_frame_wait_for_their_reader_too() {
     }
     world.stop().await;
 }
+
+#[tokio::test]
+async fn many_clients_that_do_not_read_share_what_may_wait() {
+    const LAZY: usize = 32;
+    const ASKED: u32 = 4_000;
+    const TOTAL: u64 = 4 << 20;
+    let mut config = config();
+    config.server.outbound_total_bytes_max = TOTAL as u32;
+    let world = World::start(config).await;
+    // What the transport takes for one connection comes on top, so they are all of one.
+    let connection = connect(&world).await;
+    let mut lazy = Vec::new();
+    for _ in 0..LAZY {
+        lazy.push(greeted(&world, &connection).await);
+    }
+    let mut writer = FrameWriter::new(FRAME_BYTES_MAX);
+    for correlation in 1..=ASKED {
+        let from = earmark_protocol::ids::SkuIx(0);
+        writer.push(Kind::Query, correlation, &Query::Skus { from }).unwrap();
+    }
+    let questions = writer.finish().to_vec();
+    let mut asking = Vec::new();
+    for mut pipe in lazy {
+        let questions = questions.clone();
+        asking.push(tokio::spawn(async move {
+            pipe.send.write_all(&questions).await.unwrap();
+            pipe
+        }));
+    }
+    // Each alone could have 4 MiB wait for it.
+    while world.stat("outbound_bytes").await < TOTAL / 2 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..100 {
+        let waiting = world.stat("outbound_bytes").await;
+        assert!(waiting < 2 * TOTAL, "{waiting} bytes wait for pipes that do not read");
+    }
+    // When they read again, every answer is there: a share that grew wakes who waited for it.
+    for task in asking {
+        let mut pipe = task.await.unwrap();
+        let mut answered = 0;
+        while answered < ASKED as usize {
+            answered += pipe.frame().await.len();
+        }
+    }
+    world.stop().await;
+}
