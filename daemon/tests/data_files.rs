@@ -6,7 +6,8 @@ use std::io::Write as _;
 use std::path::Path;
 
 use earmark::data::trouble::{BAD_ROWS_MAX, BadRows};
-use earmark::data::{DataSet, FILES, read_dir};
+use earmark::data::write::write;
+use earmark::data::{DataFile, DataSet, FILES, decisions, read_dir};
 use earmark_protocol::catalogue::{NodeKind, capabilities, sku_flags};
 use earmark_protocol::ids::{LineId, Money};
 
@@ -358,12 +359,48 @@ fn the_example_tariffs_are_without_fault() {
     assert_eq!((ground.zones[1].transit_days, step.up_to_g, step.price), (4, 5_000, Money(13_600_000)));
 }
 
+#[test]
+fn what_is_written_reads_back_the_same() {
+    let (data, bad) = read(&[
+        (
+            "nodes.csv",
+            "code,kind,lat,lon,time_zone,group,priority,capabilities,cost_per_order,cost_per_unit,postal\n\
+             \"D,1\",dc,40.123456,-90.5,America/Chicago,\"a \"\"b\"\"\",7,ship cold,0.5,0.000541,606\n\
+             ST1,store,-41,91,Europe/Berlin,,0,none,0,0,\n",
+        ),
+        (
+            "skus.csv",
+            "code,weight_g,flags,group,length_mm,width_mm,height_mm\nA,350,cold,g,30,20,10\nB,0,none,,,,\n",
+        ),
+        ("stock.csv", "sku,node,segment,on_hand,safety\nA,\"D,1\",3,7,\nB,ST1,0,0,2\n"),
+        (
+            "orders.csv",
+            "order,line,sku,quantity,lat,lon,postal,pickup,channel,shipments_max,value,at\n\
+             O,4,A,2,40.5,-90.25,606,,1,2,64.50,2026-11-27T08:30:00.250Z\nO,2,B,1,,,,,,,,\n",
+        ),
+    ]);
+    assert!(bad.is_empty(), "{bad}");
+    fn values<T: Clone>(file: &Option<DataFile<T>>) -> Vec<T> {
+        file.iter().flat_map(|file| &file.rows).map(|row| row.value.clone()).collect()
+    }
+    let (dir, mut bad) = (tempfile::tempdir().unwrap(), BadRows::new(BAD_ROWS_MAX));
+    let (nodes, skus) = (values(&data.nodes), values(&data.skus));
+    write(&dir.path().join("new"), &nodes, &skus, &values(&data.stock), &values(&data.orders)).unwrap();
+    let again = read_dir(&dir.path().join("new"), &mut bad);
+    assert!(bad.is_empty(), "{bad}");
+    assert_eq!(values(&again.nodes), values(&data.nodes));
+    assert_eq!(values(&again.skus), values(&data.skus));
+    assert_eq!(values(&again.stock), values(&data.stock));
+    assert_eq!(values(&again.orders), values(&data.orders));
+    assert_eq!(values(&again.orders)[0].at.map(|at| at.0), Some(1_795_768_200_250));
+}
+
 /// `docs/data-files.md` has a table per file: exactly its columns, in order, and which are required.
 #[test]
 fn the_document_describes_every_column() {
     let page =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/data-files.md")).unwrap();
-    for (file, columns) in FILES {
+    for (file, columns) in FILES.into_iter().chain([("decisions", decisions::COLUMNS)]) {
         let section = page.split(&format!("## `{file}`")).nth(1).unwrap().split("\n## ").next().unwrap();
         let written: Vec<_> = section
             .lines()

@@ -11,7 +11,9 @@ use super::connect::{Connection, Session};
 use super::outcome::{Answer, Failure, Outcome};
 use crate::data::load::load;
 use crate::data::trouble::{BAD_ROWS_MAX, BadRows};
+use crate::data::write::write;
 use crate::data::{DataSet, file_names, read_dir};
+use crate::demo::scenario::Scenario;
 
 /// A directory.
 #[derive(Clone, Debug, Args)]
@@ -98,6 +100,27 @@ pub(super) async fn import(args: &ImportArgs, session: &Session, quiet: bool) ->
     }
     text += &notes(&data);
     Ok(Answer { text, json: json!({ "imported": loaded, "ignored": data.ignored }) })
+}
+
+/// Writes the scenario of a demo as data files.
+pub(super) fn write_demo(scenario: &Scenario, dir: &Path) -> Outcome {
+    write(dir, &scenario.nodes, &scenario.skus, &scenario.counts(), &scenario.order_data()).map_err(
+        |error| {
+            Failure::usage(format!(
+                "writing data files to {}: {error}; name a directory with room",
+                dir.display()
+            ))
+        },
+    )?;
+    let (orders, cells) = (scenario.orders.len(), scenario.stock.cells.len());
+    let (nodes, skus) = (scenario.nodes.len(), scenario.skus.len());
+    let text = format!(
+        "wrote {nodes} nodes, {skus} skus, {cells} cells and {orders} orders to {}; see them with `earmark check`, route \
+         them with `earmark replay`",
+        dir.display()
+    );
+    let written = json!({ "nodes": nodes, "skus": skus, "cells": cells, "orders": orders });
+    Ok(Answer { text, json: json!({ "written": written }) })
 }
 
 fn read(directory: &Directory, verb: &str) -> Result<DataSet, Failure> {

@@ -15,6 +15,7 @@ mod node;
 mod order;
 mod outcome;
 mod policy;
+mod replay;
 mod serve;
 mod step;
 mod stock;
@@ -102,6 +103,8 @@ enum Command {
     /// Show what carriers charge
     #[command(subcommand)]
     Tariff(tariff::TariffCommand),
+    /// Route orders again under two policies, or beside what another system decided, on a copy of the stock
+    Replay(replay::ReplayArgs),
     /// Show the daemon's counters and levels
     Stats(ask::StatsArgs),
     /// Watch the daemon's counters: how fast they grow, look by look
@@ -137,6 +140,7 @@ pub fn run() -> ExitCode {
         Command::Completions { shell } => Ok(completions(*shell)),
         Command::Policy(policy::PolicyCommand::Check(args)) => policy::check(args),
         Command::Log(command) => log::run(command, cli.json),
+        Command::Replay(args) => replay::replay(args),
         Command::Snapshot(ask::SnapshotArgs { look: Some(look), .. }) => look.run(),
         asking => block_on(asking, cli.json),
     };
@@ -197,6 +201,7 @@ async fn ask_daemon(command: &Command, session: &Session, as_json: bool) -> Outc
         | Command::Check(_)
         | Command::Policy(policy::PolicyCommand::Check(_))
         | Command::Log(_)
+        | Command::Replay(_)
         | Command::Completions { .. } => {
             unreachable!("these ask no daemon and were run before")
         }
@@ -204,6 +209,9 @@ async fn ask_daemon(command: &Command, session: &Session, as_json: bool) -> Outc
 }
 
 fn demonstrate(args: &DemoArgs, as_json: bool) -> Outcome {
+    if let Some(dir) = &args.files {
+        return demo::scenario(args).map_err(no_demo).and_then(|scenario| files::write_demo(&scenario, dir));
+    }
     match demo::run(args, as_json) {
         Ok(report) => {
             let mut json = serde_json::to_value(&report).expect("a report is plain data");
@@ -215,10 +223,16 @@ fn demonstrate(args: &DemoArgs, as_json: bool) -> Outcome {
             json["error"] = broken.into();
             Err(Failure { exit: outcome::Exit::Refused, text: format!("{broken}\n{text}"), json })
         }
-        Err(DemoError::Files(bad)) => Err(Failure::bad_rows("reading the demo's files", &bad)),
-        Err(DemoError::Load(error)) => Err(error.into()),
-        Err(DemoError::Client(error)) => Err(Failure::client("running the demo", &error)),
-        Err(error @ DemoError::Start(_)) => Err(Failure::unreachable(error.to_string())),
+        Err(error) => Err(no_demo(error)),
+    }
+}
+
+fn no_demo(error: DemoError) -> Failure {
+    match error {
+        DemoError::Files(bad) => Failure::bad_rows("reading the demo's files", &bad),
+        DemoError::Load(error) => error.into(),
+        DemoError::Client(error) => Failure::client("running the demo", &error),
+        DemoError::Start(_) => Failure::unreachable(error.to_string()),
     }
 }
 
@@ -274,6 +288,7 @@ mod tests {
             "calendar",
             "policy",
             "tariff",
+            "replay",
             "stats",
             "top",
             "snapshot",

@@ -125,6 +125,13 @@ pub(super) async fn view(
     }
 }
 
+/// The text of a policy without mistakes, and its name.
+pub(super) fn checked(file: &Path, verb: &str) -> Result<(String, String), Failure> {
+    let text = read(file, verb)?;
+    let policy = Policy::parse(&text).map_err(|mistakes| bad(file, verb, &mistakes))?;
+    Ok((text, policy.name))
+}
+
 fn read(file: &Path, verb: &str) -> Result<String, Failure> {
     std::fs::read_to_string(file).map_err(|error| {
         Failure::usage(format!("{verb} {}: it cannot be read: {error}; name a text file", file.display()))

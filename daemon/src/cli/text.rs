@@ -3,9 +3,10 @@
 use std::str::FromStr;
 
 use earmark_protocol::geo::Position;
-use earmark_protocol::ids::{HoldClass, LineId, Segment, TimestampMs};
+use earmark_protocol::ids::{HoldClass, LineId, Segment};
 
 use crate::data::field;
+pub(super) use crate::data::field::{moment, moment_text};
 
 /// Hold classes of the default configuration, by their place in it.
 const CLASSES: [&str; 3] = ["cart", "payment", "bank_transfer"];
@@ -155,20 +156,6 @@ pub(super) fn duration_ms(text: &str) -> Result<u32, String> {
         .and_then(|number: u32| number.checked_mul(unit_ms))
         .filter(|ms| *ms > 0)
         .ok_or_else(wrong)
-}
-
-/// A moment: RFC 3339.
-pub(super) fn moment(text: &str) -> Result<TimestampMs, String> {
-    let wrong = || format!("{text:?} is no moment; write it like 2026-11-27T08:30:00Z");
-    let timestamp: jiff::Timestamp = text.parse().map_err(|_| wrong())?;
-    u64::try_from(timestamp.as_millisecond()).map(TimestampMs).map_err(|_| wrong())
-}
-
-/// A moment as it is written.
-#[must_use]
-pub(super) fn moment_text(moment: TimestampMs) -> String {
-    let timestamp = i64::try_from(moment.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    timestamp.map_or_else(|| format!("{} ms", moment.0), |timestamp| format!("{timestamp:.3}"))
 }
 
 /// A hold class: a name of the default configuration, or a number.

@@ -11,16 +11,7 @@ use serde_json::{Value, json};
 use super::codes::Names;
 use super::table::Table;
 use super::text::{class_text, moment_text};
-
-/// An amount in the currency's major unit, to the micro but without needless zeros.
-#[must_use]
-pub(super) fn money(amount: Money) -> String {
-    let sign = if amount.0 < 0 { "-" } else { "" };
-    let micros = amount.0.unsigned_abs();
-    let decimals = format!("{:06}", micros % 1_000_000);
-    let kept = decimals.trim_end_matches('0').len().max(2);
-    format!("{sign}{}.{}", micros / 1_000_000, &decimals[..kept])
-}
+pub(super) use crate::data::field::money_text as money;
 
 /// An amount for people, rounded to cents.
 #[must_use]
@@ -290,22 +281,15 @@ fn policy_text(plan: &Plan, policies: &Policies) -> String {
     text + ".\n"
 }
 
-fn plural(number: usize, what: &str) -> String {
+/// A number of things.
+#[must_use]
+pub(super) fn plural(number: usize, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn money_shows_cents_and_no_needless_zeros() {
-        for (micros, text) in
-            [(8_759_000, "8.759"), (1_000_000, "1.00"), (541, "0.000541"), (-500_000, "-0.50"), (0, "0.00")]
-        {
-            assert_eq!(money(Money(micros)), text);
-        }
-    }
 
     #[test]
     fn a_plan_says_whether_it_is_proven_cheapest() {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use earmark_protocol::catalogue::{CODE_LEN_MAX, NodeKind, POSTAL_LEN_MAX, capabilities, sku_flags};
 use earmark_protocol::geo::Position;
-use earmark_protocol::ids::{Money, QUANTITY_MAX, Segment};
+use earmark_protocol::ids::{Money, QUANTITY_MAX, Segment, TimestampMs};
 
 /// Names of the flags of a sku, and the low capabilities of a node.
 pub const SKU_FLAG_NAMES: [(&str, u16); 3] =
@@ -97,6 +97,30 @@ pub fn postal(text: &str) -> Result<String, String> {
     code(text)
 }
 
+/// A moment: RFC 3339.
+pub fn moment(text: &str) -> Result<TimestampMs, String> {
+    let wrong = || format!("{text:?} is no moment; write it like 2026-11-27T08:30:00Z");
+    let timestamp: jiff::Timestamp = text.parse().map_err(|_| wrong())?;
+    u64::try_from(timestamp.as_millisecond()).map(TimestampMs).map_err(|_| wrong())
+}
+
+/// A moment as it is written.
+#[must_use]
+pub fn moment_text(moment: TimestampMs) -> String {
+    let timestamp = i64::try_from(moment.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    timestamp.map_or_else(|| format!("{} ms", moment.0), |timestamp| format!("{timestamp:.3}"))
+}
+
+/// An amount of money as it is written: exact to the micro, without needless zeros.
+#[must_use]
+pub fn money_text(amount: Money) -> String {
+    let sign = if amount.0 < 0 { "-" } else { "" };
+    let micros = amount.0.unsigned_abs();
+    let decimals = format!("{:06}", micros % 1_000_000);
+    let kept = decimals.trim_end_matches('0').len().max(2);
+    format!("{sign}{}.{}", micros / 1_000_000, &decimals[..kept])
+}
+
 /// Decimal degrees.
 pub fn degrees(text: &str) -> Result<f64, String> {
     let degrees = text.parse().ok().filter(|degrees: &f64| degrees.is_finite());
@@ -173,6 +197,15 @@ mod tests {
         assert_eq!(money("0.000541"), Ok(Money(541)));
         for text in ["", "-1", "1e3", ".5", "1.2345678", "99999999999999999", "1,5", "$4"] {
             assert!(money(text).is_err(), "{text:?} was taken for money");
+        }
+    }
+
+    #[test]
+    fn money_shows_cents_and_no_needless_zeros() {
+        for (micros, text) in
+            [(8_759_000, "8.759"), (1_000_000, "1.00"), (541, "0.000541"), (-500_000, "-0.50"), (0, "0.00")]
+        {
+            assert_eq!(money_text(Money(micros)), text);
         }
     }
 

@@ -2,6 +2,7 @@
 //! a whole before anything is sent anywhere. The columns are described in `docs/data-files.md`.
 
 pub mod calendars;
+pub mod decisions;
 pub mod field;
 pub mod load;
 pub mod nodes;
@@ -12,6 +13,7 @@ pub mod stock;
 pub mod table;
 pub mod tariffs;
 pub mod trouble;
+pub mod write;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

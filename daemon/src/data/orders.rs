@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use earmark_protocol::geo::Position;
-use earmark_protocol::ids::{Channel, LineId, Money};
+use earmark_protocol::ids::{Channel, LineId, Money, TimestampMs};
 
 use super::field;
 use super::table::{Column, Located, Row, optional, required};
@@ -23,6 +23,7 @@ pub const COLUMNS: &[Column] = &[
     optional("channel"),
     optional("shipments_max"),
     optional("value"),
+    optional("at"),
 ];
 
 /// One row.
@@ -44,6 +45,7 @@ struct Whole {
     channel: Option<u16>,
     shipments_max: Option<u16>,
     value: Option<Money>,
+    at: Option<TimestampMs>,
 }
 
 /// An order by its codes.
@@ -61,6 +63,8 @@ pub struct OrderData {
     pub shipments_max: u16,
     /// What it is worth, where that is said.
     pub value: Option<Money>,
+    /// When it was placed, where that is said.
+    pub at: Option<TimestampMs>,
     /// Its lines.
     pub lines: Vec<OrderDataLine>,
 }
@@ -117,7 +121,8 @@ pub fn parse(row: &mut Row<'_>) -> Option<OrderRow> {
     let channel = row.optional("channel", field::number);
     let shipments_max = row.optional("shipments_max", field::number);
     let value = row.optional("value", field::money);
-    let whole = Whole { position, postal, pickup, channel, shipments_max, value };
+    let at = row.optional("at", field::moment);
+    let whole = Whole { position, postal, pickup, channel, shipments_max, value, at };
     Some(OrderRow { order: order?, line, sku: sku?, quantity: quantity?, whole })
 }
 
@@ -180,7 +185,8 @@ fn one(
     };
     let channel = Channel(whole.channel.unwrap_or_default());
     let shipments_max = whole.shipments_max.unwrap_or_default();
-    Some(OrderData { code, at_line, channel, destination, shipments_max, value: whole.value, lines })
+    let Whole { value, at, .. } = whole;
+    Some(OrderData { code, at_line, channel, destination, shipments_max, value, at, lines })
 }
 
 /// Columns that say something else than the first row did.
@@ -195,6 +201,7 @@ fn differences(first: &Whole, later: &Whole) -> Vec<&'static str> {
         (differs(&first.channel, &later.channel), "channel"),
         (differs(&first.shipments_max, &later.shipments_max), "shipments_max"),
         (differs(&first.value, &later.value), "value"),
+        (differs(&first.at, &later.at), "at"),
     ]
     .into_iter()
     .filter_map(|(differs, column)| differs.then_some(column))

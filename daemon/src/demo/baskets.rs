@@ -98,7 +98,7 @@ impl Baskets {
             if count > REDRAW_LINES_MAX { self.by_keys(count, rng) } else { self.by_redraw(count, rng) };
         let lines = skus.into_iter().map(|sku| DemoLine { sku, units: self.units(sku, rng) }).collect();
         let position = self.addresses.draw(rng);
-        DemoOrder { at_s, customer: 0, position, postal: String::new(), lines }
+        DemoOrder { at_s, position, lines, ..DemoOrder::default() }
     }
 
     fn by_redraw(&mut self, count: usize, rng: &mut Rng) -> Vec<u32> {

@@ -136,7 +136,7 @@ mod tests {
             source: String::new(),
             nodes: vec![node.clone(), node],
             skus: vec![SkuSpec::default(); 2],
-            orders: vec![DemoOrder { at_s: 0, customer: 0, position, postal: String::new(), lines }; 2],
+            orders: vec![DemoOrder { position, lines, ..DemoOrder::default() }; 2],
             cancellations: Vec::new(),
             stock: Stock::of([vec![(0, 2), (1, 3)], vec![(0, 2)]]),
         }

@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod baskets;
 pub mod drive;
+pub mod files;
 pub mod generated;
 pub mod ground;
 pub mod judge;
@@ -70,6 +71,10 @@ pub struct DemoArgs {
     /// Requests under way at once
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=8_000), value_name = "N")]
     pub in_flight: u16,
+    /// Write nodes, skus, stock and orders as data files into this directory instead of running anything (see
+    /// docs/data-files.md)
+    #[arg(long, value_name = "DIR")]
+    pub files: Option<PathBuf>,
     /// Send every line as a plain hold of one cell instead, and check that each cell promises exactly what it has
     #[arg(long, conflicts_with = "cancellations")]
     pub plain_holds: bool,
@@ -133,7 +138,11 @@ pub fn run(args: &DemoArgs, quiet: bool) -> Result<Report, DemoError> {
     report
 }
 
-fn scenario(args: &DemoArgs) -> Result<Scenario, DemoError> {
+/// What a demo of these arguments runs on.
+///
+/// # Errors
+/// Where its files have bad rows.
+pub fn scenario(args: &DemoArgs) -> Result<Scenario, DemoError> {
     let rule = args.carry.map_or(StockRule::Deep, StockRule::Carry);
     let (Some(orders), Some(nodes), Some(places)) = (&args.orders, &args.nodes, &args.places) else {
         return Ok(generated::scenario(args.count, rule, args.slack, args.seed));

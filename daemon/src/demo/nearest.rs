@@ -184,7 +184,7 @@ mod tests {
             source: String::new(),
             nodes: vec![node(40.0), node(30.0)],
             skus: vec![SkuSpec::default(), SkuSpec::default()],
-            orders: vec![DemoOrder { at_s: 0, customer: 0, position, postal: String::new(), lines }; 2],
+            orders: vec![DemoOrder { position, lines, ..DemoOrder::default() }; 2],
             cancellations: Vec::new(),
             stock: Stock::of([vec![(0, 3), (1, 9)], vec![(0, 1)]]),
         }

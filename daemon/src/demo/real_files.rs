@@ -150,6 +150,8 @@ struct OrderLineRow {
     position: Position,
     postal: String,
     line: DemoLine,
+    /// Of all its units, where the file says it.
+    value: Option<Money>,
 }
 
 fn order_line(
@@ -166,9 +168,11 @@ fn order_line(
     });
     let sku = row.required("sku", field::code);
     let units = row.required("qty", field::quantity);
+    let price = row.optional("unit_price", field::money);
     let (position, postal) = to?;
     let line = DemoLine { sku: skus.place(sku?), units: units? };
-    Some(OrderLineRow { order: order?, at_s: at_s?, customer, position, postal, line })
+    let value = price.and_then(|Money(price)| price.checked_mul(line.units.into())).map(Money);
+    Some(OrderLineRow { order: order?, at_s: at_s?, customer, position, postal, line, value })
 }
 
 /// Puts lines of one order together and sorts orders by time.
@@ -176,12 +180,16 @@ fn orders(rows: Vec<OrderLineRow>) -> Vec<DemoOrder> {
     let mut places: HashMap<String, usize> = HashMap::new();
     let mut orders: Vec<DemoOrder> = Vec::new();
     for row in rows {
-        let OrderLineRow { order, at_s, customer, position, postal, line } = row;
-        let place = *places.entry(order).or_insert_with(|| {
-            orders.push(DemoOrder { at_s, customer, position, postal, lines: Vec::new() });
+        let OrderLineRow { order, at_s, customer, position, postal, line, value } = row;
+        let place = *places.entry(order).or_insert_with_key(|code| {
+            let (code, value, lines) = (code.clone(), Some(Money(0)), Vec::new());
+            orders.push(DemoOrder { code, at_s, customer, position, postal, value, lines });
             orders.len() - 1
         });
-        orders[place].lines.push(line);
+        let order = &mut orders[place];
+        order.lines.push(line);
+        // A line without a price leaves the whole without a value.
+        order.value = order.value.zip(value).and_then(|(a, b)| a.0.checked_add(b.0)).map(Money);
     }
     orders.sort_by_key(|order| order.at_s);
     orders
@@ -237,6 +245,8 @@ mod tests {
         assert!(bad.is_empty(), "{bad}");
         let lines: Vec<_> = scenario.orders.iter().map(|order| (order.customer, order.lines.len())).collect();
         assert_eq!(lines, [(8, 1), (7, 2)]);
+        let values: Vec<_> = scenario.orders.iter().map(|order| (&*order.code, order.value)).collect();
+        assert_eq!(values, [("1", Some(Money(1_000_000))), ("2", Some(Money(44_500_000)))]);
         assert_eq!(scenario.skus.iter().map(|sku| sku.code.as_str()).collect::<Vec<_>>(), ["A", "B"]);
         let cancelled = |at_s, sku, units| Cancellation { at_s, customer: 7, sku, units };
         assert_eq!(scenario.cancellations, [cancelled(300, Some(1), 5), cancelled(310, None, 1)]);

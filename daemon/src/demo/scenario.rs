@@ -3,6 +3,7 @@
 
 use earmark_protocol::catalogue::{NodeSpec, SkuSpec};
 use earmark_protocol::geo::Position;
+use earmark_protocol::ids::Money;
 
 use super::stock::Stock;
 
@@ -24,8 +25,10 @@ pub struct Scenario {
 }
 
 /// An order of the demo.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DemoOrder {
+    /// Its code; empty where it was drawn.
+    pub code: String,
     /// When it was placed, in seconds.
     pub at_s: i64,
     /// Who placed it; 0 where nobody is known.
@@ -34,6 +37,8 @@ pub struct DemoOrder {
     pub position: Position,
     /// The postal code there; may be empty.
     pub postal: String,
+    /// What it is worth, where prices are known.
+    pub value: Option<Money>,
     /// Its lines; a line's id is its place here.
     pub lines: Vec<DemoLine>,
 }

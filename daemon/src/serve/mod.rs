@@ -21,6 +21,7 @@ use crate::store::{Keeper, StoreError};
 use self::kept::{Directory, Kept};
 
 pub use logging::install as install_logging;
+pub(crate) use rules::rules;
 
 /// Up to so many cores the I/O core plays the committer; above, a thread does. Measured on two cores; between, the
 /// thread would take a core from one of few.

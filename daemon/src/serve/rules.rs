@@ -20,7 +20,7 @@ pub(super) fn capacity(config: &Config) -> Capacity {
     Capacity { skus, nodes, cells, reservations, lines, commands, facts_bytes, sku_code_bytes, movements }
 }
 
-pub(super) fn rules(config: &Config) -> Rules {
+pub(crate) fn rules(config: &Config) -> Rules {
     let (rules, routing, tariff) = (&config.rules, &config.routing, &config.tariff);
     let money = |micros: u64| Money(i64::try_from(micros).unwrap_or(i64::MAX));
     Rules {

@@ -53,6 +53,11 @@ impl StoreError {
         Self::Record { lsn, what: error.to_string() }
     }
 
+    /// There is no memory for a state.
+    pub(super) fn reserve(error: ReserveError) -> Self {
+        Self::State { image: "an empty state".to_owned(), error: LoadError::Reserve(error) }
+    }
+
     /// Whether the disk is full: room can be made, nothing is broken.
     #[must_use]
     pub fn is_full(&self) -> bool {

@@ -49,10 +49,7 @@ pub fn load(
     }
     // The log's first record says what capacity it was made for.
     let smallest = Capacity::smallest();
-    let state = State::new(&smallest, rules.clone()).map_err(|error| StoreError::State {
-        image: "an empty state".to_owned(),
-        error: LoadError::Reserve(error),
-    })?;
+    let state = State::new(&smallest, rules.clone()).map_err(StoreError::reserve)?;
     Ok(Loaded { state, cut: None, bytes: 0 })
 }
 

@@ -3,6 +3,7 @@
 //! mean is the engine's; this room knows in which order things happen.
 
 pub mod check;
+mod copy;
 mod due;
 mod error;
 mod follower;
@@ -13,6 +14,7 @@ mod open;
 mod replay;
 mod snapshots;
 
+pub use copy::copy;
 pub use due::Limits;
 pub use error::StoreError;
 pub use follower::Follower;

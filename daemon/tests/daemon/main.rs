@@ -4,6 +4,7 @@
 
 mod bad_bytes;
 mod capacity;
+mod copies;
 mod drain;
 mod exactly_once;
 mod expiry;

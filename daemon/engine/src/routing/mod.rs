@@ -3,7 +3,8 @@
 //! The way through: an order's lines become demands ([`demand`]), which nodes it may use at which cost is settled
 //! ([`scope`]), lanes say how far each node is ([`lanes`], [`walk`]), the nodes worth a look are gathered with what they
 //! have ([`candidates`], or guessed to have: [`presume`]), a good node set is found ([`heuristic`], [`split`]), improved
-//! and proven ([`solve`]: [`exact`] and [`bound`], or [`branch`] by [`shares`] and [`knapsack`]; at once for few skus: [`subsets`]), and written down as a plan ([`planner`]). All of them price by [`price`]. Nothing here changes state, reads a clock or draws a random number: the same order over the same
+//! and proven ([`solve`]: [`exact`] and [`bound`], or [`branch`] by [`shares`] and [`knapsack`]; at once for few skus: [`subsets`]), and written down as a plan ([`planner`], [`write`]).
+//! What others decided is priced the same way ([`given`]). All of them price by [`price`]. Nothing here changes state, reads a clock or draws a random number: the same order over the same
 //! stock gives the same plan, whatever order nodes were put in.
 
 mod bound;
@@ -13,6 +14,7 @@ mod carried;
 mod case;
 mod demand;
 mod exact;
+mod given;
 mod heuristic;
 mod knapsack;
 mod lanes;
@@ -32,6 +34,7 @@ mod write;
 use earmark_protocol::ids::{LineId, NodeIx, Segment, SkuIx};
 use earmark_protocol::reply::Plan;
 
+pub use given::{Priced, Take};
 pub use lanes::LaneBook;
 pub use planner::Planner;
 

@@ -22,88 +22,82 @@ use crate::{NodeTable, Reader};
 /// Code and group of each want's sku, where rules ask for them.
 type SkuTexts = Vec<(String, String)>;
 
-impl Planner {
-    /// Plans in this scope, but for what the policy says.
-    pub(super) fn plan_under(
-        &mut self,
-        kept: &Arc<Kept>,
-        tenant: Tenant,
-        table: &NodeTable,
-        scope: &Scope<'_>,
-        order: &Order,
-        best_effort: bool,
-    ) -> Result<Proposal, Refusal> {
-        let mut ruling = std::mem::take(&mut self.ruling);
-        let planned = self.plan_ruled(&mut ruling, kept, tenant, table, scope, order, best_effort);
-        self.ruling = ruling;
-        planned
-    }
+/// A policy, whose it is, and the nodes it speaks of.
+pub(super) type Obeyed<'a> = (&'a Arc<Kept>, Tenant, &'a NodeTable);
 
-    #[expect(clippy::too_many_arguments, reason = "one call, of the function above")]
-    fn plan_ruled(
+impl Planner {
+    /// Has the policy rule on the order at hand, and does what is to be done under its ruling. No rule has given way yet.
+    fn under<R>(
         &mut self,
-        ruling: &mut Ruling,
-        kept: &Arc<Kept>,
-        tenant: Tenant,
-        table: &NodeTable,
+        (kept, tenant, table): Obeyed<'_>,
         scope: &Scope<'_>,
         order: &Order,
-        best_effort: bool,
-    ) -> Result<Proposal, Refusal> {
-        let policy = &kept.policy;
-        let best_effort = best_effort || kept.takes_part();
+        work: impl FnOnce(&mut Self, &mut Ruling, &Asked<'_>) -> R,
+    ) -> R {
         let texts = sku_texts(kept, scope.reader, &self.demand);
         let lines = line_facts(scope.reader, &self.demand, &texts);
         let asked = asked(order, &self.demand, &lines, table, scope);
+        let mut ruling = std::mem::take(&mut self.ruling);
         ruling.rule_by(kept, tenant, self.now, &asked);
-        let limit = match (order.shipments_max, policy.shipments_max) {
-            _ if !ruling.may_split(&asked.order) => 1,
-            (0, Some(limit)) => limit,
-            (0, None) => scope.reader.rules().shipments_max,
-            (limit, _) => limit,
-        };
-        loop {
-            let by_want = by_want(ruling, self.demand.wants.len());
-            let scope = lean(scope, kept, ruling, &by_want);
-            let planned = self.plan_in(&scope, limit, order, best_effort);
-            let is_whole = planned.as_ref().is_ok_and(|proposal| proposal.plan.unfilled.is_empty());
-            let mut short = Vec::new();
-            if !is_whole && ruling.can_relax() {
-                short.extend((0..self.demand.wants.len()).map(|want| self.is_short(&scope, want)));
-            }
-            // Where all could be had, what stood in the way is the number of shipments.
-            let any_short = short.contains(&true);
-            let gave_way = !short.is_empty() && ruling.relax(&asked, |want| !any_short || short[want]);
-            if !gave_way {
-                return planned.map(|mut proposal| {
-                    proposal.plan.policy = kept.version;
-                    proposal.plan.eliminated = ruling.eliminated().to_vec();
-                    proposal
-                });
-            }
-        }
+        let done = work(self, &mut ruling, &asked);
+        self.ruling = ruling;
+        done
     }
 
-    /// Repairs in this scope, but for what the policy says. No rule gives way here: a plan that one gave way for is
-    /// made again where it may not stay as it is.
-    pub(super) fn repair_under(
+    /// Plans in this scope, but for what the policy says.
+    pub(super) fn plan_under(
         &mut self,
-        kept: &Arc<Kept>,
-        tenant: Tenant,
-        table: &NodeTable,
+        obeyed: Obeyed<'_>,
         scope: &Scope<'_>,
         order: &Order,
-        proposal: &Proposal,
-    ) -> Option<Proposal> {
-        let mut ruling = std::mem::take(&mut self.ruling);
-        let texts = sku_texts(kept, scope.reader, &self.demand);
-        let lines = line_facts(scope.reader, &self.demand, &texts);
-        ruling.rule_by(kept, tenant, self.now, &asked(order, &self.demand, &lines, table, scope));
-        let by_want = by_want(&ruling, self.demand.wants.len());
-        let repaired = self.repair_in(&lean(scope, kept, &ruling, &by_want), order, proposal);
-        drop(by_want);
-        self.ruling = ruling;
-        repaired
+        best_effort: bool,
+    ) -> Result<Proposal, Refusal> {
+        let (kept, ..) = obeyed;
+        let best_effort = best_effort || kept.takes_part();
+        self.under(obeyed, scope, order, |planner, ruling, asked| {
+            let limit = match (order.shipments_max, kept.policy.shipments_max) {
+                _ if !ruling.may_split(&asked.order) => 1,
+                (0, Some(limit)) => limit,
+                (0, None) => scope.reader.rules().shipments_max,
+                (limit, _) => limit,
+            };
+            loop {
+                let by_want = by_want(ruling, planner.demand.wants.len());
+                let scope = lean(scope, kept, ruling, &by_want);
+                let planned = planner.plan_in(&scope, limit, order, best_effort);
+                let is_whole = planned.as_ref().is_ok_and(|proposal| proposal.plan.unfilled.is_empty());
+                let mut short = Vec::new();
+                if !is_whole && ruling.can_relax() {
+                    short.extend((0..planner.demand.wants.len()).map(|want| planner.is_short(&scope, want)));
+                }
+                // Where all could be had, what stood in the way is the number of shipments.
+                let any_short = short.contains(&true);
+                let gave_way = !short.is_empty() && ruling.relax(asked, |want| !any_short || short[want]);
+                if !gave_way {
+                    return planned.map(|mut proposal| {
+                        proposal.plan.policy = kept.version;
+                        proposal.plan.eliminated = ruling.eliminated().to_vec();
+                        proposal
+                    });
+                }
+            }
+        })
+    }
+
+    /// Does something in the scope that the policy leaves of this one where no rule gives way: a plan that one gave way
+    /// for is made again where it may not stay as it is.
+    pub(super) fn strictly_under<R>(
+        &mut self,
+        obeyed: Obeyed<'_>,
+        scope: &Scope<'_>,
+        order: &Order,
+        work: impl FnOnce(&mut Self, &Scope<'_>) -> R,
+    ) -> R {
+        let (kept, ..) = obeyed;
+        self.under(obeyed, scope, order, |planner, ruling, _| {
+            let by_want = by_want(ruling, planner.demand.wants.len());
+            work(planner, &lean(scope, kept, ruling, &by_want))
+        })
     }
 
     /// Whether the nodes that may serve a want have too little of it.

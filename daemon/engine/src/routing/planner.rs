@@ -5,7 +5,6 @@
 
 use earmark_protocol::catalogue::NodeState;
 use earmark_protocol::command::{Delivery, Order};
-use earmark_protocol::geo::Zone;
 use earmark_protocol::ids::{Money, NodeIx, QUANTITY_MAX, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 
@@ -16,7 +15,7 @@ use super::case::{Budget, Candidate, Part};
 use super::demand::{Demand, Want};
 use super::lanes::{Bookmark, LaneBook};
 use super::repair::Repair;
-use super::scope::{Leaning, Scope};
+use super::scope::{Scope, Sight};
 use super::solve::{SMALL_SKUS, Search, budget};
 use super::subsets::{self, Subsets};
 use super::walk::{Near, WIDEN, Walk};
@@ -114,46 +113,29 @@ impl Planner {
         best_effort: bool,
         without: &[NodeIx],
     ) -> Result<Proposal, Refusal> {
-        // Before anything that the epoch stands for is read.
-        let epoch = reader.epoch();
+        let sight = Sight::of(&mut self.bookmark, reader, lanes, tenant, order, self.now);
         let rules = reader.rules();
-        let table = self.bookmark.table(reader);
-        let sheet = self.bookmark.sheet(lanes, tenant, &table, &rules.tariff);
-        let timetable = self.bookmark.timetable(tenant, &table, self.now);
-        let lanes = zone(order).map(|zone| self.bookmark.lanes(lanes, &sheet, zone, &rules.tariff));
         self.read_order(reader, tenant, order, best_effort)?;
-        check_nodes(&table, tenant, order, &mut self.named)?;
+        check_nodes(&sight.table, tenant, order, &mut self.named)?;
         let Some(segments) = rules.channels.get(usize::from(order.channel.0)) else {
             return Err(Refusal::of(RefusalCode::UnknownChannel, Field::Channel));
         };
         let named = std::mem::take(&mut self.named);
-        let scope = Scope {
-            reader,
-            sheet: &sheet,
-            lanes: lanes.as_deref(),
-            tariff: &rules.tariff,
-            segments,
-            named: &named,
-            without,
-            split_lines: rules.split_lines,
-            leaning: Leaning::default(),
-            timetable: &timetable,
-            now: self.now,
-        };
+        let scope = sight.scope(reader, segments, &named, without);
         let policies = self.bookmark.policies(reader);
         let planned = match policies.newest(tenant) {
-            Some(kept) => self.plan_under(kept, tenant, &table, &scope, order, best_effort),
+            Some(kept) => self.plan_under((kept, tenant, &sight.table), &scope, order, best_effort),
             None => {
                 let limit = if order.shipments_max == 0 { rules.shipments_max } else { order.shipments_max };
                 self.plan_in(&scope, limit, order, best_effort)
             }
         };
         self.named = named;
-        planned.map(|proposal| Proposal { epoch, ..proposal })
+        planned.map(|proposal| Proposal { epoch: sight.epoch, ..proposal })
     }
 
     /// Reads the order's lines and what is known of its skus.
-    fn read_order(
+    pub(super) fn read_order(
         &mut self,
         reader: &Reader,
         tenant: Tenant,
@@ -499,14 +481,6 @@ impl Planner {
             );
         }
         Ok(())
-    }
-}
-
-/// The destination's zone; `None` for a pickup.
-pub(super) fn zone(order: &Order) -> Option<Zone> {
-    match &order.delivery {
-        Delivery::Ship { position, .. } => Some(position.zone()),
-        Delivery::Pickup { .. } => None,
     }
 }
 

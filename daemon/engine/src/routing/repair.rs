@@ -4,14 +4,14 @@
 //! back to a planner. It opens no node, so planning again may find a cheaper plan, and its bound says no more than what
 //! no stock could change.
 
-use earmark_protocol::command::{Delivery, Order};
+use earmark_protocol::command::Order;
 use earmark_protocol::ids::{Money, NodeIx, SkuIx, Tenant};
 
 use super::Proposal;
 use super::case::{Candidate, Part};
 use super::lanes::LaneBook;
-use super::planner::{Planner, zone};
-use super::scope::{Leaning, Scope};
+use super::planner::Planner;
+use super::scope::{Scope, Sight, named};
 use crate::Reader;
 
 /// Most lookups of a cell in one repair: each takes some 30 to 50 ns, so all of them stay below 20 µs.
@@ -40,53 +40,30 @@ impl Planner {
         order: &Order,
         proposal: &Proposal,
     ) -> Option<Proposal> {
-        let epoch = reader.epoch();
-        let rules = reader.rules();
-        let segments = rules.channels.get(usize::from(order.channel.0))?;
+        let segments = reader.rules().channels.get(usize::from(order.channel.0))?;
         if proposal.picks.is_empty() || proposal.picks.len() > LOOKUPS_MAX {
             return None;
         }
-        let table = self.bookmark.table(reader);
-        let sheet = self.bookmark.sheet(lanes, tenant, &table, &rules.tariff);
-        let timetable = self.bookmark.timetable(tenant, &table, self.now);
-        let lanes = zone(order).map(|zone| self.bookmark.lanes(lanes, &sheet, zone, &rules.tariff));
-        let named = match &order.delivery {
-            Delivery::Pickup { node } => std::slice::from_ref(node),
-            Delivery::Ship { .. } => order.nodes.as_slice(),
-        };
-        let lanes = lanes.as_deref();
-        let scope = Scope {
-            reader,
-            sheet: &sheet,
-            lanes,
-            tariff: &rules.tariff,
-            segments,
-            named,
-            without: &[],
-            split_lines: rules.split_lines,
-            leaning: Leaning::default(),
-            timetable: &timetable,
-            now: self.now,
-        };
+        let sight = Sight::of(&mut self.bookmark, reader, lanes, tenant, order, self.now);
+        let scope = sight.scope(reader, segments, named(order), &[]);
         self.demand.read(&order.lines);
         for want in &mut self.demand.wants {
             want.flags = reader.sku(want.sku)?.flags;
         }
         let policies = self.bookmark.policies(reader);
         let repaired = match policies.newest(tenant) {
-            Some(kept) => self.repair_under(kept, tenant, &table, &scope, order, proposal),
+            Some(kept) => {
+                self.strictly_under((kept, tenant, &sight.table), &scope, order, |planner, scope| {
+                    planner.repair_in(scope, order, proposal)
+                })
+            }
             None => self.repair_in(&scope, order, proposal),
         };
-        repaired.map(|repaired| Proposal { epoch, ..repaired })
+        repaired.map(|repaired| Proposal { epoch: sight.epoch, ..repaired })
     }
 
     /// Repairs in this scope.
-    pub(super) fn repair_in(
-        &mut self,
-        scope: &Scope<'_>,
-        order: &Order,
-        proposal: &Proposal,
-    ) -> Option<Proposal> {
+    fn repair_in(&mut self, scope: &Scope<'_>, order: &Order, proposal: &Proposal) -> Option<Proposal> {
         self.gatherer.begin(scope);
         if !proposal.plan.shipments.iter().all(|shipment| self.gatherer.eligible(scope, shipment.node.0)) {
             return None;

@@ -4,15 +4,19 @@
 //! ask [`Scope::allows`], [`Scope::candidate`] and the least costs of a band, and so stay exact about it. This room
 //! looks at no stock.
 
+use std::sync::Arc;
+
 use earmark_protocol::catalogue::capabilities;
-use earmark_protocol::ids::{NodeIx, Segment, TimestampMs};
+use earmark_protocol::command::{Delivery, Order};
+use earmark_protocol::geo::Zone;
+use earmark_protocol::ids::{NodeIx, Segment, Tenant, TimestampMs};
 
 use super::case::Candidate;
-use super::lanes::{Band, LaneSet, Sheet};
+use super::lanes::{Band, Bookmark, LaneBook, LaneSet, Sheet};
 use super::price::unit_to_address;
-use crate::Reader;
 use crate::promise::Timetable;
 use crate::rules::Tariff;
+use crate::{NodeTable, Reader};
 
 /// What rules say of the nodes for one order, by place in the node table.
 #[derive(Clone, Copy, Default)]
@@ -26,6 +30,79 @@ pub(crate) struct Leaning<'a> {
     pub(crate) extra_least: i64,
     /// By want: a bit per node that may serve it. Empty where all wants may be served by whoever is eligible.
     pub(crate) by_want: &'a [&'a [u64]],
+}
+
+/// What is read before an order's lines are looked at; a [`Scope`] borrows from it.
+pub(super) struct Sight {
+    /// The plan epoch, read before anything that it stands for.
+    pub(super) epoch: u64,
+    pub(super) table: Arc<NodeTable>,
+    sheet: Arc<Sheet>,
+    /// `None` for a pickup.
+    lanes: Option<Arc<LaneSet>>,
+    timetable: Arc<Timetable>,
+    /// When it was ordered.
+    now: TimestampMs,
+}
+
+impl Sight {
+    /// Reads what is there now.
+    pub(super) fn of(
+        bookmark: &mut Bookmark,
+        reader: &Reader,
+        lanes: &LaneBook,
+        tenant: Tenant,
+        order: &Order,
+        now: TimestampMs,
+    ) -> Self {
+        let epoch = reader.epoch();
+        let tariff = &reader.rules().tariff;
+        let table = bookmark.table(reader);
+        let sheet = bookmark.sheet(lanes, tenant, &table, tariff);
+        let timetable = bookmark.timetable(tenant, &table, now);
+        let lanes = zone(order).map(|zone| bookmark.lanes(lanes, &sheet, zone, tariff));
+        Self { epoch, table, sheet, lanes, timetable, now }
+    }
+
+    /// The scope of these segments and nodes, before any rule has its say.
+    pub(super) fn scope<'a>(
+        &'a self,
+        reader: &'a Reader,
+        segments: &'a [Segment],
+        named: &'a [NodeIx],
+        without: &'a [NodeIx],
+    ) -> Scope<'a> {
+        let rules = reader.rules();
+        Scope {
+            reader,
+            sheet: &self.sheet,
+            lanes: self.lanes.as_deref(),
+            tariff: &rules.tariff,
+            segments,
+            named,
+            without,
+            split_lines: rules.split_lines,
+            leaning: Leaning::default(),
+            timetable: &self.timetable,
+            now: self.now,
+        }
+    }
+}
+
+/// The destination's zone; `None` for a pickup.
+fn zone(order: &Order) -> Option<Zone> {
+    match &order.delivery {
+        Delivery::Ship { position, .. } => Some(position.zone()),
+        Delivery::Pickup { .. } => None,
+    }
+}
+
+/// The nodes that alone may serve an order; empty for all.
+pub(super) fn named(order: &Order) -> &[NodeIx] {
+    match &order.delivery {
+        Delivery::Pickup { node } => std::slice::from_ref(node),
+        Delivery::Ship { .. } => &order.nodes,
+    }
 }
 
 /// What an order draws on.

@@ -1,0 +1,103 @@
+//! A plan that somebody else made, priced as ours are: what it costs, and which of its nodes might not have served.
+
+use earmark_protocol::command::Order;
+use earmark_protocol::ids::{LineId, NodeIx, Tenant};
+use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
+
+use super::Proposal;
+use super::case::{Candidate, Part};
+use super::lanes::LaneBook;
+use super::planner::Planner;
+use super::scope::{Scope, Sight, named};
+use crate::Reader;
+
+/// Units of a line from a node, whoever decided that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Take {
+    /// The client's id of the line.
+    pub line: LineId,
+    /// Node.
+    pub node: NodeIx,
+    /// Units.
+    pub quantity: u32,
+}
+
+/// Somebody else's plan, priced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Priced {
+    /// The plan, drawn from the segments of the order's channel. Its bound says nothing; what it leaves of the lines is
+    /// not told.
+    pub proposal: Proposal,
+    /// Its nodes that may not serve what they serve there: by their state, by what they can do, by the order or by a rule of
+    /// the policy.
+    pub barred: Vec<NodeIx>,
+}
+
+impl Planner {
+    /// Prices what somebody else decided for an order, whether there is stock for it or not.
+    ///
+    /// # Errors
+    /// Where the order is none, or the takes are not of its lines and of nodes that are known.
+    pub fn price(
+        &mut self,
+        reader: &Reader,
+        lanes: &LaneBook,
+        tenant: Tenant,
+        order: &Order,
+        takes: &[Take],
+    ) -> Result<Priced, Refusal> {
+        let sight = Sight::of(&mut self.bookmark, reader, lanes, tenant, order, self.now);
+        self.read_order(reader, tenant, order, true)?;
+        let Some(segments) = reader.rules().channels.get(usize::from(order.channel.0)) else {
+            return Err(Refusal::of(RefusalCode::UnknownChannel, Field::Channel));
+        };
+        let (mut nodes, mut parts) = (Vec::new(), Vec::new());
+        for (at, take) in takes.iter().enumerate() {
+            let line = order.lines.iter().find(|line| line.line == take.line);
+            let want = line.and_then(|line| self.demand.find(line.sku));
+            let want = want.ok_or(Refusal::of(RefusalCode::UnknownLine, Field::Line).at(at))?;
+            sight
+                .table
+                .get(tenant, take.node)
+                .ok_or(Refusal::of(RefusalCode::UnknownNode, Field::Node).at(at))?;
+            let slot = nodes.iter().position(|node| *node == take.node).unwrap_or_else(|| {
+                nodes.push(take.node);
+                nodes.len() - 1
+            });
+            parts.push(Part { want: want as u32, slot: slot as u32, units: i64::from(take.quantity) });
+        }
+        parts.sort_unstable_by_key(|part| (part.slot, part.want));
+        parts.dedup_by(|part, kept| {
+            let same = (part.want, part.slot) == (kept.want, kept.slot);
+            kept.units += if same { part.units } else { 0 };
+            same
+        });
+        let scope = sight.scope(reader, segments, named(order), &[]);
+        let policies = self.bookmark.policies(reader);
+        let priced = match policies.newest(tenant) {
+            Some(kept) => {
+                self.strictly_under((kept, tenant, &sight.table), &scope, order, |planner, scope| {
+                    let mut priced = planner.price_in(scope, order, &nodes, &parts);
+                    priced.proposal.plan.policy = kept.version;
+                    priced
+                })
+            }
+            None => self.price_in(&scope, order, &nodes, &parts),
+        };
+        Ok(Priced { proposal: Proposal { epoch: sight.epoch, ..priced.proposal }, ..priced })
+    }
+
+    fn price_in(&mut self, scope: &Scope<'_>, order: &Order, nodes: &[NodeIx], parts: &[Part]) -> Priced {
+        self.gatherer.begin(scope);
+        let list: Vec<Candidate> = nodes.iter().map(|node| scope.candidate(node.0)).collect();
+        let serves = |part: &Part| {
+            let (node, want) = (nodes[part.slot as usize].0, part.want as usize);
+            self.gatherer.eligible(scope, node) && scope.suits(want, self.demand.wants[want].flags, node)
+        };
+        let mut barred: Vec<_> =
+            parts.iter().filter(|part| !serves(part)).map(|part| nodes[part.slot as usize]).collect();
+        barred.dedup();
+        let proposal = self.writer.write(scope, order, &self.demand, &list, parts);
+        Priced { proposal, barred }
+    }
+}

@@ -1,0 +1,91 @@
+//! What a way of deciding comes to, over all orders.
+
+use std::collections::BTreeMap;
+
+use earmark_protocol::ids::{Money, NodeIx};
+use earmark_protocol::refusal::{Refusal, RefusalCode};
+use earmark_protocol::reply::Plan;
+
+/// What became of an order.
+pub(super) type Routed = Result<Plan, Refusal>;
+
+/// Sums over orders.
+#[derive(Clone, Debug, Default)]
+pub struct Figures {
+    /// Orders that got anything.
+    pub served: u64,
+    /// Orders that got nothing, by reason.
+    pub refused: BTreeMap<RefusalCode, u64>,
+    /// Units that found a place.
+    pub units: u64,
+    /// Units of served orders that found none.
+    pub units_unfilled: u64,
+    /// What all shipments cost, without what policies add.
+    pub cost: Money,
+    /// What policies add to steer by.
+    pub policy_cost: Money,
+    /// Shipments.
+    pub shipments: u64,
+    /// Orders of more than one shipment.
+    pub split: u64,
+    /// Plans that are proven cheapest.
+    pub proven: u64,
+    /// What each node ships.
+    pub nodes: BTreeMap<NodeIx, NodeLoad>,
+}
+
+/// What a node ships.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NodeLoad {
+    /// Shipments.
+    pub shipments: u64,
+    /// Lines in them.
+    pub lines: u64,
+    /// Units in them.
+    pub units: u64,
+}
+
+impl Figures {
+    /// Counts an order of so many units.
+    pub(super) fn add(&mut self, routed: &Routed, wanted: u64) {
+        let plan = match routed {
+            Ok(plan) => plan,
+            Err(refusal) => return *self.refused.entry(refusal.code).or_default() += 1,
+        };
+        self.served += 1;
+        let mut filled = 0;
+        for shipment in &plan.shipments {
+            let units: u64 = shipment.lines.iter().map(|line| u64::from(line.quantity)).sum();
+            let load = self.nodes.entry(shipment.node).or_default();
+            load.shipments += 1;
+            load.lines += shipment.lines.len() as u64;
+            load.units += units;
+            filled += units;
+        }
+        self.units += filled;
+        self.units_unfilled += wanted.saturating_sub(filled);
+        let added = policy_cost(plan);
+        self.policy_cost.0 += added.0;
+        self.cost.0 += plan.cost.0 - added.0;
+        self.shipments += plan.shipments.len() as u64;
+        self.split += u64::from(plan.shipments.len() > 1);
+        self.proven += u64::from(plan.is_optimal());
+    }
+
+    /// A number of them per served order.
+    #[must_use]
+    pub fn per_order(&self, sum: u64) -> f64 {
+        if self.served == 0 { 0.0 } else { sum as f64 / self.served as f64 }
+    }
+
+    /// The mean cost of a served order.
+    #[must_use]
+    pub fn cost_per_order(&self) -> Money {
+        Money(self.cost.0 / i64::try_from(self.served.max(1)).unwrap_or(i64::MAX))
+    }
+}
+
+/// What the policy adds to a plan's cost.
+pub(super) fn policy_cost(plan: &Plan) -> Money {
+    Money(plan.shipments.iter().map(|shipment| shipment.policy_cost.0).sum())
+}
