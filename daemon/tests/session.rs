@@ -120,6 +120,26 @@ fn an_order_goes_from_files_to_the_door() {
 
     let quoted = served.done(&["quote", "MUG-BLUE:2", "NOTEBOOK:3", "--to", "41.85,-87.65"]);
     assert_eq!(quoted["plan"]["shipments"].as_array().map(Vec::len), Some(1));
+    let explained = served.done(&["quote", "MUG-BLUE:2", "NOTEBOOK:3", "--to", "41.85,-87.65", "--explain"]);
+    let others = &explained["alternatives"];
+    let node = &quoted["plan"]["shipments"][0]["node"];
+    assert_eq!((&explained["plan"], &others["one_shipment"]), (&quoted["plan"], &Value::Null));
+    assert_eq!((&others["without"][0]["node"], others["without"].as_array().map(Vec::len)), (node, Some(1)));
+    // Leaving out the node that ships can only be dearer, and so is each near node alone, or it lacks something.
+    let cost = |plan: &Value| plan["cost"].as_str().and_then(|cost| cost.parse::<f64>().ok()).unwrap();
+    let least = cost(&quoted["plan"]);
+    let without = &others["without"][0]["plan"];
+    assert!(
+        cost(without) >= least
+            && without["shipments"].as_array().unwrap().iter().all(|of| of["node"] != *node)
+    );
+    let near = others["near"].as_array().unwrap();
+    assert_eq!(near.len(), 3);
+    for near in near {
+        let (plan, away) = (&near["plan"], near["miles"].as_u64());
+        let lacks = near["refused"].is_string() || plan["unfilled"] != Value::Array(Vec::new());
+        assert!(near["node"] != *node && away.is_some() && (lacks || cost(plan) >= least), "{near}");
+    }
     let reserved = served.done(&["reserve", "MUG-BLUE:2", "NOTEBOOK:3", "--to", "41.85,-87.65"]);
     assert_eq!((&reserved["status"], &reserved["plan"]), (&"held".into(), &quoted["plan"]));
     let node = quoted["plan"]["shipments"][0]["node"].as_str().unwrap().to_owned();
@@ -137,7 +157,10 @@ fn an_order_goes_from_files_to_the_door() {
     assert_eq!((&shown["rows"][0]["shipped"], &shown["rows"][0]["sku"]), (&1.into(), &"MUG-BLUE".into()));
     assert_eq!(shown["rows"][0]["node"].as_str(), Some(node.as_str()));
     let explained = served.done(&["explain", &order]);
-    assert!(explained["explanation"].as_str().unwrap().contains("proven cheapest"), "{explained}");
+    let words = explained["explanation"].as_str().unwrap();
+    assert!(words.contains("proven cheapest") && words.contains("planned anew"), "{explained}");
+    assert!(words.contains(&format!("Without {node}: ")) && words.contains("ships nothing: "), "{words}");
+    assert_eq!(explained["alternatives"]["without"][0]["node"].as_str(), Some(node.as_str()));
     assert_eq!(served.done(&["ship", &order])["status"], "shipped");
 }
 
@@ -215,6 +238,12 @@ fn a_paused_node_takes_nothing_new_until_it_resumes_and_a_retired_one_never() {
     let served = Served::start();
     served.done(&["import", "examples/store"]);
     served.done(&["node", "pause", "V-LAMPS"]);
+    let told = served.earmark(&["quote", "LAMP-DESK", "--to", "35.2,-80.8", "--explain"]);
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(
+        told.contains("V-LAMPS, ") && told.contains(" miles away, ships nothing: it is paused."),
+        "{told}"
+    );
     let at_vendor = ["reserve", "LAMP-DESK:1", "--to", "35.2,-80.8", "--only", "V-LAMPS"];
     assert_eq!(served.ends(1, &at_vendor)["refused"]["index"], 0);
     served.done(&["node", "resume", "V-LAMPS"]);

@@ -7,9 +7,10 @@ use clap::Args;
 use earmark_protocol::client::Client;
 use earmark_protocol::ids::{CommandId, Segment};
 use earmark_protocol::query::{Atp, Query, Scope};
-use earmark_protocol::reply::{Reply, ReservationView};
+use earmark_protocol::reply::{Plan, Reply, ReservationView};
 use serde_json::{Map, Value, json};
 
+use super::alternatives::alternatives;
 use super::codes::{Names, Unnamed, handles, query};
 use super::connect::{Connection, Session};
 use super::image::ImageCommand;
@@ -138,16 +139,36 @@ pub(super) async fn show(args: &ReservationArgs, session: &Session) -> Outcome {
 pub(super) async fn explain(args: &ReservationArgs, session: &Session) -> Outcome {
     let client = session.connect(&args.connection).await?;
     let (view, names) = shown(&client, args.reservation, "explaining the reservation").await?;
-    let mut policies = Policies::new();
-    for version in view.plans.iter().map(|plan| plan.policy).filter(|version| *version > 0) {
-        if let Entry::Vacant(place) = policies.entry(version) {
-            place.insert(policy::view(&client, version, "asking for the policy it was routed by").await?);
-        }
-    }
-    let text = explanation(&view, &names, &policies);
+    let mut text = explanation(&view, &names, &policies(&client, &view.plans).await?);
     let mut json = reservation_json(&view, &names);
+    json["alternatives"] = Value::Null;
+    // What was routed again has parts in several plans: only the first is of the order as a whole.
+    if let (Some(order), [plan], false) = (&view.order, &view.plans[..], view.status.is_final())
+        && let Some(others) = alternatives(&client, order, plan, !plan.unfilled.is_empty()).await?
+    {
+        let mut unnamed = Unnamed::default();
+        others.unnamed(&mut unnamed);
+        let names = Names::of(&client, unnamed).await?;
+        text += "\nWhat else there would be now, planned anew beside it; what it holds itself is not free:\n";
+        text += &others.text(plan, &names);
+        json["alternatives"] = others.json(&names);
+    }
     json["explanation"] = json!(text);
     Ok(Answer { text, json })
+}
+
+/// The policies that plans obey, as far as the daemon keeps them.
+pub(super) async fn policies(
+    client: &Client,
+    plans: impl IntoIterator<Item = &Plan>,
+) -> Result<Policies, Failure> {
+    let mut policies = Policies::new();
+    for version in plans.into_iter().map(|plan| plan.policy).filter(|version| *version > 0) {
+        if let Entry::Vacant(place) = policies.entry(version) {
+            place.insert(policy::view(client, version, "asking for the policy it was routed by").await?);
+        }
+    }
+    Ok(policies)
 }
 
 async fn shown(

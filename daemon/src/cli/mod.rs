@@ -1,6 +1,7 @@
 //! The command line. Codes go in and come out, never handles; every command can answer with one JSON object; exit
 //! codes are 0 done, 1 refused, 2 wrong usage, 3 unreachable. No rule lives here: the daemon decides.
 
+mod alternatives;
 mod ask;
 mod calendar;
 mod change;

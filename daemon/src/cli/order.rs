@@ -8,16 +8,16 @@ use earmark_protocol::client::Client;
 use earmark_protocol::command::{CellQuantity, CommandBody, Delivery, Hold, Order, OrderLine, Reserve};
 use earmark_protocol::geo::Position;
 use earmark_protocol::ids::{Channel, HoldClass, LineId, Money};
-use earmark_protocol::query::{Query, Quote};
 use earmark_protocol::refusal::Refusal;
-use earmark_protocol::reply::Reply;
 
+use super::alternatives::{alternatives, ask};
+use super::ask::policies;
 use super::change::{Id, send};
 use super::codes::{Names, Unnamed, handles};
 use super::connect::{Connection, Session};
 use super::outcome::{Answer, Failure, Outcome};
 use super::text::{LineText, class, duration_ms, position};
-use super::words::{plan_json, plan_text};
+use super::words::{plan_json, plan_text, policy_text};
 use crate::data::field::money;
 use crate::data::orders::{Destination, OrderData};
 use crate::data::read_orders;
@@ -66,6 +66,10 @@ pub(super) struct OrderArgs {
 pub(super) struct QuoteArgs {
     #[command(flatten)]
     order: OrderArgs,
+    /// Say which rules had a say, and what else there would be: in one shipment, without each node that ships, and from
+    /// the nearest nodes that do not
+    #[arg(long)]
+    explain: bool,
     #[command(flatten)]
     connection: Connection,
 }
@@ -98,22 +102,24 @@ pub(super) async fn quote(args: &QuoteArgs, session: &Session) -> Outcome {
     let client = session.connect(&args.connection).await?;
     let order = wanted.resolve(&client).await?;
     let attempted = wanted.attempted("quoting");
-    let question = Quote { order, best_effort: args.order.best_effort };
-    let reply = client.query(Query::Quote(question)).await;
-    match reply.map_err(|error| Failure::client(&attempted, &error))? {
-        Reply::Quoted(plan) => {
-            let mut unnamed = Unnamed::default();
-            unnamed.plan(&plan);
-            let names = Names::of(&client, unnamed).await?;
-            let text =
-                format!("{attempted}: this could be had now; nothing is held\n{}", plan_text(&plan, &names));
-            Ok(Answer { text, json: serde_json::json!({ "plan": plan_json(&plan, &names) }) })
-        }
-        Reply::Refused(refused) => {
-            Err(Failure::refusal(&attempted, &refused.refusal, wanted.named(&refused.refusal).as_deref()))
-        }
-        _ => Err(Failure::unexpected(&attempted)),
+    let best_effort = args.order.best_effort;
+    let plan = ask(&client, order.clone(), best_effort, &attempted)
+        .await?
+        .map_err(|refusal| Failure::refusal(&attempted, &refusal, wanted.named(&refusal).as_deref()))?;
+    let others = if args.explain { alternatives(&client, &order, &plan, best_effort).await? } else { None };
+    let mut unnamed = Unnamed::default();
+    unnamed.plan(&plan);
+    others.iter().for_each(|others| others.unnamed(&mut unnamed));
+    let names = Names::of(&client, unnamed).await?;
+    let mut text =
+        format!("{attempted}: this could be had now; nothing is held\n{}", plan_text(&plan, &names));
+    let mut json = serde_json::json!({ "plan": plan_json(&plan, &names) });
+    if args.explain {
+        text += &policy_text(&plan, &policies(&client, [&plan]).await?);
+        json["alternatives"] = others.as_ref().map_or(serde_json::Value::Null, |others| others.json(&names));
+        text += &others.map(|others| others.text(&plan, &names)).unwrap_or_default();
     }
+    Ok(Answer { text, json })
 }
 
 /// Reserves an order, or holds cells.

@@ -258,7 +258,8 @@ pub(super) fn explanation(view: &ReservationView, names: &Names, policies: &Poli
 pub(super) type Policies = BTreeMap<u32, Option<PolicyView>>;
 
 /// Which policy a plan obeys, and how many nodes each of its rules excluded.
-fn policy_text(plan: &Plan, policies: &Policies) -> String {
+#[must_use]
+pub(super) fn policy_text(plan: &Plan, policies: &Policies) -> String {
     let version = plan.policy;
     if version == 0 {
         return "  No policy was in force.\n".to_owned();

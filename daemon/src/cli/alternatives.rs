@@ -1,0 +1,242 @@
+//! What else an order could have had: in one shipment, without each of the nodes that ship, and from the nearest nodes that
+//! do not. The daemon is asked for a quote of each, so no plan is made here; and since it is asked one after the other, each
+//! is of its own moment.
+
+use std::cmp::Ordering;
+
+use earmark_protocol::catalogue::{NodeState, capabilities};
+use earmark_protocol::client::Client;
+use earmark_protocol::command::{Delivery, Order};
+use earmark_protocol::ids::{LineId, Money, NodeIx};
+use earmark_protocol::query::{Query, Quote};
+use earmark_protocol::refusal::{Refusal, RefusalCode};
+use earmark_protocol::reply::{NodeView, Plan, Reply};
+use serde_json::{Value, json};
+
+use super::codes::{Names, Unnamed, all_nodes};
+use super::outcome::Failure;
+use super::words::{cents, plan_json, plural};
+
+/// Chosen nodes that are left out, one at a time, at most: those whose shipments cost most.
+const WITHOUT_MAX: usize = 6;
+/// Nearest nodes that do not ship, and are asked why.
+const NEAR_MAX: usize = 3;
+
+/// What a quote says.
+type Quoted = Result<Plan, Refusal>;
+
+/// What else there would be.
+pub(super) struct Alternatives {
+    /// All in one shipment, where the plan has more.
+    one: Option<Quoted>,
+    /// Without a node that ships.
+    without: Vec<(NodeIx, Quoted)>,
+    /// From one near node alone, as far as it goes.
+    near: Vec<Near>,
+}
+
+/// A near node that ships nothing.
+struct Near {
+    node: NodeIx,
+    miles: u32,
+    state: NodeState,
+    able: bool,
+    quoted: Quoted,
+}
+
+/// Asks for a quote.
+pub(super) async fn ask(
+    client: &Client,
+    order: Order,
+    best_effort: bool,
+    attempted: &str,
+) -> Result<Quoted, Failure> {
+    let reply = client.query(Query::Quote(Quote { order, best_effort })).await;
+    match reply.map_err(|error| Failure::client(attempted, &error))? {
+        Reply::Quoted(plan) => Ok(Ok(plan)),
+        Reply::Refused(refused) => Ok(Err(refused.refusal)),
+        _ => Err(Failure::unexpected(attempted)),
+    }
+}
+
+/// Asks what else there would be than this plan. `None` for a pickup: there is nothing to choose.
+pub(super) async fn alternatives(
+    client: &Client,
+    order: &Order,
+    plan: &Plan,
+    best_effort: bool,
+) -> Result<Option<Alternatives>, Failure> {
+    let attempted = "asking for alternatives";
+    let Delivery::Ship { position, .. } = &order.delivery else { return Ok(None) };
+    let to = position.zone().centre();
+    let nodes = all_nodes(client).await?;
+    let one = match plan.shipments.len() {
+        0 | 1 => None,
+        _ => Some(ask(client, Order { shipments_max: 1, ..order.clone() }, false, attempted).await?),
+    };
+    let may_serve = |node: &&NodeView| order.nodes.is_empty() || order.nodes.contains(&node.node);
+    let listed: Vec<NodeIx> = nodes.iter().filter(may_serve).map(|node| node.node).collect();
+    let mut chosen: Vec<_> = plan.shipments.iter().map(|shipment| (shipment.cost, shipment.node)).collect();
+    chosen.sort_by(|a, b| b.cmp(a));
+    let mut without = Vec::new();
+    let room = client.hello().limits.lines_max as usize;
+    for (_, node) in chosen.iter().take(WITHOUT_MAX).filter(|_| (2..=room + 1).contains(&listed.len())) {
+        let others = listed.iter().copied().filter(|other| other != node).collect();
+        let asked = Order { nodes: others, ..order.clone() };
+        without.push((*node, ask(client, asked, best_effort, attempted).await?));
+    }
+    let ships = |node: &NodeView| plan.shipments.iter().any(|shipment| shipment.node == node.node);
+    let mut idle: Vec<_> = nodes.iter().filter(may_serve).filter(|node| !ships(node)).collect();
+    idle.sort_by_cached_key(|node| (node.spec.position.miles_to(to), node.spec.code.clone()));
+    let mut near = Vec::new();
+    for node in idle.into_iter().take(NEAR_MAX) {
+        let alone = Order { nodes: vec![node.node], ..order.clone() };
+        near.push(Near {
+            node: node.node,
+            miles: node.spec.position.miles_to(to),
+            state: node.state,
+            able: node.spec.capabilities & capabilities::SHIP != 0,
+            quoted: ask(client, alone, true, attempted).await?,
+        });
+    }
+    Ok(Some(Alternatives { one, without, near }))
+}
+
+impl Alternatives {
+    /// What needs a name.
+    pub(super) fn unnamed(&self, unnamed: &mut Unnamed) {
+        let quoted = self.one.iter().chain(self.without.iter().map(|(_, quoted)| quoted));
+        for plan in quoted.chain(self.near.iter().map(|near| &near.quoted)).flatten() {
+            unnamed.plan(plan);
+        }
+        self.without.iter().for_each(|(node, _)| unnamed.node(*node));
+        self.near.iter().for_each(|near| unnamed.node(near.node));
+    }
+
+    /// In words, beside the plan they are alternatives to.
+    pub(super) fn text(&self, plan: &Plan, names: &Names) -> String {
+        let mut text = String::new();
+        if let Some(one) = &self.one {
+            text += &match one {
+                Ok(other) => format!("  In one shipment: {}.\n", beside(plan, other, names)),
+                Err(refusal) => format!("  In one shipment it cannot be had: {}.\n", why(refusal)),
+            };
+        }
+        for (node, quoted) in &self.without {
+            let node = names.node(*node);
+            text += &match quoted {
+                Ok(other) => format!("  Without {node}: {}.\n", beside(plan, other, names)),
+                Err(refusal) => format!("  Without {node} it cannot be had: {}.\n", why(refusal)),
+            };
+        }
+        for near in &self.near {
+            text += &format!(
+                "  {}, {} miles away, ships nothing: {}.\n",
+                names.node(near.node),
+                near.miles,
+                near.reason(plan)
+            );
+        }
+        text
+    }
+
+    /// As JSON.
+    pub(super) fn json(&self, names: &Names) -> Value {
+        let quoted = |quoted: &Quoted| match quoted {
+            Ok(plan) => json!({ "plan": plan_json(plan, names), "refused": null }),
+            Err(refusal) => json!({ "plan": null, "refused": refusal.code.name() }),
+        };
+        let of = |node: NodeIx, of: &Quoted| {
+            let mut json = quoted(of);
+            json["node"] = json!(names.node(node));
+            json
+        };
+        let near = self.near.iter().map(|near| {
+            let mut json = of(near.node, &near.quoted);
+            json["miles"] = json!(near.miles);
+            json
+        });
+        json!({
+            "one_shipment": self.one.as_ref().map(quoted),
+            "without": self.without.iter().map(|(node, quoted)| of(*node, quoted)).collect::<Vec<_>>(),
+            "near": near.collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl Near {
+    /// Why it ships nothing.
+    fn reason(&self, plan: &Plan) -> String {
+        match (&self.quoted, self.state) {
+            (_, NodeState::Paused) => "it is paused".to_owned(),
+            (_, NodeState::Retired) => "it is retired".to_owned(),
+            (_, NodeState::Active) if !self.able => "it ships nothing to addresses".to_owned(),
+            (Ok(alone), _) if alone.unfilled.is_empty() => {
+                format!("all of it from there would cost {}, {}", cents(alone.cost), compared(plan, alone))
+            }
+            (Ok(alone), _) => {
+                let mut lines: Vec<LineId> = alone.unfilled.iter().map(|unfilled| unfilled.line).collect();
+                lines.dedup();
+                let (first, more) = (lines[0], lines.len() - 1);
+                let more =
+                    if more == 0 { String::new() } else { format!(" and {}", plural(more, "other line")) };
+                let reason = alone.unfilled[0].reason;
+                format!("it could not serve line {first}{more} whole: {}", lower(reason.meaning()))
+            }
+            (Err(Refusal { code: RefusalCode::NoNode, .. }), _) => {
+                "a rule of the policy keeps it out".to_owned()
+            }
+            (Err(refusal), _) => why(refusal),
+        }
+    }
+}
+
+/// A plan in half a sentence, beside the one that was chosen.
+fn beside(plan: &Plan, other: &Plan, names: &Names) -> String {
+    let nodes: Vec<_> = other.shipments.iter().map(|shipment| names.node(shipment.node)).collect();
+    let nodes = nodes.join(" + ");
+    let missing: u64 = other.unfilled.iter().map(|unfilled| u64::from(unfilled.quantity)).sum();
+    let missed: u64 = plan.unfilled.iter().map(|unfilled| u64::from(unfilled.quantity)).sum();
+    if missing > missed {
+        let less = plural((missing - missed) as usize, "unit");
+        return format!("{nodes} for {}, but {less} less", cents(other.cost));
+    }
+    format!("{nodes} for {}, {}", cents(other.cost), compared(plan, other))
+}
+
+/// How a cost compares.
+fn compared(plan: &Plan, other: &Plan) -> String {
+    let apart = Money((other.cost.0 - plan.cost.0).abs());
+    match other.cost.cmp(&plan.cost) {
+        Ordering::Greater => format!("{} more", cents(apart)),
+        Ordering::Equal => "the same".to_owned(),
+        Ordering::Less => format!("{} less", cents(apart)),
+    }
+}
+
+fn why(refusal: &Refusal) -> String {
+    lower(refusal.code.meaning())
+}
+
+/// A sentence as a part of another.
+fn lower(sentence: &str) -> String {
+    let mut letters = sentence.trim_end_matches('.').chars();
+    letters
+        .next()
+        .map(|first| first.to_lowercase().collect::<String>() + letters.as_str())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn costs_are_compared_in_words() {
+        let plan = |cost| Plan { cost: Money(cost), ..Plan::default() };
+        assert_eq!(compared(&plan(1_000_000), &plan(1_500_000)), "0.50 more");
+        assert_eq!(compared(&plan(1_000_000), &plan(1_000_000)), "the same");
+        assert_eq!(compared(&plan(1_000_000), &plan(750_000)), "0.25 less");
+        assert_eq!(lower("Not enough is available."), "not enough is available");
+    }
+}
