@@ -35,9 +35,9 @@ pub enum Query {
     Digest,
     /// Make an image of all that is durable, and answer when it is on disk.
     Snapshot,
-    /// A policy of the tenant: the one in force, or an earlier version of it.
+    /// A policy of the tenant: the one that was set last, or an earlier version of it.
     Policy {
-        /// Its version; 0 for the one in force.
+        /// Its version; 0 for the one that was set last.
         version: u32,
     },
     /// Calendars of the tenant, by code, after this code; a page at a time.

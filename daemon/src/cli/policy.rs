@@ -24,7 +24,7 @@ pub(super) enum PolicyCommand {
     Check(CheckArgs),
     /// Have routing obey a policy from the next order on; one with a mistake is refused and changes nothing
     Set(SetArgs),
-    /// Show the policy in force, or an earlier version of it
+    /// Show the policy that was set last, or an earlier version of it
     Show(ShowArgs),
 }
 
@@ -51,7 +51,7 @@ pub(super) struct SetArgs {
 /// `earmark policy show`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct ShowArgs {
-    /// This version; without it, the one in force
+    /// This version; without it, the one that was set last
     #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "NUMBER")]
     version: u32,
     #[command(flatten)]
@@ -82,7 +82,14 @@ pub(super) async fn set(args: &SetArgs, session: &Session) -> Outcome {
         send(&client, args.id, CommandBody::SetPolicy(SetPolicy { text }), &attempted, |_| None).await?;
     let set = view(&client, 0, &attempted).await?;
     let version = set.as_ref().map_or(0, |view| view.version);
-    let mut text = format!("{attempted}: done; version {version} is in force");
+    let mut text = if policy.is_for_all() {
+        format!("{attempted}: done; version {version} is in force")
+    } else {
+        format!(
+            "{attempted}: done; version {version} is in force for what its active_from, only_when and share say, and the \
+             version before it for all else"
+        )
+    };
     for warning in &warnings {
         let _ = write!(text, "\n{}:{warning}", args.file.display());
     }
@@ -99,7 +106,7 @@ pub(super) async fn show(args: &ShowArgs, session: &Session) -> Outcome {
     match view(&client, args.version, "showing the policy").await? {
         Some(view) => {
             let (version, name, since) = (view.version, &view.name, moment_text(view.since));
-            let head = format!("# version {version} of the policy, {name:?}, in force since {since}");
+            let head = format!("# version {version} of the policy, {name:?}, set at {since}");
             Ok(Answer { text: format!("{head}\n{}", view.text), json: json!({ "policy": view }) })
         }
         None if args.version == 0 => {

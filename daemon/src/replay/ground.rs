@@ -11,7 +11,7 @@ use earmark_engine::{
 };
 use earmark_protocol::command::{Command, CommandBody, Order, Reserve, SetPolicy, SetStock, StockCount};
 use earmark_protocol::ids::{CommandId, HoldClass, NodeIx, SkuIx, Tenant, TimestampMs};
-use earmark_protocol::refusal::Refusal;
+use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{Plan, PolicyView, Reply};
 use earmark_protocol::tariff::PutTariffs;
 use earmark_snapshot::storage::Storage;
@@ -178,6 +178,16 @@ impl Ground {
     /// # Errors
     /// Why nothing of it could be had.
     pub fn route(&mut self, placed: &Placed, at: TimestampMs, best_effort: bool) -> Result<Plan, Refusal> {
+        match self.route_at(placed, at, best_effort) {
+            // What is held is decided not before what was decided last: a policy may have begun since the order's own time.
+            Err(Refusal { code: RefusalCode::Contended, .. }) => {
+                self.route_at(placed, at.max(self.now()), best_effort)
+            }
+            routed => routed,
+        }
+    }
+
+    fn route_at(&mut self, placed: &Placed, at: TimestampMs, best_effort: bool) -> Result<Plan, Refusal> {
         let proposal = self.plan(placed, at, best_effort)?;
         let plan = proposal.plan.clone();
         self.hold(&placed.order, at, proposal, best_effort)?;
@@ -224,7 +234,6 @@ impl Ground {
 
     /// Decides and applies a command.
     fn run(&mut self, at: TimestampMs, body: CommandBody, planned: Option<&Planned>) -> Result<(), Refusal> {
-        use earmark_protocol::refusal::{Field, RefusalCode};
         self.ids += 1;
         let now = at.max(self.state.now());
         let [a, b, c, d, e, f, g, h] = self.ids.to_be_bytes();

@@ -10,7 +10,7 @@ use earmark_protocol::reply::{Plan, Status, Unfilled};
 use super::check::{self, First};
 use super::draft::Draft;
 use super::hold::Claim;
-use super::reserve::{claims, picks_within};
+use super::reserve::{claims, is_current, picks_within};
 use super::{Decision, Submission, Verdict, step};
 use crate::inventory::Place;
 use crate::record::{Effect, Stage};
@@ -69,7 +69,7 @@ fn verdict(
     let rejected = draft.moved;
     let confirmed: u64 = given_up.values().map(|units| units.confirmed).sum();
     let plan = if reject.reroute {
-        let Ok(replanned) = replan(state, submission, reject, &given_up, planner) else {
+        let Ok(replanned) = replan(state, now, submission, reject, &given_up, planner) else {
             return Ok(Verdict::Conflict);
         };
         let plan = with_unfilled(&replanned, &given_up);
@@ -128,6 +128,7 @@ struct Again;
 
 fn replan(
     state: &State,
+    now: TimestampMs,
     submission: &Submission<'_>,
     reject: &Reject,
     given_up: &BTreeMap<LineId, GivenUp>,
@@ -153,7 +154,7 @@ fn replan(
     match submission.planned {
         // No other node can serve any of it.
         Some(Err(refusal)) => return Ok(Replanned::nowhere(refusal.code)),
-        Some(Ok(proposal)) if proposal.epoch == state.shared.plan_epoch() => {
+        Some(Ok(proposal)) if is_current(state, now, tenant, &order, proposal, planner) => {
             if let Some(replanned) = of(proposal) {
                 return Ok(replanned);
             }

@@ -13,7 +13,7 @@ use super::hold::{Claim, Opening, first_short, open};
 use super::{Decision, Planned, Submission, Verdict, check_order};
 use crate::facts::Facts;
 use crate::inventory::Place;
-use crate::routing::Proposal;
+use crate::routing::{Planner, Proposal};
 use crate::state::State;
 
 /// Decides a routed reservation.
@@ -58,11 +58,14 @@ fn settle_plan(
     decision: &mut Decision,
 ) -> Result<Option<(Plan, Vec<Claim>)>, Refusal> {
     let tenant = submission.tenant;
-    let best_effort = best_effort || state.policies.newest(tenant).is_some_and(|kept| kept.takes_part());
-    let whole = |proposal: &Proposal| best_effort || proposal.plan.unfilled.is_empty();
+    let takes_part = |proposal: &Proposal| {
+        let policy = state.policies.version(tenant, proposal.plan.policy);
+        best_effort || policy.is_some_and(|kept| kept.takes_part())
+    };
+    let whole = |proposal: &Proposal| proposal.plan.unfilled.is_empty() || takes_part(proposal);
     match submission.planned {
         Some(Err(refusal)) => return Err(*refusal),
-        Some(Ok(proposal)) if proposal.epoch == state.shared.plan_epoch() => {
+        Some(Ok(proposal)) if is_current(state, now, tenant, order, proposal, &mut decision.planner) => {
             if let Some(claims) = claims(state, tenant, proposal).filter(|_| whole(proposal)) {
                 return Ok(Some((proposal.plan.clone(), claims)));
             }
@@ -88,6 +91,21 @@ fn settle_plan(
     let fresh = fresh?;
     let claims = claims(state, tenant, &fresh).ok_or(Refusal::of(RefusalCode::Contended, Field::Whole))?;
     Ok(Some((fresh.plan, claims)))
+}
+
+/// Whether a proposal was made of what still is, and by the version of the policy that the order obeys now.
+pub(crate) fn is_current(
+    state: &State,
+    now: TimestampMs,
+    tenant: Tenant,
+    order: &Order,
+    proposal: &Proposal,
+    planner: &mut Planner,
+) -> bool {
+    // A version for all orders is the only one there is in its epoch; one for some can begin in the middle of it.
+    let is_for_all = state.policies.newest(tenant).is_none_or(|kept| kept.policy.is_for_all());
+    proposal.epoch == state.shared.plan_epoch()
+        && (is_for_all || planner.at(now).version_for(&state.reader(), tenant, order) == proposal.plan.policy)
 }
 
 /// The picks of a proposal as claims, where every one can be held now: cells exist, nodes are active, skus in sale,

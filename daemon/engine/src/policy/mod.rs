@@ -2,8 +2,8 @@
 //!
 //! The way of a policy: its TOML text is read into a model ([`read`], [`model`]), each condition by a small reader of
 //! CEL ([`syntax`]) and a checker of types ([`check`]) against one table of fields ([`schema`]); what surely was not meant
-//! is warned of ([`analysis`]). A policy in force is kept by version ([`table`]) and compiled to sets of nodes
-//! ([`program`]); for each order a planner asks who may serve what, at what extra cost ([`ruling`]). Nothing here reads a
+//! is warned of ([`analysis`]). Policies are kept by version ([`table`]), each for the orders that it says ([`reach`]), and compiled to sets
+//! of nodes ([`program`]); for each order a planner asks who may serve what, at what extra cost ([`ruling`]). Nothing here reads a
 //! file or a clock, and nothing here plans.
 
 mod analysis;
@@ -11,6 +11,7 @@ mod check;
 mod eval;
 mod model;
 mod program;
+mod reach;
 mod read;
 mod ruling;
 mod schema;

@@ -4,6 +4,7 @@ use earmark_protocol::ids::Money;
 use jiff::tz::TimeZone;
 
 use super::check::Term;
+use super::reach::Reach;
 use super::schema::Needs;
 
 /// A policy.
@@ -11,6 +12,8 @@ use super::schema::Needs;
 pub struct Policy {
     /// Its name.
     pub name: String,
+    /// Which orders it is for.
+    pub(crate) reach: Reach,
     /// What `time` is told in.
     pub(crate) zone: TimeZone,
     /// Most shipments of an order that names no limit of its own.
@@ -41,6 +44,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             name: String::new(),
+            reach: Reach::default(),
             zone: TimeZone::UTC,
             shipments_max: None,
             split_lines: None,

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use earmark_protocol::ids::Money;
+use earmark_protocol::ids::{Money, TimestampMs};
 use serde::Serialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -107,8 +107,11 @@ impl Reader<'_> {
     }
 
     fn policy(&mut self, table: &DeTable<'_>) -> Policy {
-        const KEYS: [&str; 8] = [
+        const KEYS: [&str; 11] = [
             "name",
+            "active_from",
+            "share",
+            "only_when",
             "time_zone",
             "shipments_max",
             "split_lines",
@@ -139,6 +142,9 @@ impl Reader<'_> {
                     None => self.mistake(at, "expected true or false"),
                 },
                 "split_when" => policy.split_when = self.scalar_condition(value, "split_when"),
+                "active_from" => policy.reach.active_from = self.moment_of(value),
+                "share" => policy.reach.share = self.share_of(value),
+                "only_when" => policy.reach.only_when = self.scalar_condition(value, "only_when"),
                 "unfillable" => match self.text_of(value).as_deref() {
                     Some("reject") => policy.unfillable = Unfillable::Reject,
                     Some("partial") => policy.unfillable = Unfillable::Partial,
@@ -309,6 +315,31 @@ impl Reader<'_> {
         number
     }
 
+    fn moment_of(&mut self, value: &Value<'_>) -> Option<TimestampMs> {
+        let text = value.get_ref().as_str().map(str::to_owned);
+        let text = text.or_else(|| value.get_ref().as_datetime().map(ToString::to_string));
+        let moment = text.and_then(|text| text.parse::<jiff::Timestamp>().ok());
+        let moment = moment.and_then(|moment| u64::try_from(moment.as_millisecond()).ok()).map(TimestampMs);
+        if moment.is_none() {
+            let reason = "expected a moment with its offset from UTC, like 2027-11-26T00:00:00-05:00";
+            self.mistake(value.span().start, reason);
+        }
+        moment
+    }
+
+    /// Per cent, some of which are left for the version before.
+    fn share_of(&mut self, value: &Value<'_>) -> Option<u8> {
+        let integer = value.get_ref().as_integer().filter(|integer| integer.radix() == 10);
+        let share = integer
+            .and_then(|integer| integer.as_str().parse().ok())
+            .filter(|share| (1..100).contains(share));
+        if share.is_none() {
+            let reason = "expected a whole number of per cent from 1 to 99; without it the policy is for all";
+            self.mistake(value.span().start, reason);
+        }
+        share
+    }
+
     /// An amount of money: text, or a number as it is written.
     fn money(&mut self, value: &Value<'_>) -> Option<Money> {
         let written = match value.get_ref() {
@@ -340,11 +371,11 @@ impl Reader<'_> {
     fn scalar_condition(&mut self, value: &Value<'_>, what: &str) -> Option<Term> {
         let term = self.condition(value)?;
         let needs = term.needs();
-        let not_of_lines = what == "split_when" && needs.has(Needs::LINE);
+        let not_of_lines = what != "when" && needs.has(Needs::LINE);
         if needs.is_scalar() && !not_of_lines {
             return Some(term);
         }
-        let may = if what == "split_when" { "order and time" } else { "order, line and time" };
+        let may = if what == "when" { "order, line and time" } else { "order and time" };
         self.mistake(value.span().start, format!("`{what}` may ask about {may} alone"));
         None
     }

@@ -75,8 +75,7 @@ pub(crate) struct Ruling {
 impl Ruling {
     /// Takes the policy in force and the nodes as they are.
     fn begin(&mut self, kept: &Arc<Kept>, tenant: Tenant, table: &NodeTable) {
-        let is_same = self.kept.as_ref().is_some_and(|known| Arc::ptr_eq(known, kept));
-        if is_same && self.tenant == tenant && self.nodes_version == table.version {
+        if self.is_by(kept, tenant) && self.nodes_version == table.version {
             return;
         }
         self.kept = Some(Arc::clone(kept));
@@ -99,6 +98,11 @@ impl Ruling {
                 is_active && node.spec.capabilities & needs != 0
             })
         });
+    }
+
+    /// Whether it is kept for this policy.
+    pub(crate) fn is_by(&self, kept: &Arc<Kept>, tenant: Tenant) -> bool {
+        self.tenant == tenant && self.kept.as_ref().is_some_and(|known| Arc::ptr_eq(known, kept))
     }
 
     /// Sets the time by the policy's clock.

@@ -42,12 +42,26 @@ pub(crate) struct PolicyTable {
 }
 
 impl PolicyTable {
-    /// The policy in force.
+    /// The version that was set last.
     pub(crate) fn newest(&self, tenant: Tenant) -> Option<&Arc<Kept>> {
         self.tenants.get(&tenant)?.last()
     }
 
-    /// A version as clients see it; 0 for the one in force.
+    /// The newest version of those for which this is so.
+    pub(crate) fn newest_where(
+        &self,
+        tenant: Tenant,
+        mut is_for: impl FnMut(&Kept) -> bool,
+    ) -> Option<&Arc<Kept>> {
+        self.tenants.get(&tenant)?.iter().rev().find(|kept| is_for(kept))
+    }
+
+    /// A version.
+    pub(crate) fn version(&self, tenant: Tenant, version: u32) -> Option<&Arc<Kept>> {
+        self.newest_where(tenant, |kept| kept.version == version)
+    }
+
+    /// A version as clients see it; 0 for the one that was set last.
     pub(crate) fn view(&self, tenant: Tenant, version: u32) -> Option<PolicyView> {
         let mut versions = self.tenants.get(&tenant)?.iter().rev();
         let kept = versions.find(|kept| version == 0 || kept.version == version)?;
@@ -75,8 +89,11 @@ impl PolicyTable {
         let kept = Kept { version, lsn, since, text: text.to_owned(), policy, program };
         let versions = self.tenants.entry(tenant).or_default();
         versions.push(Arc::new(kept));
-        let forgotten = versions.len().saturating_sub(KEPT_MAX);
-        versions.drain(..forgotten);
+        while versions.len() > KEPT_MAX {
+            // The one that all orders obey which no newer one is for stays, however old.
+            let base = versions.iter().rposition(|kept| kept.policy.is_for_all());
+            versions.remove(usize::from(base == Some(0)));
+        }
         self.version += 1;
         Some(())
     }

@@ -74,9 +74,9 @@ impl Planner {
         });
         let scope = sight.scope(reader, segments, named(order), &[]);
         let policies = self.bookmark.policies(reader);
-        let priced = match policies.newest(tenant) {
+        let priced = match self.policy_for(&policies, reader, tenant, order) {
             Some(kept) => {
-                self.strictly_under((kept, tenant, &sight.table), &scope, order, |planner, scope| {
+                self.strictly_under((&kept, tenant, &sight.table), &scope, order, |planner, scope| {
                     let mut priced = planner.price_in(scope, order, &nodes, &parts);
                     priced.proposal.plan.policy = kept.version;
                     priced

@@ -15,12 +15,15 @@ use super::demand::Demand;
 use super::planner::Planner;
 use super::scope::{Leaning, Scope};
 use crate::inventory::cell::{word_available, word_place};
-use crate::policy::{Asked, Kept, LineFacts, OrderFacts, Ruling};
+use crate::policy::{Asked, Kept, LineFacts, OrderFacts, PolicyTable, Ruling};
 use crate::sync::Ordering;
 use crate::{NodeTable, Reader};
 
 /// Code and group of each want's sku, where rules ask for them.
 type SkuTexts = Vec<(String, String)>;
+
+/// Rulings kept, so that versions beside each other and tenants do not drive each other's out.
+const RULINGS_MAX: usize = 4;
 
 /// A policy, whose it is, and the nodes it speaks of.
 pub(super) type Obeyed<'a> = (&'a Arc<Kept>, Tenant, &'a NodeTable);
@@ -36,12 +39,44 @@ impl Planner {
     ) -> R {
         let texts = sku_texts(kept, scope.reader, &self.demand);
         let lines = line_facts(scope.reader, &self.demand, &texts);
-        let asked = asked(order, &self.demand, &lines, table, scope);
-        let mut ruling = std::mem::take(&mut self.ruling);
+        let asked = asked(order, &lines, table, scope);
+        let known = self.rulings.iter().position(|ruling| ruling.is_by(kept, tenant));
+        let mut ruling = match known {
+            Some(at) => self.rulings.remove(at),
+            None if self.rulings.len() < RULINGS_MAX => Ruling::default(),
+            None => self.rulings.remove(0),
+        };
         ruling.rule_by(kept, tenant, self.now, &asked);
         let done = work(self, &mut ruling, &asked);
-        self.ruling = ruling;
+        self.rulings.push(ruling);
         done
+    }
+
+    /// The policy that the order at hand obeys: the newest that is for it.
+    pub(super) fn policy_for(
+        &self,
+        policies: &PolicyTable,
+        reader: &Reader,
+        tenant: Tenant,
+        order: &Order,
+    ) -> Option<Arc<Kept>> {
+        let newest = policies.newest(tenant)?;
+        if newest.policy.is_for_all() {
+            return Some(Arc::clone(newest));
+        }
+        let no_texts = SkuTexts::new();
+        let lines = line_facts(reader, &self.demand, &no_texts);
+        let facts = order_facts(order, &lines);
+        policies.newest_where(tenant, |kept| kept.policy.is_for(self.now, order, &facts)).cloned()
+    }
+
+    /// The version of the policy that an order obeys now; 0 for none.
+    pub(crate) fn version_for(&mut self, reader: &Reader, tenant: Tenant, order: &Order) -> u32 {
+        let policies = self.bookmark.policies(reader);
+        if self.read_order(reader, tenant, order, true).is_err() {
+            return 0;
+        }
+        self.policy_for(&policies, reader, tenant, order).map_or(0, |kept| kept.version)
     }
 
     /// Plans in this scope, but for what the policy says.
@@ -159,11 +194,16 @@ fn line_facts<'a>(reader: &Reader, demand: &Demand, texts: &'a SkuTexts) -> Vec<
 /// The order as rules see it.
 fn asked<'a>(
     order: &'a Order,
-    demand: &Demand,
     lines: &'a [LineFacts<'a>],
     table: &'a NodeTable,
     scope: &Scope<'a>,
 ) -> Asked<'a> {
+    let miles = scope.lanes.map_or(&[][..], |lanes| &lanes.miles);
+    Asked { order: order_facts(order, lines), lines, table, miles }
+}
+
+/// What is known of the order as a whole; its lines are its wants.
+fn order_facts<'a>(order: &'a Order, lines: &[LineFacts<'_>]) -> OrderFacts<'a> {
     let (is_pickup, postal, position) = match &order.delivery {
         Delivery::Ship { position, postal } => {
             let degrees = |micros: i32| f64::from(micros) / 1e6;
@@ -171,12 +211,12 @@ fn asked<'a>(
         }
         Delivery::Pickup { .. } => (true, "", None),
     };
-    let facts = OrderFacts {
+    OrderFacts {
         channel: order.channel.0,
         is_pickup,
         postal,
         position,
-        lines: demand.wants.len() as i64,
+        lines: lines.len() as i64,
         units: lines.iter().map(|line| line.quantity).sum(),
         value: order.value,
         weight_g: lines
@@ -184,6 +224,5 @@ fn asked<'a>(
             .map(|line| line.weight_g.saturating_mul(line.quantity))
             .fold(0, i64::saturating_add),
         flags: lines.iter().fold(0, |flags, line| flags | line.flags) & sku_flags::ALL,
-    };
-    Asked { order: facts, lines, table, miles: scope.lanes.map_or(&[], |lanes| &lanes.miles) }
+    }
 }

@@ -50,7 +50,7 @@ pub struct Planner {
     subsets: Subsets,
     pub(super) writer: Writer,
     pub(super) repair: Repair,
-    pub(super) ruling: Ruling,
+    pub(super) rulings: Vec<Ruling>,
     /// The time policies are asked for.
     pub(super) now: TimestampMs,
     is_patient: bool,
@@ -123,8 +123,8 @@ impl Planner {
         let named = std::mem::take(&mut self.named);
         let scope = sight.scope(reader, segments, &named, without);
         let policies = self.bookmark.policies(reader);
-        let planned = match policies.newest(tenant) {
-            Some(kept) => self.plan_under((kept, tenant, &sight.table), &scope, order, best_effort),
+        let planned = match self.policy_for(&policies, reader, tenant, order) {
+            Some(kept) => self.plan_under((&kept, tenant, &sight.table), &scope, order, best_effort),
             None => {
                 let limit = if order.shipments_max == 0 { rules.shipments_max } else { order.shipments_max };
                 self.plan_in(&scope, limit, order, best_effort)

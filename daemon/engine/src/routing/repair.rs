@@ -51,9 +51,9 @@ impl Planner {
             want.flags = reader.sku(want.sku)?.flags;
         }
         let policies = self.bookmark.policies(reader);
-        let repaired = match policies.newest(tenant) {
+        let repaired = match self.policy_for(&policies, reader, tenant, order) {
             Some(kept) => {
-                self.strictly_under((kept, tenant, &sight.table), &scope, order, |planner, scope| {
+                self.strictly_under((&kept, tenant, &sight.table), &scope, order, |planner, scope| {
                     planner.repair_in(scope, order, proposal)
                 })
             }

@@ -8,6 +8,7 @@ mod policy_page;
 mod promises;
 mod real;
 mod repair;
+mod rollout;
 mod small;
 mod wide;
 mod world;
