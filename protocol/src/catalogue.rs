@@ -111,7 +111,7 @@ pub struct NodeSpec {
     pub cost_per_line: Money,
     /// Cost of each unit shipped from here.
     pub cost_per_unit: Money,
-    /// Code of the calendar it works by; empty where it always works, and what is ordered leaves at once.
+    /// Code of the calendar it works by; empty where it always works, and plans do not say when its shipments leave.
     pub calendar: String,
     /// Its postal code, by which charts of zones find it; may be empty, at most [`POSTAL_LEN_MAX`] bytes.
     pub postal: String,
