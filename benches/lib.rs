@@ -93,7 +93,7 @@ pub fn filled(cells: u32, nodes: u32, reservations: u32) -> State {
         lines: 1 << 20,
         commands: 1 << 20,
         facts_bytes: 1 << 30,
-        sku_code_bytes: u64::from(skus) * 16 + 4096,
+        sku_code_bytes: u64::from(skus) * 24 + 4096,
         movements: 1 << 10,
     };
     let mut state = State::new(&capacity, Rules::default()).expect("the benchmark's memory");
