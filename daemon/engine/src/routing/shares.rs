@@ -339,7 +339,9 @@ impl Shares {
 
     /// Whether a site's fixed cost can be shared out in more than one way.
     fn is_shared(&self, settled: &Settled, site: usize) -> bool {
-        settled.status[site] == Status::Undecided && self.offers_of(site).len() > 1
+        // Where it costs nothing, every share of it is nothing.
+        let has_cost = self.sites[site].fixed > 0.0;
+        has_cost && settled.status[site] == Status::Undecided && self.offers_of(site).len() > 1
     }
 
     /// By offer: how the bound grows with its share, as far as a site's shares keep their sum. Returns the square of it.
