@@ -149,7 +149,12 @@ fn one_may_look_while_the_daemon_is_busy() {
         let load: Vec<_> = (0..8)
             .map(|_| {
                 let client = client.clone();
-                tokio::spawn(async move { while let Ok(Ok(_)) = shop::hold(&client).await {} })
+                // What is held is given back, so that stock lasts for as long as looking takes.
+                tokio::spawn(async move {
+                    while let Ok(Ok(held)) = shop::hold(&client).await {
+                        shop::release(&client, held).await;
+                    }
+                })
             })
             .collect();
         for _ in 0..10 {
