@@ -154,8 +154,11 @@ impl Model {
             noes.push(Refusal::of(RefusalCode::TimeFromFuture, Field::AsOf).detail(now.0 as i64));
         }
         let kept = self.limits.movements;
-        let (is_too_old, lost) =
-            (refused_with(seen, RefusalCode::CountTooOld), self.stock.counts_may_be_lost_before(kept));
+        let is_too_old = refused_with(seen, RefusalCode::CountTooOld);
+        let lost = self.stock.counts_may_be_lost_before(kept);
+        let lost_movements = self.stock.movements_may_be_lost_before(kept);
+        // What was moved since is not known where movements may be forgotten, only that the count is too old.
+        let is_sum_known = !(is_too_old && lost_movements.is_some_and(|lost| as_of < lost));
         let mut cells = BTreeSet::new();
         let mut on_hands = Vec::new();
         for (index, count) in set.counts.iter().enumerate() {
@@ -169,7 +172,7 @@ impl Model {
             let too_large = |quantity: i64| quantity.unsigned_abs() > u64::from(QUANTITY_MAX);
             if too_large(i64::from(count.on_hand))
                 || too_large(i64::from(count.safety.unwrap_or(0)))
-                || too_large(on_hand)
+                || is_sum_known && too_large(on_hand)
             {
                 noes.push(too_large_at(index));
             }
@@ -190,7 +193,7 @@ impl Model {
         }
         if is_too_old {
             let Reply::Refused(refused) = seen else { unreachable!("it is refused") };
-            return match self.stock.movements_may_be_lost_before(kept).max(lost) {
+            return match lost_movements.max(lost) {
                 Some(lost) if as_of < lost => Ok(Err(refused.refusal)),
                 _ => Err("all movements and counts since that count had room".into()),
             };
