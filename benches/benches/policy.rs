@@ -85,6 +85,7 @@ fn orders(random: &mut Random) -> Vec<Order> {
             shipments_max: 0,
             lines: [first, (first + 1) % SKUS].into_iter().zip(0..).map(line).collect(),
             value: None,
+            deliver_by_ms: None,
         }
     };
     places.iter().map(order).collect()

@@ -127,6 +127,7 @@ impl Shape {
             nodes: Vec::new(),
             shipments_max: 0,
             value: None,
+            deliver_by_ms: None,
             lines: lines
                 .iter()
                 .enumerate()

@@ -192,6 +192,7 @@ fn order(random: &mut Random, position: Position) -> Order {
         nodes: Vec::new(),
         shipments_max: 0,
         value: None,
+        deliver_by_ms: None,
         lines: lines.map(&mut line).collect(),
     }
 }

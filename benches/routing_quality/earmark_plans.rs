@@ -119,6 +119,7 @@ fn as_order(order: &DemoOrder) -> Order {
         nodes: Vec::new(),
         shipments_max: 0,
         value: None,
+        deliver_by_ms: None,
         lines: order.lines.iter().enumerate().map(line).collect(),
     }
 }

@@ -90,6 +90,7 @@ impl Baskets {
             nodes: Vec::new(),
             shipments_max: 0,
             value: None,
+            deliver_by_ms: None,
             lines: lines.collect(),
         }
     }

@@ -126,6 +126,8 @@ pub struct Order {
     pub lines: Vec<OrderLine>,
     /// What the order is worth, for policies that ask; not below 0.
     pub value: Option<Money>,
+    /// By when it should be delivered, or be ready to be picked up; the policy says what lateness costs.
+    pub deliver_by_ms: Option<TimestampMs>,
 }
 
 /// How an order reaches the customer.

@@ -146,6 +146,11 @@ pub struct Plan {
     pub eliminated: Vec<Eliminated>,
 }
 
+impl Eliminated {
+    /// The place of no rule: nodes that would deliver later than the order wishes, where the policy refuses that.
+    pub const LATE: u16 = u16::MAX;
+}
+
 /// How many nodes a rule excluded that could have delivered otherwise, and that no rule before it excluded. Where a
 /// rule asks about lines, of the line for which it excluded most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,6 +182,8 @@ pub struct Shipment {
     pub policy_cost: Money,
     /// When it leaves the node, or is ready to be picked up there; 0 where the node has no calendar, and in a plain hold.
     pub ship_at_ms: TimestampMs,
+    /// By when it is delivered, or is ready to be picked up; 0 where nothing says how long it is on its way.
+    pub promise_at_ms: TimestampMs,
     /// What is in it.
     pub lines: Vec<ShipmentLine>,
 }

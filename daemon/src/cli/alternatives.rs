@@ -41,6 +41,8 @@ struct Near {
     miles: u32,
     state: NodeState,
     able: bool,
+    /// Whether the order wishes a time.
+    wished: bool,
     quoted: Quoted,
 }
 
@@ -96,6 +98,7 @@ pub(super) async fn alternatives(
             miles: node.spec.position.miles_to(to),
             state: node.state,
             able: node.spec.capabilities & capabilities::SHIP != 0,
+            wished: order.deliver_by_ms.is_some(),
             quoted: ask(client, alone, true, attempted).await?,
         });
     }
@@ -182,6 +185,9 @@ impl Near {
                     if more == 0 { String::new() } else { format!(" and {}", plural(more, "other line")) };
                 let reason = alone.unfilled[0].reason;
                 format!("it could not serve line {first}{more} whole: {}", lower(reason.meaning()))
+            }
+            (Err(Refusal { code: RefusalCode::NoNode, .. }), _) if self.wished => {
+                "the policy keeps it out: by a rule, or because it would come too late".to_owned()
             }
             (Err(Refusal { code: RefusalCode::NoNode, .. }), _) => {
                 "a rule of the policy keeps it out".to_owned()

@@ -7,7 +7,7 @@ use clap::Args;
 use earmark_protocol::client::Client;
 use earmark_protocol::command::{CellQuantity, CommandBody, Delivery, Hold, Order, OrderLine, Reserve};
 use earmark_protocol::geo::Position;
-use earmark_protocol::ids::{Channel, HoldClass, LineId, Money};
+use earmark_protocol::ids::{Channel, HoldClass, LineId, Money, TimestampMs};
 use earmark_protocol::refusal::Refusal;
 
 use super::alternatives::{alternatives, ask};
@@ -16,7 +16,7 @@ use super::change::{Id, send};
 use super::codes::{Names, Unnamed, handles};
 use super::connect::{Connection, Session};
 use super::outcome::{Answer, Failure, Outcome};
-use super::text::{LineText, class, duration_ms, position};
+use super::text::{LineText, class, duration_ms, moment, position};
 use super::words::{plan_json, plan_text, policy_text};
 use crate::data::field::money;
 use crate::data::orders::{Destination, OrderData};
@@ -50,6 +50,9 @@ pub(super) struct OrderArgs {
     /// What the order is worth, for policies that ask, like 64.50
     #[arg(long, value_name = "AMOUNT", value_parser = money)]
     value: Option<Money>,
+    /// By when it should be delivered, or ready to be picked up; the policy says what lateness costs
+    #[arg(long, value_name = "MOMENT", value_parser = moment)]
+    deliver_by: Option<TimestampMs>,
     /// Take what there is, line by line, where all cannot be had
     #[arg(long)]
     best_effort: bool,
@@ -151,6 +154,7 @@ struct Wanted {
     channel: Channel,
     shipments_max: u16,
     value: Option<Money>,
+    deliver_by: Option<TimestampMs>,
 }
 
 impl OrderArgs {
@@ -178,6 +182,7 @@ impl OrderArgs {
             channel: Channel(self.channel),
             shipments_max: self.shipments_max,
             value: self.value,
+            deliver_by: self.deliver_by,
         };
         wanted.check()?;
         Ok(wanted)
@@ -193,6 +198,7 @@ impl OrderArgs {
             channel: order.channel,
             shipments_max: order.shipments_max,
             value: order.value,
+            deliver_by: order.deliver_by,
         }
     }
 }
@@ -243,7 +249,8 @@ impl Wanted {
         let lines =
             lines.map(|((sku, &line), text)| OrderLine { line, sku, quantity: text.quantity }).collect();
         let (channel, shipments_max, value) = (self.channel, self.shipments_max, self.value);
-        Ok(Order { channel, delivery, nodes, shipments_max, lines, value })
+        let deliver_by_ms = self.deliver_by;
+        Ok(Order { channel, delivery, nodes, shipments_max, lines, value, deliver_by_ms })
     }
 
     async fn cells(&self, client: &Client) -> Result<Vec<CellQuantity>, Failure> {

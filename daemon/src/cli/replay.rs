@@ -257,6 +257,8 @@ fn figures_table(report: &Report, names: &[String; 2]) -> Table {
     row("added by the policy", &|of| cents(of.policy_cost));
     row("shipments per order", &|of| format!("{:.3}", of.per_order(of.shipments)));
     row("orders split", &|of| format!("{:.2} %", of.per_order(of.split) * 100.0));
+    row("shipments too late", &|of| of.late.to_string());
+    row("days late", &|of| of.late_days.to_string());
     row("nodes that ship", &|of| of.nodes.len().to_string());
     // Nobody proves another system's decisions.
     let proven = |of: &Figures| format!("{:.2} %", of.per_order(of.proven) * 100.0);
@@ -319,6 +321,8 @@ fn way_json(name: &str, figures: &Figures, code: &Code<'_>) -> Value {
         "shipments": figures.shipments,
         "shipments_per_order": figures.per_order(figures.shipments),
         "split_rate": figures.per_order(figures.split),
+        "late_shipments": figures.late,
+        "late_days": figures.late_days,
         "proven_rate": figures.per_order(figures.proven),
         "nodes": loads.collect::<Vec<_>>(),
     })

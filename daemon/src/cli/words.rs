@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use earmark_protocol::command::{Delivery, Order};
 use earmark_protocol::ids::{Money, TimestampMs};
-use earmark_protocol::reply::{Plan, PolicyView, ReservationView, RowView, Status};
+use earmark_protocol::reply::{Eliminated, Plan, PolicyView, ReservationView, RowView, Status};
 use serde_json::{Value, json};
 
 use super::codes::Names;
@@ -54,6 +54,7 @@ pub(super) fn plan_json(plan: &Plan, names: &Names) -> Value {
             "cost": money(shipment.cost),
             "policy_cost": money(shipment.policy_cost),
             "ship_at": deadline_json(shipment.ship_at_ms),
+            "promise_at": deadline_json(shipment.promise_at_ms),
             "lines": lines.collect::<Vec<_>>(),
         })
     });
@@ -74,7 +75,8 @@ pub(super) fn plan_json(plan: &Plan, names: &Names) -> Value {
 /// A plan as a table, with a line that says whether it is proven cheapest.
 #[must_use]
 pub(super) fn plan_text(plan: &Plan, names: &Names) -> String {
-    let mut table = Table::new(&["node", ">miles", ">cost", "ships at", ">line", "sku", ">quantity"]);
+    let mut table =
+        Table::new(&["node", ">miles", ">cost", "ships at", "there by", ">line", "sku", ">quantity"]);
     for shipment in &plan.shipments {
         for (place, line) in shipment.lines.iter().enumerate() {
             let first = |text: String| if place == 0 { text } else { String::new() };
@@ -82,7 +84,8 @@ pub(super) fn plan_text(plan: &Plan, names: &Names) -> String {
                 first(names.node(shipment.node)),
                 first(shipment.miles.to_string()),
                 first(cents(shipment.cost)),
-                first(ship_text(shipment.ship_at_ms)),
+                first(known_moment(shipment.ship_at_ms)),
+                first(known_moment(shipment.promise_at_ms)),
                 line.line.to_string(),
                 names.sku(line.sku),
                 line.quantity.to_string(),
@@ -97,8 +100,8 @@ pub(super) fn plan_text(plan: &Plan, names: &Names) -> String {
     text + &format!("  {}\n", cost_text(plan))
 }
 
-/// When a shipment leaves, or is ready; empty where that is not known.
-fn ship_text(moment: TimestampMs) -> String {
+/// A moment; empty where it is not known.
+fn known_moment(moment: TimestampMs) -> String {
     if moment.0 == 0 { String::new() } else { moment_text(moment) }
 }
 
@@ -218,6 +221,9 @@ pub(super) fn explanation(view: &ReservationView, names: &Names, policies: &Poli
     if order.shipments_max > 0 {
         text += &format!("At most {} were allowed.\n", plural(order.shipments_max.into(), "shipment"));
     }
+    if let Some(wished) = order.deliver_by_ms {
+        text += &format!("It should be there by {}.\n", moment_text(wished));
+    }
     for (place, plan) in view.plans.iter().enumerate() {
         text += &if place == 0 {
             "\nThe plan it was reserved with:\n".to_owned()
@@ -241,8 +247,13 @@ pub(super) fn explanation(view: &ReservationView, names: &Names, policies: &Poli
                 moment if is_pickup => format!("; it is ready at {}", moment_text(moment)),
                 moment => format!("; it leaves at {}", moment_text(moment)),
             };
+            let there = match shipment.promise_at_ms {
+                moment if is_pickup || moment.0 == 0 => String::new(),
+                moment => format!(" and is there by {}", moment_text(moment)),
+            };
             let lines = lines.join(", ");
-            text += &format!("  {node} sends {lines} over {miles} miles for {cost}{of_policy}{when}.\n");
+            text +=
+                &format!("  {node} sends {lines} over {miles} miles for {cost}{of_policy}{when}{there}.\n");
         }
         for unfilled in &plan.unfilled {
             let (line, quantity, reason) = (unfilled.line, unfilled.quantity, unfilled.reason);
@@ -271,7 +282,11 @@ pub(super) fn policy_text(plan: &Plan, policies: &Policies) -> String {
     };
     for (place, eliminated) in plan.eliminated.iter().enumerate() {
         let rule = view.and_then(|view| view.rules.get(usize::from(eliminated.rule)));
-        let rule = rule.map_or_else(|| format!("rule {}", eliminated.rule + 1), |name| format!("{name:?}"));
+        let rule = match (eliminated.rule, rule) {
+            (Eliminated::LATE, _) => "coming too late".to_owned(),
+            (_, Some(name)) => format!("{name:?}"),
+            (place, None) => format!("rule {}", place + 1),
+        };
         let nodes = plural(eliminated.nodes as usize, "node");
         text +=
             &if place == 0 { format!(": {rule} excluded {nodes}") } else { format!(", {rule} {nodes} more") };

@@ -24,6 +24,7 @@ pub const COLUMNS: &[Column] = &[
     optional("shipments_max"),
     optional("value"),
     optional("at"),
+    optional("deliver_by"),
 ];
 
 /// One row.
@@ -46,6 +47,7 @@ struct Whole {
     shipments_max: Option<u16>,
     value: Option<Money>,
     at: Option<TimestampMs>,
+    deliver_by: Option<TimestampMs>,
 }
 
 /// An order by its codes.
@@ -65,6 +67,8 @@ pub struct OrderData {
     pub value: Option<Money>,
     /// When it was placed, where that is said.
     pub at: Option<TimestampMs>,
+    /// By when it should be there, where that is said.
+    pub deliver_by: Option<TimestampMs>,
     /// Its lines.
     pub lines: Vec<OrderDataLine>,
 }
@@ -122,7 +126,8 @@ pub fn parse(row: &mut Row<'_>) -> Option<OrderRow> {
     let shipments_max = row.optional("shipments_max", field::number);
     let value = row.optional("value", field::money);
     let at = row.optional("at", field::moment);
-    let whole = Whole { position, postal, pickup, channel, shipments_max, value, at };
+    let deliver_by = row.optional("deliver_by", field::moment);
+    let whole = Whole { position, postal, pickup, channel, shipments_max, value, at, deliver_by };
     Some(OrderRow { order: order?, line, sku: sku?, quantity: quantity?, whole })
 }
 
@@ -170,13 +175,15 @@ fn one(
             bad.push(file, line.at_line, "line", reason);
         }
     }
-    let destination = match (whole.pickup, whole.position) {
+    let destination = match (whole.pickup.clone(), whole.position) {
         (Some(_), Some(_)) => {
             bad.push(file, at_line, "pickup", "the order has a position too; give one of them");
             return None;
         }
         (Some(node), None) => Destination::Pickup(node),
-        (None, Some(position)) => Destination::Ship { position, postal: whole.postal.unwrap_or_default() },
+        (None, Some(position)) => {
+            Destination::Ship { position, postal: whole.postal.clone().unwrap_or_default() }
+        }
         (None, None) => {
             let reason = "the order's first row has no position; give lat and lon, or a pickup node";
             bad.push(file, at_line, "lat", reason);
@@ -185,8 +192,8 @@ fn one(
     };
     let channel = Channel(whole.channel.unwrap_or_default());
     let shipments_max = whole.shipments_max.unwrap_or_default();
-    let Whole { value, at, .. } = whole;
-    Some(OrderData { code, at_line, channel, destination, shipments_max, value, at, lines })
+    let Whole { value, at, deliver_by, .. } = whole;
+    Some(OrderData { code, at_line, channel, destination, shipments_max, value, at, deliver_by, lines })
 }
 
 /// Columns that say something else than the first row did.
@@ -202,6 +209,7 @@ fn differences(first: &Whole, later: &Whole) -> Vec<&'static str> {
         (differs(&first.shipments_max, &later.shipments_max), "shipments_max"),
         (differs(&first.value, &later.value), "value"),
         (differs(&first.at, &later.at), "at"),
+        (differs(&first.deliver_by, &later.deliver_by), "deliver_by"),
     ]
     .into_iter()
     .filter_map(|(differs, column)| differs.then_some(column))

@@ -131,6 +131,7 @@ impl Rows {
                 ("shipments_max", first(order.shipments_max.to_string())),
                 ("value", first(order.value.map(money_text).unwrap_or_default())),
                 ("at", first(order.at.map(moment_text).unwrap_or_default())),
+                ("deliver_by", first(order.deliver_by.map(moment_text).unwrap_or_default())),
             ])?;
         }
         Ok(())

@@ -44,6 +44,7 @@ impl Scenario {
             code: if order.code.is_empty() { (place + 1).to_string() } else { order.code.clone() },
             at_line: 0,
             channel: Channel(0),
+            deliver_by: None,
             destination: Destination::Ship { position: order.position, postal: order.postal.clone() },
             shipments_max: 0,
             value: order.value,

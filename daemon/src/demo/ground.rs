@@ -89,6 +89,7 @@ impl Ground {
             nodes: Vec::new(),
             shipments_max: 0,
             value: None,
+            deliver_by_ms: None,
             lines: lines.collect(),
         }
     }

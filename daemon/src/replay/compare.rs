@@ -138,7 +138,7 @@ impl Report {
         self.orders += 1;
         let wanted = wanted(&placed.order);
         for (figures, routed) in self.figures.iter_mut().zip(&routed) {
-            figures.add(routed, wanted);
+            figures.add(routed, wanted, placed.order.deliver_by_ms);
         }
         let plans = routed.each_ref().map(|routed| routed.as_ref().ok());
         let [ours, theirs] = plans.map(|plan| plan.map(taken).unwrap_or_default());

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use earmark_protocol::ids::{Money, NodeIx};
+use earmark_engine::promise::days_late;
+use earmark_protocol::ids::{Money, NodeIx, TimestampMs};
 use earmark_protocol::refusal::{Refusal, RefusalCode};
 use earmark_protocol::reply::Plan;
 
@@ -28,6 +29,10 @@ pub struct Figures {
     pub shipments: u64,
     /// Orders of more than one shipment.
     pub split: u64,
+    /// Shipments that come later than their order wishes.
+    pub late: u64,
+    /// Days, or parts of one, that they are late together.
+    pub late_days: u64,
     /// Plans that are proven cheapest.
     pub proven: u64,
     /// What each node ships.
@@ -46,8 +51,8 @@ pub struct NodeLoad {
 }
 
 impl Figures {
-    /// Counts an order of so many units.
-    pub(super) fn add(&mut self, routed: &Routed, wanted: u64) {
+    /// Counts an order of so many units, and its wish.
+    pub(super) fn add(&mut self, routed: &Routed, wanted: u64, deliver_by: Option<TimestampMs>) {
         let plan = match routed {
             Ok(plan) => plan,
             Err(refusal) => return *self.refused.entry(refusal.code).or_default() += 1,
@@ -61,6 +66,9 @@ impl Figures {
             load.lines += shipment.lines.len() as u64;
             load.units += units;
             filled += units;
+            let late = deliver_by.map_or(0, |wished| days_late(shipment.promise_at_ms, wished));
+            self.late += u64::from(late > 0);
+            self.late_days += late;
         }
         self.units += filled;
         self.units_unfilled += wanted.saturating_sub(filled);

@@ -56,6 +56,7 @@ pub fn place(reader: &Reader, tenant: Tenant, file: DataFile<OrderData>, bad: &m
             shipments_max: value.shipments_max,
             lines,
             value: value.value,
+            deliver_by_ms: value.deliver_by,
         };
         placed.push(Placed { code: value.code, at: value.at, order });
     }

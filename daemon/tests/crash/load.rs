@@ -288,8 +288,15 @@ impl Goods {
             quantity: if one_in(50) { ON_HAND } else { fastrand::u32(1..=3) },
         };
         let lines = (0..fastrand::u32(1..=4)).map(line).collect();
-        let order =
-            Order { channel: Channel(0), delivery, nodes: Vec::new(), shipments_max: 0, value: None, lines };
+        let order = Order {
+            channel: Channel(0),
+            delivery,
+            nodes: Vec::new(),
+            shipments_max: 0,
+            value: None,
+            deliver_by_ms: None,
+            lines,
+        };
         CommandBody::Reserve(Reserve { order, class: CLASS, lifetime_ms: 0, best_effort: one_in(4) })
     }
 

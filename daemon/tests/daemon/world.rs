@@ -117,6 +117,7 @@ impl World {
             nodes: Vec::new(),
             shipments_max: 0,
             value: None,
+            deliver_by_ms: None,
             lines: (0..)
                 .zip(skus)
                 .map(|(line, sku)| OrderLine { line: LineId(line), sku: *sku, quantity: 1 })

@@ -76,7 +76,15 @@ impl Workload for FlashSale {
             let line = OrderLine { line: LineId(0), sku, quantity: 1 };
             let delivery = Delivery::Ship { position: Position::default(), postal: String::new() };
             let (nodes, lines) = (Vec::new(), vec![line]);
-            let order = Order { channel: Channel(0), delivery, nodes, shipments_max: 0, value: None, lines };
+            let order = Order {
+                channel: Channel(0),
+                delivery,
+                nodes,
+                shipments_max: 0,
+                value: None,
+                deliver_by_ms: None,
+                lines,
+            };
             let (class, lifetime_ms) = (HoldClass(0), LIFETIME_MS);
             out.command(id, CommandBody::Reserve(Reserve { order, class, lifetime_ms, best_effort: false }));
         } else {

@@ -204,6 +204,7 @@ fn take_what_there_is(state: &State, claims: &mut Vec<Claim>) -> Result<Plan, Re
             cost: Money(0),
             policy_cost: Money(0),
             ship_at_ms: TimestampMs(0),
+            promise_at_ms: TimestampMs(0),
             lines,
         })
         .collect();

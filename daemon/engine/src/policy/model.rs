@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use super::check::Term;
 use super::reach::Reach;
 use super::schema::Needs;
+use crate::promise::Transit;
 
 /// A policy.
 #[derive(Clone, Debug)]
@@ -27,6 +28,13 @@ pub struct Policy {
     pub(crate) shipment_cost: Money,
     /// Added to each shipment for each mile of its way.
     pub(crate) mile_cost: Money,
+    /// Added to each shipment for each day or part of one that it is later than the order wishes.
+    pub(crate) late_day_cost: Money,
+    /// Whether nodes that would be late may not serve.
+    pub(crate) refuses_late: bool,
+    /// How far goods travel in a day, and whether on weekends.
+    pub(crate) transit_miles_per_day: Option<u16>,
+    pub(crate) transit_weekends: bool,
     pub(crate) rules: Vec<Rule>,
 }
 
@@ -52,8 +60,20 @@ impl Default for Policy {
             unfillable: Unfillable::default(),
             shipment_cost: Money(0),
             mile_cost: Money(0),
+            late_day_cost: Money(0),
+            refuses_late: false,
+            transit_miles_per_day: None,
+            transit_weekends: false,
             rules: Vec::new(),
         }
+    }
+}
+
+impl Policy {
+    /// How fast goods travel, where it says so.
+    pub(crate) fn transit(&self) -> Option<Transit> {
+        let weekends = self.transit_weekends;
+        self.transit_miles_per_day.map(|miles_per_day| Transit { miles_per_day, weekends })
     }
 }
 

@@ -76,6 +76,7 @@ mod tests {
             shipments_max: 0,
             lines: Vec::new(),
             value: None,
+            deliver_by_ms: None,
         }
     }
 

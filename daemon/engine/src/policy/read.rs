@@ -15,7 +15,7 @@ use super::check::{self, Term};
 use super::model::{Kind, Policy, Rule, Unfillable};
 use super::schema::{Needs, nearest};
 use super::tokens::Mistake;
-use crate::promise::time_zone;
+use crate::promise::{MILES_PER_DAY, time_zone};
 
 /// Longest policy, in bytes.
 pub const TEXT_LEN_MAX: usize = 64 << 10;
@@ -107,7 +107,7 @@ impl Reader<'_> {
     }
 
     fn policy(&mut self, table: &DeTable<'_>) -> Policy {
-        const KEYS: [&str; 11] = [
+        const KEYS: [&str; 14] = [
             "name",
             "active_from",
             "share",
@@ -117,6 +117,9 @@ impl Reader<'_> {
             "split_lines",
             "split_when",
             "unfillable",
+            "late",
+            "transit_miles_per_day",
+            "transit_weekends",
             "weights",
             "rule",
         ];
@@ -137,10 +140,7 @@ impl Reader<'_> {
                     }
                 }
                 "shipments_max" => policy.shipments_max = self.number_of(value),
-                "split_lines" => match value.get_ref().as_bool() {
-                    Some(split) => policy.split_lines = Some(split),
-                    None => self.mistake(at, "expected true or false"),
-                },
+                "split_lines" => policy.split_lines = self.truth(value),
                 "split_when" => policy.split_when = self.scalar_condition(value, "split_when"),
                 "active_from" => policy.reach.active_from = self.moment_of(value),
                 "share" => policy.reach.share = self.share_of(value),
@@ -153,6 +153,22 @@ impl Reader<'_> {
                     }
                     None => {}
                 },
+                "late" => match self.text_of(value).as_deref() {
+                    Some("allow") => policy.refuses_late = false,
+                    Some("refuse") => policy.refuses_late = true,
+                    Some(other) => {
+                        self.mistake(at, format!("{other:?} is neither \"allow\" nor \"refuse\""));
+                    }
+                    None => {}
+                },
+                "transit_miles_per_day" => {
+                    policy.transit_miles_per_day = self.number_of(value);
+                    if policy.transit_miles_per_day.is_some_and(|miles| !MILES_PER_DAY.contains(&miles)) {
+                        let (least, most) = (MILES_PER_DAY.start(), MILES_PER_DAY.end());
+                        self.mistake(at, format!("expected a whole number from {least} to {most}"));
+                    }
+                }
+                "transit_weekends" => policy.transit_weekends = self.truth(value).unwrap_or_default(),
                 "weights" => self.weights(value, &mut policy),
                 "rule" => self.rules(value, &mut policy),
                 unknown => self.unknown(unknown, key.span(), &KEYS, "a policy has"),
@@ -181,7 +197,10 @@ impl Reader<'_> {
             match key.get_ref().as_ref() {
                 "shipment" => policy.shipment_cost = self.money(value).unwrap_or_default(),
                 "mile" => policy.mile_cost = self.money(value).unwrap_or_default(),
-                unknown => self.unknown(unknown, key.span(), &["shipment", "mile"], "weights are"),
+                "late_day" => policy.late_day_cost = self.money(value).unwrap_or_default(),
+                unknown => {
+                    self.unknown(unknown, key.span(), &["shipment", "mile", "late_day"], "weights are");
+                }
             }
         }
     }
@@ -291,6 +310,14 @@ impl Reader<'_> {
             self.mistake(value.span().start, "expected text in quotes");
         }
         text
+    }
+
+    fn truth(&mut self, value: &Value<'_>) -> Option<bool> {
+        let truth = value.get_ref().as_bool();
+        if truth.is_none() {
+            self.mistake(value.span().start, "expected true or false");
+        }
+        truth
     }
 
     fn name(&mut self, value: &Value<'_>) -> Option<String> {

@@ -8,7 +8,10 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 mod timetable;
+mod transit;
 
 pub use calendar::{CalendarFault, check_calendar, time_zone};
 pub use schedule::{Departure, Schedule};
 pub(crate) use timetable::Timetable;
+pub use transit::days_late;
+pub(crate) use transit::{MILES_PER_DAY, TRANSIT_DAYS_MAX, Transit};

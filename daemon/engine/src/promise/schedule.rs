@@ -2,11 +2,12 @@
 
 use earmark_protocol::catalogue::{CalendarSpec, DayHours};
 use earmark_protocol::ids::TimestampMs;
-use jiff::civil::{Date, DateTime};
+use jiff::civil::{Date, DateTime, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
 use super::calendar::date;
+use super::transit::TRANSIT_DAYS_MAX;
 
 /// How many days ahead departures are looked for: a year and a month, so that a yearly date is found.
 const DAYS_AHEAD: usize = 400;
@@ -86,6 +87,24 @@ impl Schedule {
         }
     }
 
+    /// By when what leaves then arrives after 0 days, 1 day and so on: by the end of the day, by the node's clock, since
+    /// where an address is says not what its clock shows. Without `weekends`, days are those from Monday to Friday.
+    pub(super) fn arrivals(&self, leaves: TimestampMs, weekends: bool) -> Vec<TimestampMs> {
+        let mut day = self.date_at(leaves);
+        let ends = |day: Date| {
+            let moment = self.moment(day.at(23, 59, 59, 0));
+            TimestampMs(moment.unwrap_or(u64::MAX))
+        };
+        let mut arrivals = vec![ends(day)];
+        while arrivals.len() <= TRANSIT_DAYS_MAX {
+            day = day.tomorrow().unwrap_or(day);
+            if weekends || day == Date::MAX || !matches!(day.weekday(), Weekday::Saturday | Weekday::Sunday) {
+                arrivals.push(ends(day));
+            }
+        }
+        arrivals
+    }
+
     /// The last moment at which an order may come to leave at the close of the last of these days; `None` where that was
     /// before the first of them.
     fn order_by(&self, days: &[OpenDay]) -> Option<u64> {
@@ -104,11 +123,15 @@ impl Schedule {
 
     /// The open days from the one on that it is now.
     fn open_days(&self, now: TimestampMs) -> impl Iterator<Item = OpenDay> {
-        let millis = i64::try_from(now.0).unwrap_or(i64::MAX);
-        let now = Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX);
-        let today = self.zone.to_datetime(now).date();
+        let today = self.date_at(now);
         let dates = std::iter::successors(Some(today), |date| date.tomorrow().ok());
         dates.take(DAYS_AHEAD).filter_map(|date| self.open_day(date))
+    }
+
+    fn date_at(&self, now: TimestampMs) -> Date {
+        let millis = i64::try_from(now.0).unwrap_or(i64::MAX);
+        let now = Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX);
+        self.zone.to_datetime(now).date()
     }
 
     fn open_day(&self, day: Date) -> Option<OpenDay> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use earmark_protocol::ids::{NodeIx, Tenant, TimestampMs};
 
-use super::{Schedule, time_zone};
+use super::{Schedule, TRANSIT_DAYS_MAX, Transit, time_zone};
 use crate::NodeTable;
 
 /// Of a node without a calendar.
@@ -32,6 +32,8 @@ pub(crate) struct Timetable {
     assigned: Arc<Assigned>,
     /// By schedule; `None` where it opens no more.
     leaves: Vec<Option<TimestampMs>>,
+    /// By schedule and days on the way: by when what leaves then is delivered, on weekdays alone and on all days.
+    arrives: [Vec<TimestampMs>; 2],
     /// Whether there is such a schedule.
     some_are_shut: bool,
     /// The first and the last moment for which this is right.
@@ -75,7 +77,11 @@ impl Timetable {
         });
         let leaves: Vec<_> = next.collect();
         let some_are_shut = leaves.contains(&None);
-        Self { assigned, leaves, some_are_shut, from: now, until }
+        let arrives = [false, true].map(|weekends| {
+            let each = assigned.schedules.iter().zip(&leaves);
+            each.flat_map(|(schedule, leaves)| schedule.arrivals(leaves.unwrap_or(now), weekends)).collect()
+        });
+        Self { assigned, leaves, arrives, some_are_shut, from: now, until }
     }
 
     /// Whether it is of these nodes.
@@ -102,6 +108,13 @@ impl Timetable {
     /// When what is ordered now leaves the node; `None` where the node has no calendar, or opens no more.
     pub(crate) fn leaves(&self, node: NodeIx) -> Option<TimestampMs> {
         self.leaves[self.schedule(node.0)?]
+    }
+
+    /// By when what is ordered now and goes so many miles is delivered; `None` as for [`Timetable::leaves`].
+    pub(crate) fn arrives(&self, node: NodeIx, transit: Transit, miles: u32) -> Option<TimestampMs> {
+        let schedule = self.schedule(node.0).filter(|schedule| self.leaves[*schedule].is_some())?;
+        let days = transit.days(miles).min(TRANSIT_DAYS_MAX);
+        Some(self.arrives[usize::from(transit.weekends)][schedule * (TRANSIT_DAYS_MAX + 1) + days])
     }
 
     /// When what is ordered at this time is ready to be picked up at the node; `None` as for [`Timetable::leaves`].

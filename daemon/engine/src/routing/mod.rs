@@ -18,6 +18,7 @@ mod given;
 mod heuristic;
 mod knapsack;
 mod lanes;
+mod late;
 mod obey;
 mod planner;
 mod presume;

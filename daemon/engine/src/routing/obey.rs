@@ -9,9 +9,11 @@ use earmark_protocol::catalogue::sku_flags;
 use earmark_protocol::command::{Delivery, Order};
 use earmark_protocol::ids::Tenant;
 use earmark_protocol::refusal::Refusal;
+use earmark_protocol::reply::Eliminated;
 
 use super::Proposal;
 use super::demand::Demand;
+use super::late::Late;
 use super::planner::Planner;
 use super::scope::{Leaning, Scope};
 use crate::inventory::cell::{word_available, word_place};
@@ -98,7 +100,9 @@ impl Planner {
             };
             loop {
                 let by_want = by_want(ruling, planner.demand.wants.len());
-                let scope = lean(scope, kept, ruling, &by_want);
+                let ruled = lean(scope, kept, ruling, &by_want);
+                let late = Late::of(&ruled, &kept.policy, order.deliver_by_ms);
+                let scope = late.as_ref().map_or(ruled, |late| late.lean(&ruled));
                 let planned = planner.plan_in(&scope, limit, order, best_effort);
                 let is_whole = planned.as_ref().is_ok_and(|proposal| proposal.plan.unfilled.is_empty());
                 let mut short = Vec::new();
@@ -112,6 +116,9 @@ impl Planner {
                     return planned.map(|mut proposal| {
                         proposal.plan.policy = kept.version;
                         proposal.plan.eliminated = ruling.eliminated().to_vec();
+                        if let Some(nodes) = late.map(|late| late.refused).filter(|nodes| *nodes > 0) {
+                            proposal.plan.eliminated.push(Eliminated { rule: Eliminated::LATE, nodes });
+                        }
                         proposal
                     });
                 }
@@ -131,7 +138,9 @@ impl Planner {
         let (kept, ..) = obeyed;
         self.under(obeyed, scope, order, |planner, ruling, _| {
             let by_want = by_want(ruling, planner.demand.wants.len());
-            work(planner, &lean(scope, kept, ruling, &by_want))
+            let ruled = lean(scope, kept, ruling, &by_want);
+            let late = Late::of(&ruled, &kept.policy, order.deliver_by_ms);
+            work(planner, &late.as_ref().map_or(ruled, |late| late.lean(&ruled)))
         })
     }
 
@@ -170,7 +179,8 @@ fn by_want(ruling: &Ruling, wants: usize) -> Vec<&[u64]> {
 fn lean<'a>(scope: &Scope<'a>, kept: &Kept, ruling: &'a Ruling, by_want: &'a [&'a [u64]]) -> Scope<'a> {
     let (extra, extra_least) = ruling.extra();
     let leaning = Leaning { eligible: Some(ruling.eligible()), extra, extra_least, by_want };
-    Scope { split_lines: kept.policy.split_lines.unwrap_or(scope.split_lines), leaning, ..*scope }
+    let split_lines = kept.policy.split_lines.unwrap_or(scope.split_lines);
+    Scope { split_lines, leaning, transit: kept.policy.transit(), ..*scope }
 }
 
 /// Code and group of the skus, where rules ask for them.

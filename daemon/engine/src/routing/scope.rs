@@ -14,7 +14,7 @@ use earmark_protocol::ids::{NodeIx, Segment, Tenant, TimestampMs};
 use super::case::Candidate;
 use super::lanes::{Band, Bookmark, LaneBook, LaneSet, Sheet};
 use super::price::unit_to_address;
-use crate::promise::Timetable;
+use crate::promise::{Timetable, Transit};
 use crate::rules::Tariff;
 use crate::{NodeTable, Reader};
 
@@ -84,6 +84,7 @@ impl Sight {
             split_lines: rules.split_lines,
             leaning: Leaning::default(),
             timetable: &self.timetable,
+            transit: None,
             now: self.now,
         }
     }
@@ -121,6 +122,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) split_lines: bool,
     pub(crate) leaning: Leaning<'a>,
     pub(crate) timetable: &'a Timetable,
+    /// How fast goods travel, where the policy says it.
+    pub(crate) transit: Option<Transit>,
     /// When it was ordered.
     pub(crate) now: TimestampMs,
 }
@@ -158,6 +161,14 @@ impl Scope<'_> {
             None => self.timetable.ready(node, self.now),
         };
         moment.unwrap_or(TimestampMs(0))
+    }
+
+    /// By when a shipment from the node is delivered, or is ready to be picked up there; 0 where nothing says it.
+    pub(crate) fn promised_at(&self, node: NodeIx) -> TimestampMs {
+        let Some(lanes) = self.lanes else { return self.ships_at(node) };
+        let miles = u32::from(lanes.miles[node.0 as usize]);
+        let arrives = self.transit.and_then(|transit| self.timetable.arrives(node, transit, miles));
+        arrives.unwrap_or(TimestampMs(0))
     }
 
     /// What rules add to the cost of a shipment from a node.

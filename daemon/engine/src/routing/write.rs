@@ -62,8 +62,9 @@ impl Writer {
             let cost = candidate.rates().shipment(of_slot.len(), units_sum.unsigned_abs());
             total = Money(total.0.saturating_add(cost.0));
             let policy_cost = Money(scope.extra(candidate.node));
-            let ship_at_ms = scope.ships_at(node);
-            shipments.push(Shipment { node, miles: candidate.miles, cost, policy_cost, ship_at_ms, lines });
+            let (ship_at_ms, promise_at_ms) = (scope.ships_at(node), scope.promised_at(node));
+            let miles = candidate.miles;
+            shipments.push(Shipment { node, miles, cost, policy_cost, ship_at_ms, promise_at_ms, lines });
         }
         let plan = Plan { shipments, cost: total, ..Plan::default() };
         Proposal { epoch: 0, picks, plan }

@@ -2,6 +2,7 @@
 
 mod given;
 mod kept;
+mod late;
 mod oracle;
 mod policies;
 mod policy_page;

@@ -117,6 +117,7 @@ impl Store {
             shipments_max: 0,
             lines: lines.split(',').enumerate().map(line).collect(),
             value,
+            deliver_by_ms: None,
         };
         let now: jiff::Timestamp = at.parse().expect("a time");
         let now = TimestampMs(u64::try_from(now.as_millisecond()).expect("after 1970"));

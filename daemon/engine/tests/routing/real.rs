@@ -53,6 +53,7 @@ fn real_orders_get_legal_plans_that_take_all_there_is() {
                 nodes: Vec::new(),
                 shipments_max: 0,
                 value: None,
+                deliver_by_ms: None,
                 lines: Vec::new(),
             };
             orders.push((row[0].to_owned(), empty));

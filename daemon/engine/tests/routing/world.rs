@@ -125,7 +125,15 @@ impl World {
             _ => Vec::new(),
         };
         let shipments_max = if random.u8(..3) == 0 { random.u16(1..3) } else { 0 };
-        Order { channel: Channel(random.u16(..2)), delivery, nodes, shipments_max, lines, value: None }
+        Order {
+            channel: Channel(random.u16(..2)),
+            delivery,
+            nodes,
+            shipments_max,
+            lines,
+            value: None,
+            deliver_by_ms: None,
+        }
     }
 
     /// The engine's side of it: nodes and skus put in this order, each cell counted.
@@ -296,6 +304,14 @@ impl World {
         let (lat, lon) = (28.0 + random.f64() * 19.0, -122.0 + random.f64() * 48.0);
         let position = Position::from_degrees(lat, lon).expect("it is on the globe");
         let delivery = Delivery::Ship { position, postal: String::new() };
-        Order { channel: Channel(0), delivery, nodes: Vec::new(), shipments_max: 0, lines, value: None }
+        Order {
+            channel: Channel(0),
+            delivery,
+            nodes: Vec::new(),
+            shipments_max: 0,
+            lines,
+            value: None,
+            deliver_by_ms: None,
+        }
     }
 }

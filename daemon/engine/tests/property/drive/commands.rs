@@ -292,7 +292,9 @@ impl Author<'_> {
             2..=9 => Some(Money(self.dice.below(90_000_000) as i64)),
             _ => None,
         };
-        Order { channel, delivery, nodes, shipments_max, lines, value }
+        let wished = self.now.plus_ms(self.dice.between(0, 9 * 86_400_000));
+        let deliver_by_ms = self.dice.one_in(4).then_some(wished);
+        Order { channel, delivery, nodes, shipments_max, lines, value, deliver_by_ms }
     }
 
     fn position(&mut self) -> Position {

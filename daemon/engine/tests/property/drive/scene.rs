@@ -84,6 +84,7 @@ impl Scene {
             nodes: Vec::new(),
             shipments_max: 0,
             value: None,
+            deliver_by_ms: None,
             lines: vec![line(0), line(1)],
         };
         CommandBody::Reserve(Reserve { order, class: HoldClass(0), lifetime_ms: 0, best_effort: false })

@@ -193,6 +193,7 @@ fn plain_plan(rows: &[RowView], unfilled: Vec<Unfilled>) -> Plan {
             cost: Money(0),
             policy_cost: Money(0),
             ship_at_ms: TimestampMs(0),
+            promise_at_ms: TimestampMs(0),
             lines,
         })
         .collect();

@@ -20,7 +20,9 @@ impl Model {
             let (first, last) = (moment(earliest), moment(self.now));
             let said = shipment.ship_at_ms;
             let fits = said == first || said == last || wish.is_pickup() && (first..=last).contains(&said);
-            if !fits {
+            // No policy here says how fast goods travel.
+            let promised = if wish.is_pickup() { said } else { TimestampMs(0) };
+            if !fits || shipment.promise_at_ms != promised {
                 return Err(format!("{shipment:?} should leave at {first} or {last}"));
             }
         }
