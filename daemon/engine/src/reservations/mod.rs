@@ -113,7 +113,7 @@ impl Reservations {
         });
         match read {
             Some((head, rows)) if !head.status.is_final() => {
-                Brief::Live(head.tenant, view_of(&head, &rows, &[]))
+                Brief::Live(head.tenant, Box::new(view_of(&head, &rows, &[])))
             }
             _ => Brief::Other,
         }
@@ -157,7 +157,7 @@ pub(crate) enum Brief {
     /// Neither this slot nor any after it was ever used.
     Unused,
     /// A reservation that is not ended, and its tenant.
-    Live(Tenant, ReservationView),
+    Live(Tenant, Box<ReservationView>),
     /// Another one, or one that changes again and again.
     Other,
 }
