@@ -155,6 +155,13 @@ impl Model {
         }
         let kept = self.limits.movements;
         let is_too_old = refused_with(seen, RefusalCode::CountTooOld);
+        // Counts before the one that is told are either not stale, or forgotten.
+        let told_stale = match seen {
+            Reply::Refused(refused) if refused.refusal.code == RefusalCode::StaleCount => {
+                refused.refusal.index
+            }
+            _ => None,
+        };
         let lost = self.stock.counts_may_be_lost_before(kept);
         let lost_movements = self.stock.movements_may_be_lost_before(kept);
         // What was moved since is not known where movements may be forgotten, only that the count is too old.
@@ -183,7 +190,9 @@ impl Model {
             if let Some(last) = cell.counted.get(&set.source)
                 && as_of < *last
                 // What is forgotten is not known to be stale, only to be too old.
-                && !(is_too_old && !is_inline && lost.is_some_and(|lost| *last <= lost))
+                && !((is_too_old || told_stale.is_some_and(|told| index < told as usize))
+                    && !is_inline
+                    && lost.is_some_and(|lost| *last <= lost))
             {
                 noes.push(Refusal::of(RefusalCode::StaleCount, Field::AsOf).at(index).detail(last.0 as i64));
             }
