@@ -42,6 +42,8 @@ pub(crate) struct Answers {
     pub(crate) unanswered: u64,
     /// Refusals among the answers.
     pub(crate) refused: BTreeMap<RefusalCode, u64>,
+    /// How long those took, which are in `latency_ns` too.
+    pub(crate) refused_ns: Histogram<u64>,
 }
 
 /// What arrived in one interval.
@@ -69,6 +71,7 @@ impl Meter {
             answered: 0,
             unanswered: 0,
             refused: BTreeMap::new(),
+            refused_ns: latencies(),
         };
         Self { window, steps: vec![answers; steps], points: Vec::new(), arrived: 0 }
     }
@@ -104,7 +107,9 @@ impl Meter {
     /// One of the answers is a no.
     pub(crate) fn refused(&mut self, step: u8, started: Moment, now: Moment, code: RefusalCode) {
         if self.window.contains(started) {
-            *self.steps[usize::from(step)].refused.entry(code).or_default() += 1;
+            let answers = &mut self.steps[usize::from(step)];
+            *answers.refused.entry(code).or_default() += 1;
+            answers.refused_ns.saturating_record(now.ns_since(started).max(1));
             self.point(now).refused += 1;
         }
     }
@@ -128,6 +133,7 @@ impl Meter {
             for (code, count) in &other.refused {
                 *own.refused.entry(*code).or_default() += count;
             }
+            own.refused_ns.add(&other.refused_ns).expect("the bounds are the same");
         }
         for (at, other) in other.points.iter().enumerate() {
             let own = self.point_at(at);
@@ -201,6 +207,7 @@ mod tests {
         one.add(&two);
         assert_eq!(one.all().answered, 7);
         assert_eq!(one.steps[1].refused[&RefusalCode::OutOfStock], 1);
+        assert!(one.all().refused_ns.len() == 1 && one.all().refused_ns.min() >= S - S / 1_000);
         let arrived: Vec<_> = one.points.iter().map(|point| point.latency_ns.len()).collect();
         assert_eq!((arrived, one.points[1].refused), (vec![3, 4], 1));
     }

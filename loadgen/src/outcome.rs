@@ -99,6 +99,16 @@ pub(crate) struct Figures {
     pub(crate) p999_us: f64,
     pub(crate) p9999_us: f64,
     pub(crate) max_us: f64,
+    /// Of what was accepted alone, and what waits without an answer; as `p99_us` where nothing was refused.
+    #[serde(default)]
+    pub(crate) accepted_p50_us: f64,
+    #[serde(default)]
+    pub(crate) accepted_p99_us: f64,
+    /// Of refusals; 0 where there are none.
+    #[serde(default)]
+    pub(crate) refused_p50_us: f64,
+    #[serde(default)]
+    pub(crate) refused_p99_us: f64,
     /// Refusals by name.
     pub(crate) refusals: BTreeMap<String, u64>,
 }
@@ -137,7 +147,10 @@ impl Outcome {
 impl Figures {
     pub(crate) fn of(answers: &Answers) -> Self {
         let latency = &answers.latency_ns;
-        let us = |quantile| latency.value_at_quantile(quantile) as f64 / 1e3;
+        let mut accepted = latency.clone();
+        accepted.subtract(&answers.refused_ns).expect("refusals are among the answers");
+        let at = |latency: &Histogram<u64>, quantile| latency.value_at_quantile(quantile) as f64 / 1e3;
+        let us = |quantile| at(latency, quantile);
         Self {
             sent: answers.sent,
             answered: answers.answered,
@@ -150,6 +163,10 @@ impl Figures {
             p999_us: us(0.999),
             p9999_us: us(0.9999),
             max_us: latency.max() as f64 / 1e3,
+            accepted_p50_us: at(&accepted, 0.5),
+            accepted_p99_us: at(&accepted, 0.99),
+            refused_p50_us: at(&answers.refused_ns, 0.5),
+            refused_p99_us: at(&answers.refused_ns, 0.99),
             refusals: answers.refused.iter().map(|(code, count)| (code.name().to_owned(), *count)).collect(),
         }
     }
@@ -225,6 +242,13 @@ impl fmt::Display for Outcome {
         }
         for (name, count) in &all.refusals {
             writeln!(f, "{name:>12}: {count} refusals")?;
+        }
+        if all.refused > 0 {
+            writeln!(
+                f,
+                "{:>12} µs: p50 {:.0}, p99 {:.0}; refusals p50 {:.0}, p99 {:.0}",
+                "accepted", all.accepted_p50_us, all.accepted_p99_us, all.refused_p50_us, all.refused_p99_us
+            )?;
         }
         if let Some(Sale { units, sold, promised }) = self.sale {
             writeln!(f, "{sold:>12} of {units} units sold, {promised} promised by the daemon")?;

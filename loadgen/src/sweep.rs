@@ -54,6 +54,8 @@ pub(crate) struct Tried {
     p50_us: f64,
     p99_us: f64,
     p999_us: f64,
+    accepted_p99_us: f64,
+    refused_p99_us: f64,
     refused: u64,
     errors: u64,
     server_rss_bytes: Option<u64>,
@@ -71,6 +73,8 @@ impl Tried {
             p50_us: all.p50_us,
             p99_us: all.p99_us,
             p999_us: all.p999_us,
+            accepted_p99_us: all.accepted_p99_us,
+            refused_p99_us: all.refused_p99_us,
             refused: all.refused,
             errors: all.errors,
             server_rss_bytes: outcome.server_rss_bytes,
@@ -154,20 +158,32 @@ async fn measure(bench: &Bench<'_>, args: &SweepArgs, rate: f64) -> Result<Tried
 
 fn text(tried: &[Tried], best: Option<f64>, p99_us: f64) -> String {
     let mut text = format!(
-        "{:>12} {:>12} {:>12} {:>10} {:>10} {:>10} {:>10}\n",
-        "wanted/s", "answered/s", "accepted/s", "p50 µs", "p99 µs", "p99.9 µs", "refused"
+        "{:>12} {:>12} {:>12} {:>10} {:>10} {:>10} {:>15} {:>14} {:>10} {:>9}\n",
+        "wanted/s",
+        "answered/s",
+        "accepted/s",
+        "p50 µs",
+        "p99 µs",
+        "p99.9 µs",
+        "accepted p99 µs",
+        "refused p99 µs",
+        "refused",
+        "RSS MiB"
     );
     for one in tried {
         let _ = writeln!(
             text,
-            "{:>12.0} {:>12.0} {:>12.0} {:>10.0} {:>10.0} {:>10.0} {:>10} {}",
+            "{:>12.0} {:>12.0} {:>12.0} {:>10.0} {:>10.0} {:>10.0} {:>15.0} {:>14.0} {:>10} {:>9} {}",
             one.wanted_per_s,
             one.rate_per_s,
             one.accepted_per_s,
             one.p50_us,
             one.p99_us,
             one.p999_us,
+            one.accepted_p99_us,
+            one.refused_p99_us,
             one.refused,
+            one.server_rss_bytes.map_or_else(|| "?".to_owned(), |rss| (rss >> 20).to_string()),
             if one.kept { "kept" } else { "" }
         );
     }
@@ -186,8 +202,12 @@ fn curve(tried: &[Tried], best: Option<f64>, p99_us: f64) -> Page {
         name: name.to_owned(),
         points: tried.iter().map(|one| (one.wanted_per_s, value(one))).collect(),
     };
-    let latency =
+    let mut latency =
         vec![line("p50", |one| one.p50_us), line("p99", |one| one.p99_us), line("p99.9", |one| one.p999_us)];
+    if tried.iter().any(|one| one.refused > 0) {
+        latency.push(line("p99 of what was accepted", |one| one.accepted_p99_us));
+        latency.push(line("p99 of refusals", |one| one.refused_p99_us));
+    }
     let rate = vec![line("answered", |one| one.rate_per_s), line("accepted", |one| one.accepted_per_s)];
     let x = || Axis::linear("wanted per second");
     let best = best.map_or("none".to_owned(), |best| format!("{best:.0}"));
