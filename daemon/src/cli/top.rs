@@ -46,10 +46,11 @@ const COUNTERS: [&str; 12] = [
 ];
 
 /// Levels that fit on one screen beside the rates.
-const LEVELS: [&str; 14] = [
+const LEVELS: [&str; 15] = [
     "lsn",
     "lsn_durable",
     "queue",
+    "queue_waits_us",
     "planner_queue",
     "planner_waits_us",
     "connections",

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use crossbeam::channel::Sender;
-use crossbeam::queue::ArrayQueue;
 use earmark_engine::{
     CommandRef, Decision, Outcome, PREFETCH, Planned, Reader, State, Submission, apply, decide, expire,
     prefetch, quantities,
@@ -20,6 +19,7 @@ use earmark_protocol::reply::{Refused, Reply};
 use earmark_snapshot::log::Room;
 use earmark_snapshot::{Batch, Log};
 
+use super::queue::Queue;
 use super::work::{answer_atp, push_one};
 use super::{Counters, Full, Item, Levels, One, Short, Tally, Work, push_reply, refuse, refuse_one};
 use crate::clock::{Clock, Moment};
@@ -37,7 +37,8 @@ const PIECES_MAX: usize = 64;
 pub struct Pace {
     /// Commands.
     pub commands_max: usize,
-    /// Holds expired.
+    /// Holds expired, or a quarter more than the last batch had commands: holds that live for the same time end as fast as
+    /// they came.
     pub expiries_max: usize,
 }
 
@@ -58,6 +59,10 @@ pub(super) struct Writer {
     shorts: Sender<Option<Short>>,
     levels: Levels,
     levels_told: Moment,
+    /// Commands of the last batch.
+    last_commands: usize,
+    /// When the last batch began and what it took, where more was queued behind it.
+    full_batch: Option<(Moment, u64)>,
 }
 
 impl Writer {
@@ -72,6 +77,8 @@ impl Writer {
         let (shorts, levels) = told;
         Self {
             levels_told: clock.moment(),
+            last_commands: 0,
+            full_batch: None,
             reader: state.reader(),
             now: state.now(),
             room: Room::Plenty,
@@ -91,17 +98,21 @@ impl Writer {
 
     /// Decides what is queued, up to a batch. Whether there was anything to do: call it again then. While the log has more
     /// to flush than it should, or has failed, nothing is taken.
-    pub(super) fn batch(&mut self, queue: &ArrayQueue<Work>) -> bool {
+    pub(super) fn batch(&mut self, queue: &Queue) -> bool {
         if self.log.is_backed_up() {
             return false;
         }
         self.room = self.log.room();
         self.now = self.now.max(self.clock.now());
         let moment = self.clock.moment();
+        if let Some((began, messages)) = self.full_batch.take() {
+            queue.took(moment.us_since(began), messages);
+        }
         let first = self.state.lsn().0 + 1;
         // What is due can wait for room; it is due until then.
-        let has_expired = self.room != Room::None
-            && expire(&mut self.state, self.now, self.pace.expiries_max, &mut self.decision);
+        let expiries_max = self.pace.expiries_max.max(self.last_commands + self.last_commands / 4);
+        let has_expired =
+            self.room != Room::None && expire(&mut self.state, self.now, expiries_max, &mut self.decision);
         if has_expired {
             self.tally.expiry_records += 1;
             self.take_record();
@@ -113,7 +124,6 @@ impl Writer {
             prefetch(&mut self.state, ahead.filter_map(Item::hold));
             for mut work in taken.drain(..) {
                 commands += work.items.len();
-                work.decided = moment;
                 self.decide(&mut work, moment);
                 self.decided.push(work);
             }
@@ -121,6 +131,10 @@ impl Writer {
         }
         if !has_expired && self.decided.is_empty() {
             return false;
+        }
+        self.last_commands = commands;
+        if commands > 0 && !queue.is_empty() {
+            self.full_batch = Some((moment, commands as u64));
         }
         let last = self.state.lsn();
         if last.0 >= first {
@@ -170,7 +184,7 @@ impl Writer {
 
     /// Takes work off the queue until it is enough to ask for memory ahead: many pipes with one message each count
     /// as one with many. Whether there was any.
-    fn take(&mut self, queue: &ArrayQueue<Work>) -> bool {
+    fn take(&mut self, queue: &Queue) -> bool {
         let mut items = 0;
         while items < PREFETCH
             && let Some(work) = queue.pop()

@@ -7,6 +7,7 @@
 
 mod batch;
 mod counters;
+mod queue;
 mod work;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
@@ -15,7 +16,6 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
-use crossbeam::queue::ArrayQueue;
 use earmark_engine::{Reader, State};
 use earmark_protocol::ids::{NodeIx, Segment, SkuIx, Tenant};
 use earmark_snapshot::{Gate, Log};
@@ -26,6 +26,7 @@ use crate::clock::Clock;
 pub use batch::Pace;
 use batch::Writer;
 pub use counters::{Counters, Tally};
+use queue::Queue;
 pub use work::{Ask, Desk, Full, Item, One, Work, answer_atp, push_reply, refuse, refuse_one};
 
 /// Who plays the committer.
@@ -73,7 +74,7 @@ type Levels = Arc<Mutex<Vec<(&'static str, u64)>>>;
 /// The committer: the queue before it, and the state behind it.
 pub struct Committer {
     mode: Mode,
-    queue: ArrayQueue<Work>,
+    queue: Queue,
     writer: Mutex<Writer>,
     next_due_ms: AtomicU64,
     clock: Arc<Clock>,
@@ -108,7 +109,7 @@ impl Committer {
         let writer = Writer::new(state, log, pace, Arc::clone(&clock), Arc::clone(&counters), told);
         Self {
             mode,
-            queue: ArrayQueue::new(queue),
+            queue: Queue::new(queue),
             next_due_ms: AtomicU64::new(writer.next_due().map_or(NEVER, |due| due.0)),
             reader: writer.reader().clone(),
             epoch,
@@ -125,7 +126,7 @@ impl Committer {
 
     /// Queue work; it comes back where the queue is full. Call [`Committer::part_of_turn`] once all that is ready is queued.
     pub fn submit(&self, work: Work) -> Result<(), Box<Work>> {
-        self.queue.push(work).map_err(Box::new)
+        self.queue.push(work)
     }
 
     /// The end of an I/O core's turn: what is queued is decided now, by this core where the role is free, else by
@@ -219,6 +220,12 @@ impl Committer {
     #[must_use]
     pub fn counters(&self) -> &Arc<Counters> {
         &self.counters
+    }
+
+    /// How long work that comes now waits until it is decided, as far as is known, in microseconds.
+    #[must_use]
+    pub fn waits_us(&self) -> u64 {
+        self.queue.waits_us()
     }
 
     /// Pieces of work that wait.

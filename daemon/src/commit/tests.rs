@@ -221,6 +221,8 @@ fn a_wave_of_expiries_is_worked_off_in_batches_that_let_commands_through() {
     let hold = HoldOne { lifetime_ms: 1, ..HoldOne::default() };
     assert!(bench.committer.submit(bench.holds(40, hold)).is_ok());
     bench.committer.turn();
+    assert!(bench.committer.submit(bench.holds(1, HoldOne::default())).is_ok());
+    bench.committer.turn();
     assert_eq!(codes(&bench.tray.replies()), []);
     let held_until = bench.clock.now().plus_ms(30);
     while bench.clock.now() < held_until {
@@ -228,12 +230,29 @@ fn a_wave_of_expiries_is_worked_off_in_batches_that_let_commands_through() {
     }
     assert!(bench.committer.tick(), "there is more than one batch of them");
     let left = bench.committer.reader().available(SkuIx(0), NodeIx(0), Segment(0));
-    assert_eq!(left, Some(100 - 40 + 16), "commands have their turn after each batch");
+    assert_eq!(left, Some(99 - 40 + 16), "commands have their turn after each batch");
     bench.committer.turn();
     while bench.committer.tick() {}
-    assert_eq!(bench.committer.reader().available(SkuIx(0), NodeIx(0), Segment(0)), Some(100));
+    assert_eq!(bench.committer.reader().available(SkuIx(0), NodeIx(0), Segment(0)), Some(99));
     let records = bench.committer.counters().expiry_records.load(Ordering::Relaxed);
     assert!(records >= 3, "40 holds, 16 at a time: {records} records");
+}
+
+#[test]
+fn holds_expire_as_fast_as_they_come_even_where_batches_are_large() {
+    let bench = Bench::new(Mode::Inline, 8, PACE, 1_000);
+    let brief = HoldOne { lifetime_ms: 1, ..HoldOne::default() };
+    assert!(bench.committer.submit(bench.holds(60, brief)).is_ok());
+    bench.committer.turn();
+    let held_until = bench.clock.now().plus_ms(30);
+    while bench.clock.now() < held_until {
+        std::hint::spin_loop();
+    }
+    assert!(bench.committer.submit(bench.holds(60, HoldOne::default())).is_ok());
+    bench.committer.turn();
+    assert_eq!(codes(&bench.tray.replies()), []);
+    let left = bench.committer.reader().available(SkuIx(0), NodeIx(0), Segment(0));
+    assert_eq!(left, Some(1_000 - 60), "the first 60 are gone before the next 60 are decided");
 }
 
 #[test]

@@ -28,8 +28,6 @@ pub struct Work {
     pub tenant: Tenant,
     /// When the messages arrived: give-up times count from here.
     pub arrived: Moment,
-    /// When it was handed to the committer.
-    pub queued: Moment,
     /// What is to be decided, in order. Empty once it is.
     pub items: Vec<Item>,
     /// The replies.
@@ -40,8 +38,6 @@ pub struct Work {
     pub again: Vec<Full>,
     /// The place the replies must wait for.
     pub lsn: Lsn,
-    /// When it was decided.
-    pub decided: Moment,
 }
 
 impl Work {
@@ -52,13 +48,11 @@ impl Work {
             desk,
             tenant,
             arrived,
-            queued: arrived,
             items: Vec::new(),
             replies: FrameWriter::new(frame_bytes_max),
             answered: 0,
             again: Vec::new(),
             lsn: Lsn(0),
-            decided: arrived,
         }
     }
 

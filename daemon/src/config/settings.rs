@@ -167,7 +167,7 @@ settings! {
         queue: u32 = 4_096, "reads", 1 to 1_048_576;
         "Commands decided between two looks at the clock and the log."
         batch_max: u32 = 4_096, "commands", 1 to 1_048_576;
-        "Holds expired in one batch, so that a wave of them does not keep commands waiting."
+        "Holds expired in one batch, so that a wave of them does not keep commands waiting. After a batch of more commands, a quarter more than those, so that holds end as fast as they come."
         expiries_max: u32 = 1_024, "holds", 1 to 1_048_576;
     }
     "What is kept, and where."

@@ -12,7 +12,6 @@ use earmark_protocol::refusal::RefusalCode;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::admission::Waits;
 use super::pipe::Pipe;
 use super::planning::{self, Job};
 use super::shared::Shared;
@@ -32,7 +31,6 @@ pub(crate) struct Core {
     turn: Notify,
     /// When the oldest work was queued that this turn has not committed; 0 for none.
     turn_began: AtomicU64,
-    waits: Waits,
     planner: Mutex<Planner>,
     /// Replies that the gate has not let through, in the order of the log.
     gated: Mutex<VecDeque<Gated>>,
@@ -61,7 +59,6 @@ impl Core {
             shared,
             turn: Notify::new(),
             turn_began: AtomicU64::new(0),
-            waits: Waits::default(),
             planner: Mutex::new(Planner::new()),
             gated: Mutex::default(),
             gated_count: AtomicUsize::new(0),
@@ -81,18 +78,15 @@ impl Core {
     pub(super) fn waits_us(&self, now: Moment) -> u64 {
         let began = self.turn_began.load(Ordering::Relaxed);
         let turn_us = if began == 0 { 0 } else { now.us_since(Moment(began)) };
-        turn_us.max(self.waits.level_us(now))
+        turn_us.max(self.shared.committer.waits_us())
     }
 
     /// Queue work for the committer; it is decided at the end of this turn. Where the queue is full it is refused.
-    pub(super) fn submit(&self, pipe: &Pipe, mut work: Work) {
-        // What it waited for a planner is no wait of others here.
-        work.queued = self.shared.clock.moment();
-        let began = if self.turn_began.load(Ordering::Relaxed) == 0 { work.queued.0.max(1) } else { 0 };
+    pub(super) fn submit(&self, pipe: &Pipe, work: Work) {
         match self.shared.committer.submit(work) {
             Ok(()) => {
-                if began != 0 {
-                    self.turn_began.store(began, Ordering::Relaxed);
+                if self.turn_began.load(Ordering::Relaxed) == 0 {
+                    self.turn_began.store(self.shared.clock.moment().0.max(1), Ordering::Relaxed);
                 }
                 self.turn.notify_one();
             }
@@ -108,7 +102,6 @@ impl Core {
 
     /// Work of one of this core's pipes was decided. Called by the one who plays the committer.
     pub(super) fn decided(&self, pipe: Arc<Pipe>, work: Work) {
-        self.waits.observe(work.decided, work.decided.us_since(work.queued));
         let Work { tenant, arrived, mut replies, answered, again, lsn, .. } = work;
         if !again.is_empty() {
             self.again.lock().push_back(Again { pipe: Arc::clone(&pipe), tenant, arrived, commands: again });
