@@ -80,7 +80,7 @@ fn orders(random: &mut Random) -> Vec<Order> {
         let line = |(sku, line)| OrderLine { line: LineId(line), sku: SkuIx(sku), quantity: 1 + line };
         Order {
             channel: Channel(0),
-            delivery: Delivery::Ship { position: *position, postal: String::new() },
+            delivery: Delivery::Ship { position: *position, postal: String::new(), home: false },
             nodes: Vec::new(),
             shipments_max: 0,
             lines: [first, (first + 1) % SKUS].into_iter().zip(0..).map(line).collect(),

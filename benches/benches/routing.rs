@@ -123,7 +123,7 @@ impl Shape {
         let of_size = self.orders.iter().filter(|(lines, _)| lines.len().abs_diff(size) * 20 <= size);
         let order = |(lines, to): &(Vec<(u32, u32)>, Position)| Order {
             channel: Channel(0),
-            delivery: Delivery::Ship { position: *to, postal: String::new() },
+            delivery: Delivery::Ship { position: *to, postal: String::new(), home: false },
             nodes: Vec::new(),
             shipments_max: 0,
             value: None,

@@ -188,7 +188,7 @@ fn order(random: &mut Random, position: Position) -> Order {
     };
     Order {
         channel: Channel(0),
-        delivery: Delivery::Ship { position, postal: String::new() },
+        delivery: Delivery::Ship { position, postal: String::new(), home: false },
         nodes: Vec::new(),
         shipments_max: 0,
         value: None,

@@ -115,7 +115,7 @@ fn as_order(order: &DemoOrder) -> Order {
     };
     Order {
         channel: Channel(0),
-        delivery: Delivery::Ship { position: order.position, postal: order.postal.clone() },
+        delivery: Delivery::Ship { position: order.position, postal: order.postal.clone(), home: false },
         nodes: Vec::new(),
         shipments_max: 0,
         value: None,

@@ -86,7 +86,7 @@ impl Baskets {
         });
         Order {
             channel: Channel(0),
-            delivery: Delivery::Ship { position, postal: String::new() },
+            delivery: Delivery::Ship { position, postal: String::new(), home: false },
             nodes: Vec::new(),
             shipments_max: 0,
             value: None,

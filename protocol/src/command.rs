@@ -140,6 +140,8 @@ pub enum Delivery {
         position: Position,
         /// Its postal code, kept with the order; may be empty, at most 16 bytes.
         postal: String,
+        /// Whether it is a home, for which carriers may ask more.
+        home: bool,
     },
     /// Picked up at a node.
     Pickup {

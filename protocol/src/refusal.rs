@@ -156,6 +156,8 @@ numbered!(
         /// See [`RefusalCode::meaning`].
         Contended = 73, "Others took the planned stock again and again; try again with a new id.";
         /// See [`RefusalCode::meaning`].
+        NoService = 74, "No service of a carrier goes to the address from a node that could serve this line; offer one that does.";
+        /// See [`RefusalCode::meaning`].
         CapacityReached = 80, "A capacity of the configuration is used up; field names the setting.";
     }
 );

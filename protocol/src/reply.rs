@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{CalendarSpec, NodeSpec, NodeState, SkuSpec};
 use crate::command::Order;
-use crate::ids::{CommandId, HoldClass, LineId, Lsn, Money, NodeIx, Segment, SkuIx, TimestampMs};
+use crate::ids::{CommandId, HoldClass, LineId, Lsn, Money, NodeIx, Segment, ServiceIx, SkuIx, TimestampMs};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::tariff::TariffsView;
 
@@ -180,12 +180,31 @@ pub struct Shipment {
     pub cost: Money,
     /// The part of the cost that the policy adds.
     pub policy_cost: Money,
+    /// The carrier's part of the cost; `None` where the configured tariff prices, for a pickup, and in a plain hold.
+    pub carriage: Option<Carriage>,
     /// When it leaves the node, or is ready to be picked up there; 0 where the node has no calendar, and in a plain hold.
     pub ship_at_ms: TimestampMs,
     /// By when it is delivered, or is ready to be picked up; 0 where nothing says how long it is on its way.
     pub promise_at_ms: TimestampMs,
     /// What is in it.
     pub lines: Vec<ShipmentLine>,
+}
+
+/// What the carrier charges for a shipment, by the cheapest of the services that go there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Carriage {
+    /// The service.
+    pub service: ServiceIx,
+    /// The zone of the way.
+    pub zone: u8,
+    /// Days from ship date to delivery.
+    pub transit_days: u8,
+    /// What the price goes by, in grams: weight, or volume where that counts for more.
+    pub billable_g: u64,
+    /// Price and fuel, in the accounting currency.
+    pub freight: Money,
+    /// Surcharges, in the accounting currency.
+    pub surcharges: Money,
 }
 
 /// A quantity of a line in a shipment.

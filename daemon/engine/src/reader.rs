@@ -81,6 +81,12 @@ impl Reader {
         self.shared.nodes()
     }
 
+    /// Weight in grams of a unit of a sku, and its length, width and height in millimetres.
+    pub(crate) fn sku_measures(&self, sku: SkuIx) -> Option<(u32, [u16; 3])> {
+        let skus = &self.shared.inventory.skus;
+        Some((skus.facts(sku)?.weight_g, skus.size_mm(sku)?))
+    }
+
     /// Code and group of a sku.
     pub(crate) fn sku_texts(&self, sku: SkuIx) -> Option<(String, String)> {
         self.shared.inventory.skus.view(sku).map(|view| (view.spec.code, view.spec.group))

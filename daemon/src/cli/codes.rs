@@ -4,12 +4,13 @@ use std::collections::{BTreeSet, HashMap};
 
 use earmark_protocol::client::Client;
 use earmark_protocol::command::{Delivery, Order};
-use earmark_protocol::ids::{NodeIx, SkuIx};
+use earmark_protocol::ids::{NodeIx, ServiceIx, SkuIx};
 use earmark_protocol::query::Query;
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{NodeView, Plan, Reply, ReservationView};
 
 use super::outcome::Failure;
+use super::tariff::{service_name, tariffs};
 use crate::data::load;
 
 /// Handles of codes; an unknown one is a refusal that names it.
@@ -50,6 +51,7 @@ fn known<T>(
 pub(super) struct Names {
     skus: HashMap<SkuIx, String>,
     nodes: HashMap<NodeIx, String>,
+    services: HashMap<ServiceIx, String>,
 }
 
 /// Handles that need names.
@@ -57,6 +59,7 @@ pub(super) struct Names {
 pub(super) struct Unnamed {
     skus: BTreeSet<SkuIx>,
     nodes: BTreeSet<NodeIx>,
+    has_services: bool,
 }
 
 impl Unnamed {
@@ -64,6 +67,7 @@ impl Unnamed {
     pub(super) fn plan(&mut self, plan: &Plan) {
         for shipment in &plan.shipments {
             self.nodes.insert(shipment.node);
+            self.has_services |= shipment.carriage.is_some();
             self.skus.extend(shipment.lines.iter().map(|line| line.sku));
         }
     }
@@ -114,6 +118,10 @@ impl Names {
                 names.nodes.insert(node.node, node.spec.code);
             }
         }
+        if unnamed.has_services {
+            let services = tariffs(client, "looking up the names of services").await?.services;
+            names.services = services.iter().map(|view| (view.service, service_name(&view.spec))).collect();
+        }
         Ok(names)
     }
 
@@ -127,6 +135,12 @@ impl Names {
     #[must_use]
     pub(super) fn node(&self, node: NodeIx) -> String {
         self.nodes.get(&node).cloned().unwrap_or_else(|| format!("node #{node}"))
+    }
+
+    /// A service's name, CARRIER/SERVICE.
+    #[must_use]
+    pub(super) fn service(&self, service: ServiceIx) -> String {
+        self.services.get(&service).cloned().unwrap_or_else(|| format!("service #{service}"))
     }
 }
 

@@ -35,6 +35,9 @@ pub(super) struct OrderArgs {
     /// Its postal code, kept with the order
     #[arg(long, value_name = "CODE", requires = "to", default_value = "")]
     postal: String,
+    /// It is a home address, for which carriers may ask more
+    #[arg(long, requires = "to")]
+    home: bool,
     /// Pick up at this node
     #[arg(long, value_name = "NODE")]
     pickup: Option<String>,
@@ -175,7 +178,9 @@ impl OrderArgs {
             lines: self.lines.clone(),
             destination: match (&self.pickup, self.to) {
                 (Some(node), _) => Some(Destination::Pickup(node.clone())),
-                (None, Some(position)) => Some(Destination::Ship { position, postal: self.postal.clone() }),
+                (None, Some(position)) => {
+                    Some(Destination::Ship { position, postal: self.postal.clone(), home: self.home })
+                }
                 (None, None) => None,
             },
             only: self.only.clone(),
@@ -238,8 +243,8 @@ impl Wanted {
         }
         let (skus, mut nodes) = handles(client, &skus, &nodes).await?;
         let delivery = match &self.destination {
-            Some(Destination::Ship { position, postal }) => {
-                Delivery::Ship { position: *position, postal: postal.clone() }
+            Some(Destination::Ship { position, postal, home }) => {
+                Delivery::Ship { position: *position, postal: postal.clone(), home: *home }
             }
             _ => Delivery::Pickup {
                 node: nodes.pop().ok_or_else(|| Failure::unexpected("looking up a node"))?,

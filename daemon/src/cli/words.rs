@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use earmark_protocol::command::{Delivery, Order};
 use earmark_protocol::ids::{Money, TimestampMs};
-use earmark_protocol::reply::{Eliminated, Plan, PolicyView, ReservationView, RowView, Status};
+use earmark_protocol::reply::{
+    Carriage, Eliminated, Plan, PolicyView, ReservationView, RowView, Shipment, Status,
+};
 use serde_json::{Value, json};
 
 use super::codes::Names;
@@ -53,6 +55,7 @@ pub(super) fn plan_json(plan: &Plan, names: &Names) -> Value {
             "miles": shipment.miles,
             "cost": money(shipment.cost),
             "policy_cost": money(shipment.policy_cost),
+            "carriage": shipment.carriage.as_ref().map(|carriage| carriage_json(carriage, names)),
             "ship_at": deadline_json(shipment.ship_at_ms),
             "promise_at": deadline_json(shipment.promise_at_ms),
             "lines": lines.collect::<Vec<_>>(),
@@ -72,15 +75,30 @@ pub(super) fn plan_json(plan: &Plan, names: &Names) -> Value {
     })
 }
 
+fn carriage_json(carriage: &Carriage, names: &Names) -> Value {
+    json!({
+        "service": names.service(carriage.service),
+        "zone": carriage.zone,
+        "transit_days": carriage.transit_days,
+        "billable_g": carriage.billable_g,
+        "freight": money(carriage.freight),
+        "surcharges": money(carriage.surcharges),
+    })
+}
+
 /// A plan as a table, with a line that says whether it is proven cheapest.
 #[must_use]
 pub(super) fn plan_text(plan: &Plan, names: &Names) -> String {
-    let mut table =
-        Table::new(&["node", ">miles", ">cost", "ships at", "there by", ">line", "sku", ">quantity"]);
+    let priced = plan.shipments.iter().any(|shipment| shipment.carriage.is_some());
+    let mut columns = vec!["node", ">miles", ">cost", "ships at", "there by", ">line", "sku", ">quantity"];
+    if priced {
+        columns.insert(3, "by");
+    }
+    let mut table = Table::new(&columns);
     for shipment in &plan.shipments {
         for (place, line) in shipment.lines.iter().enumerate() {
             let first = |text: String| if place == 0 { text } else { String::new() };
-            table.row([
+            let mut row = vec![
                 first(names.node(shipment.node)),
                 first(shipment.miles.to_string()),
                 first(cents(shipment.cost)),
@@ -89,7 +107,12 @@ pub(super) fn plan_text(plan: &Plan, names: &Names) -> String {
                 line.line.to_string(),
                 names.sku(line.sku),
                 line.quantity.to_string(),
-            ]);
+            ];
+            if priced {
+                let by = shipment.carriage.map(|carriage| names.service(carriage.service));
+                row.insert(3, first(by.unwrap_or_default()));
+            }
+            table.row(row);
         }
     }
     let mut text = table.text("  ");
@@ -147,11 +170,12 @@ pub(super) fn reservation_json(view: &ReservationView, names: &Names) -> Value {
 
 fn order_json(order: &Order, names: &Names) -> Value {
     let delivery = match &order.delivery {
-        Delivery::Ship { position, postal } => json!({
+        Delivery::Ship { position, postal, home } => json!({
             "ship": {
                 "lat": f64::from(position.lat_udeg) / 1e6,
                 "lon": f64::from(position.lon_udeg) / 1e6,
                 "postal": postal,
+                "home": home,
             }
         }),
         Delivery::Pickup { node } => json!({ "pickup": names.node(*node) }),
@@ -205,10 +229,11 @@ pub(super) fn explanation(view: &ReservationView, names: &Names, policies: &Poli
     let units: u64 = order.lines.iter().map(|line| u64::from(line.quantity)).sum();
     let wanted = format!("{} of {}", plural(units as usize, "unit"), plural(order.lines.len(), "line"));
     let mut text = match &order.delivery {
-        Delivery::Ship { position, postal } => {
+        Delivery::Ship { position, postal, home } => {
             let (lat, lon) = (f64::from(position.lat_udeg) / 1e6, f64::from(position.lon_udeg) / 1e6);
             let postal = if postal.is_empty() { String::new() } else { format!(" ({postal})") };
-            format!("reservation {}: {wanted}, to be shipped to {lat}, {lon}{postal}.\n", view.id)
+            let home = if *home { ", a home" } else { "" };
+            format!("reservation {}: {wanted}, to be shipped to {lat}, {lon}{postal}{home}.\n", view.id)
         }
         Delivery::Pickup { node } => {
             format!("reservation {}: {wanted}, to be picked up at {}.\n", view.id, names.node(*node))
@@ -254,6 +279,7 @@ pub(super) fn explanation(view: &ReservationView, names: &Names, policies: &Poli
             let lines = lines.join(", ");
             text +=
                 &format!("  {node} sends {lines} over {miles} miles for {cost}{of_policy}{when}{there}.\n");
+            text += &carriage_text(shipment, names);
         }
         for unfilled in &plan.unfilled {
             let (line, quantity, reason) = (unfilled.line, unfilled.quantity, unfilled.reason);
@@ -263,6 +289,22 @@ pub(super) fn explanation(view: &ReservationView, names: &Names, policies: &Poli
         text += &policy_text(plan, policies);
     }
     text
+}
+
+/// By which service a shipment goes, and what its cost is made of; empty where no carrier prices it.
+#[must_use]
+pub(super) fn carriage_text(shipment: &Shipment, names: &Names) -> String {
+    let Some(Carriage { service, zone, transit_days, billable_g, freight, surcharges }) = shipment.carriage
+    else {
+        return String::new();
+    };
+    let own = shipment.cost.0 - shipment.policy_cost.0 - freight.0 - surcharges.0;
+    let parts = [("freight", freight.0), ("surcharges", surcharges.0), ("the node", own)];
+    let parts = parts.into_iter().filter(|(what, amount)| *what == "freight" || *amount != 0);
+    let parts: Vec<_> = parts.map(|(what, amount)| format!("{what} {}", cents(Money(amount)))).collect();
+    let (service, days) = (names.service(service), plural(transit_days.into(), "day"));
+    let parts = parts.join(", ");
+    format!("    by {service}, zone {zone}, {days} on the way, billed for {billable_g} g: {parts}\n")
 }
 
 /// Policies by version, as far as the daemon keeps them.

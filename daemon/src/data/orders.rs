@@ -19,6 +19,7 @@ pub const COLUMNS: &[Column] = &[
     optional("lat"),
     optional("lon"),
     optional("postal"),
+    optional("home"),
     optional("pickup"),
     optional("channel"),
     optional("shipments_max"),
@@ -42,6 +43,7 @@ pub struct OrderRow {
 struct Whole {
     position: Option<Position>,
     postal: Option<String>,
+    home: Option<bool>,
     pickup: Option<String>,
     channel: Option<u16>,
     shipments_max: Option<u16>,
@@ -82,6 +84,8 @@ pub enum Destination {
         position: Position,
         /// Its postal code; may be empty.
         postal: String,
+        /// Whether it is a home.
+        home: bool,
     },
     /// To be picked up at the node of this code.
     Pickup(String),
@@ -121,13 +125,14 @@ pub fn parse(row: &mut Row<'_>) -> Option<OrderRow> {
         (None, None) => None,
     };
     let postal = row.optional("postal", field::postal);
+    let home = row.optional("home", field::yes_or_no);
     let pickup = row.optional("pickup", field::code);
     let channel = row.optional("channel", field::number);
     let shipments_max = row.optional("shipments_max", field::number);
     let value = row.optional("value", field::money);
     let at = row.optional("at", field::moment);
     let deliver_by = row.optional("deliver_by", field::moment);
-    let whole = Whole { position, postal, pickup, channel, shipments_max, value, at, deliver_by };
+    let whole = Whole { position, postal, home, pickup, channel, shipments_max, value, at, deliver_by };
     Some(OrderRow { order: order?, line, sku: sku?, quantity: quantity?, whole })
 }
 
@@ -181,9 +186,11 @@ fn one(
             return None;
         }
         (Some(node), None) => Destination::Pickup(node),
-        (None, Some(position)) => {
-            Destination::Ship { position, postal: whole.postal.clone().unwrap_or_default() }
-        }
+        (None, Some(position)) => Destination::Ship {
+            position,
+            postal: whole.postal.clone().unwrap_or_default(),
+            home: whole.home.unwrap_or_default(),
+        },
         (None, None) => {
             let reason = "the order's first row has no position; give lat and lon, or a pickup node";
             bad.push(file, at_line, "lat", reason);
@@ -204,6 +211,7 @@ fn differences(first: &Whole, later: &Whole) -> Vec<&'static str> {
     [
         (differs(&first.position, &later.position), "lat"),
         (differs(&first.postal, &later.postal), "postal"),
+        (differs(&first.home, &later.home), "home"),
         (differs(&first.pickup, &later.pickup), "pickup"),
         (differs(&first.channel, &later.channel), "channel"),
         (differs(&first.shipments_max, &later.shipments_max), "shipments_max"),

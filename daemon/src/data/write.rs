@@ -112,9 +112,11 @@ impl Rows {
     }
 
     fn order(&mut self, order: &OrderData) -> io::Result<()> {
-        let (position, postal, pickup) = match &order.destination {
-            Destination::Ship { position, postal } => (Some(*position), postal.clone(), String::new()),
-            Destination::Pickup(node) => (None, String::new(), node.clone()),
+        let (position, postal, home, pickup) = match &order.destination {
+            Destination::Ship { position, postal, home } => {
+                (Some(*position), postal.as_str(), if *home { "yes" } else { "" }, "")
+            }
+            Destination::Pickup(node) => (None, "", "", node.as_str()),
         };
         for (place, line) in order.lines.iter().enumerate() {
             let first = |text: String| if place == 0 { text } else { String::new() };
@@ -125,8 +127,9 @@ impl Rows {
                 ("quantity", line.quantity.to_string()),
                 ("lat", first(position.map(lat).unwrap_or_default())),
                 ("lon", first(position.map(lon).unwrap_or_default())),
-                ("postal", first(postal.clone())),
-                ("pickup", first(pickup.clone())),
+                ("postal", first(postal.to_owned())),
+                ("home", first(home.to_owned())),
+                ("pickup", first(pickup.to_owned())),
                 ("channel", first(order.channel.to_string())),
                 ("shipments_max", first(order.shipments_max.to_string())),
                 ("value", first(order.value.map(money_text).unwrap_or_default())),

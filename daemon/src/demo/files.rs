@@ -45,7 +45,11 @@ impl Scenario {
             at_line: 0,
             channel: Channel(0),
             deliver_by: None,
-            destination: Destination::Ship { position: order.position, postal: order.postal.clone() },
+            destination: Destination::Ship {
+                position: order.position,
+                postal: order.postal.clone(),
+                home: false,
+            },
             shipments_max: 0,
             value: order.value,
             at: u64::try_from(order.at_s).ok().map(|at_s| TimestampMs(at_s * 1_000)),

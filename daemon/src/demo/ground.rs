@@ -85,7 +85,7 @@ impl Ground {
         });
         Order {
             channel: Channel(0),
-            delivery: Delivery::Ship { position: order.position, postal: order.postal.clone() },
+            delivery: Delivery::Ship { position: order.position, postal: order.postal.clone(), home: false },
             nodes: Vec::new(),
             shipments_max: 0,
             value: None,

@@ -40,7 +40,7 @@ pub fn place(reader: &Reader, tenant: Tenant, file: DataFile<OrderData>, bad: &m
             }
         }
         let delivery = match value.destination {
-            Destination::Ship { position, postal } => Delivery::Ship { position, postal },
+            Destination::Ship { position, postal, home } => Delivery::Ship { position, postal, home },
             Destination::Pickup(code) => match reader.resolve_node(tenant, &code) {
                 Some(node) => Delivery::Pickup { node },
                 None => {

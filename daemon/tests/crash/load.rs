@@ -279,7 +279,7 @@ impl Goods {
             Delivery::Pickup { node: any(&self.nodes) }
         } else {
             let position = Position { lat_udeg: 41_000_000, lon_udeg: -87_000_000 };
-            Delivery::Ship { position, postal: "60601".to_owned() }
+            Delivery::Ship { position, postal: "60601".to_owned(), home: false }
         };
         let line = |line| OrderLine {
             line: LineId(line),

@@ -1,11 +1,11 @@
 //! Tariffs are put while orders run; what is wrong with them is told by field and place, and then nothing changes.
 
 use earmark_protocol::client::Client;
-use earmark_protocol::command::CommandBody;
-use earmark_protocol::ids::{Money, ServiceIx};
-use earmark_protocol::query::Query;
+use earmark_protocol::command::{CommandBody, Delivery, Reserve};
+use earmark_protocol::ids::{HoldClass, Money, ServiceIx};
+use earmark_protocol::query::{Query, Quote};
 use earmark_protocol::refusal::{Field, RefusalCode};
-use earmark_protocol::reply::{Refused, Reply};
+use earmark_protocol::reply::{Carriage, Plan, Refused, Reply, Reserved};
 use earmark_protocol::tariff::{
     ChartRow, CurrencyRate, PriceStep, PutTariffs, ServiceSpec, TariffsView, ZoneSpec, ZoneTo,
 };
@@ -72,4 +72,55 @@ async fn tariffs_are_kept_whole_and_a_mistake_changes_nothing() {
         assert_eq!((refused.index, refused.detail), (Some(index), detail), "{refused}");
     }
     assert_eq!(kept(client, 0).await, first);
+}
+
+#[tokio::test]
+async fn offered_services_price_what_is_shipped() {
+    let world = World::start(config()).await;
+    let client = &world.client;
+    let mut order = world.order(&world.skus[..1]);
+    let Delivery::Ship { home, .. } = &mut order.delivery else { panic!("it is shipped") };
+    *home = true;
+    let quote = || Query::Quote(Quote { order: order.clone(), best_effort: false });
+    let planned = |reply: Reply| -> Plan {
+        let Reply::Quoted(plan) = reply else { panic!("{reply:?}") };
+        plan
+    };
+    let before = planned(client.query(quote()).await.unwrap());
+    assert_eq!(before.shipments[0].carriage, None);
+
+    let far = |code: &str, residential| ServiceSpec {
+        residential: Money(residential),
+        zones: vec![ZoneSpec { miles_max: 9_000, ..service(code, "", "").zones[0].clone() }],
+        ..service(code, "", "")
+    };
+    let services = vec![far("dear", 3_000_000), far("day", 1_500_000)];
+    done(client, CommandBody::PutTariffs(PutTariffs { services, ..PutTariffs::default() })).await;
+    let plan = planned(client.query(quote()).await.unwrap());
+    let carriage = plan.shipments[0].carriage.expect("a carrier prices it");
+    let billable_g = carriage.billable_g;
+    let (freight, surcharges) = (Money(6_000_000), Money(1_500_000));
+    let expected =
+        Carriage { service: ServiceIx(1), zone: 1, transit_days: 2, billable_g, freight, surcharges };
+    assert_eq!(carriage, expected);
+    assert!(plan.cost.0 >= 7_500_000 && plan.is_optimal(), "{plan:?}");
+
+    let reserve = Reserve { order: order.clone(), class: HoldClass(0), lifetime_ms: 0, best_effort: false };
+    let Reply::Reserved(Reserved { plan: Some(held), .. }) =
+        client.command(CommandBody::Reserve(reserve)).await.unwrap()
+    else {
+        panic!("it is held");
+    };
+    assert_eq!(held.shipments[0].carriage, Some(expected));
+
+    let near = ["dear", "day"].map(|code| {
+        let zones = vec![ZoneSpec { miles_max: 1, ..service(code, "", "").zones[0].clone() }];
+        ServiceSpec { zones, ..service(code, "", "") }
+    });
+    done(client, CommandBody::PutTariffs(PutTariffs { services: near.to_vec(), ..PutTariffs::default() }))
+        .await;
+    let Reply::Refused(Refused { refusal, .. }) = client.query(quote()).await.unwrap() else {
+        panic!("nothing goes there");
+    };
+    assert_eq!(refusal.code, RefusalCode::NoService, "{refusal}");
 }

@@ -113,6 +113,7 @@ impl World {
             delivery: Delivery::Ship {
                 position: Position::from_degrees(40.75, -73.99).unwrap(),
                 postal: "10001".to_owned(),
+                home: false,
             },
             nodes: Vec::new(),
             shipments_max: 0,

@@ -74,7 +74,8 @@ impl Workload for FlashSale {
         let id = out.new_id();
         if self.is_routed {
             let line = OrderLine { line: LineId(0), sku, quantity: 1 };
-            let delivery = Delivery::Ship { position: Position::default(), postal: String::new() };
+            let delivery =
+                Delivery::Ship { position: Position::default(), postal: String::new(), home: false };
             let (nodes, lines) = (Vec::new(), vec![line]);
             let order = Order {
                 channel: Channel(0),

@@ -113,7 +113,7 @@ pub fn check_order(reader: &Reader, tenant: Tenant, order: &Order) -> Result<(),
         first.consider(Refusal::of(RefusalCode::UnknownChannel, Field::Channel));
     }
     match &order.delivery {
-        Delivery::Ship { position, postal } => {
+        Delivery::Ship { position, postal, .. } => {
             if !position.is_valid() {
                 first.consider(Refusal::of(RefusalCode::PositionInvalid, Field::Delivery));
             }

@@ -203,6 +203,7 @@ fn take_what_there_is(state: &State, claims: &mut Vec<Claim>) -> Result<Plan, Re
             miles: 0,
             cost: Money(0),
             policy_cost: Money(0),
+            carriage: None,
             ship_at_ms: TimestampMs(0),
             promise_at_ms: TimestampMs(0),
             lines,

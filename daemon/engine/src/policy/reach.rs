@@ -49,7 +49,7 @@ impl Policy {
 /// and for all policies, so that a share that is raised takes no destination back.
 fn bucket(order: &Order) -> u64 {
     let hash = match &order.delivery {
-        Delivery::Ship { position, postal } => {
+        Delivery::Ship { position, postal, .. } => {
             let mut bytes = Vec::with_capacity(8 + postal.len());
             bytes.extend_from_slice(&position.lat_udeg.to_le_bytes());
             bytes.extend_from_slice(&position.lon_udeg.to_le_bytes());
@@ -84,7 +84,7 @@ mod tests {
     fn destinations_fall_evenly_over_a_hundred_and_stay_where_they_fell() {
         let at = |n: i32| {
             let position = Position { lat_udeg: 40_000_000 + n * 37, lon_udeg: -90_000_000 - n * 11 };
-            bucket(&to(Delivery::Ship { position, postal: format!("{n:05}") }))
+            bucket(&to(Delivery::Ship { position, postal: format!("{n:05}"), home: false }))
         };
         let mut counts = [0_u32; 100];
         (0..20_000).for_each(|n| counts[at(n) as usize] += 1);

@@ -4,7 +4,8 @@
 //! A node is taken into the plan or left out, the one first whose fixed cost the relaxed plan pays for least. Nothing is
 //! pruned that could cost as little as the best plan, so that ties are met.
 
-use super::case::{Best, Budget, Case};
+use super::case::{Best, Budget};
+use super::parcels::Task;
 use super::shares::{Pace, Settled, Shares, Status, slack};
 use super::split::Splitter;
 
@@ -31,12 +32,12 @@ pub(crate) struct Branch {
 pub(crate) fn search(
     branch: &mut Branch,
     splitter: &mut Splitter,
-    case: &Case,
+    task: Task<'_>,
     best: &mut Best,
     budget: &mut Budget,
 ) -> i64 {
-    branch.shares.read(case, budget);
-    let mut search = Search { branch, splitter, case, best, budget };
+    branch.shares.read(task.case, budget);
+    let mut search = Search { branch, splitter, task, best, budget };
     let least = search.at_root();
     // A cost is a whole number, so a bound may be rounded up once it is surely not too high.
     let least = if least == f64::INFINITY { i64::MAX } else { (least - slack(least)).ceil() as i64 };
@@ -46,7 +47,7 @@ pub(crate) fn search(
 struct Search<'a> {
     branch: &'a mut Branch,
     splitter: &'a mut Splitter,
-    case: &'a Case,
+    task: Task<'a>,
     best: &'a mut Best,
     budget: &'a mut Budget,
 }
@@ -81,8 +82,9 @@ impl Search<'_> {
             }
         }
         bound = self.branch.shares.bound(&settled, self.budget);
-        let unseen = self.case.unseen.map_or(f64::INFINITY, |unseen| {
-            self.branch.shares.bound_with(bound, unseen.fixed, self.case, &self.case.unseen_floor)
+        let case = self.task.case;
+        let unseen = case.unseen.map_or(f64::INFINITY, |unseen| {
+            self.branch.shares.bound_with(bound, unseen.fixed, case, &case.unseen_floor)
         });
         self.branch.shares.shrink(&mut settled);
         self.branch.settled[0] = settled;
@@ -99,14 +101,15 @@ impl Search<'_> {
     /// Prices the relaxed plan's nodes.
     fn offer_rounded(&mut self, settled: &Settled) {
         self.branch.shares.rounded(settled, &mut self.branch.slots);
-        self.splitter.offer(self.case, &self.branch.slots, self.best, self.budget);
+        self.splitter.offer(self.task, &self.branch.slots, self.best, self.budget);
     }
 
     /// What a plan costs at least that agrees with what is settled at this depth; infinite where none could be as
     /// good as the best.
     fn from(&mut self, depth: usize, rounds: usize) -> f64 {
         let mut settled = std::mem::take(&mut self.branch.settled[depth]);
-        if settled.open >= self.case.limit {
+        let limit = self.task.case.limit;
+        if settled.open >= limit {
             for site in 0..settled.status.len() {
                 if settled.status[site] == Status::Undecided {
                     self.branch.shares.close(&mut settled, site);
@@ -114,7 +117,7 @@ impl Search<'_> {
             }
         }
         let target = self.target();
-        let bound = if settled.open > self.case.limit {
+        let bound = if settled.open > limit {
             f64::INFINITY
         } else {
             self.branch.shares.ascend(&mut settled, rounds, &mut Pace::default(), target, self.budget)
@@ -151,7 +154,8 @@ impl Search<'_> {
             }
         };
         let Some((site, used)) = torn else {
-            // All that the relaxed plan uses is settled, so it is a plan but for costs per line that it pays in part.
+            // All that the relaxed plan uses is settled, so it is a plan but for costs per line that it pays in part, and for
+            // what carriers charge beyond what adds up.
             let is_met = self.best.found() && bound >= self.best.cost as f64 - slack(bound);
             return if is_met { f64::INFINITY } else { bound };
         };

@@ -8,14 +8,15 @@ use earmark_protocol::ids::{NodeIx, Segment};
 use earmark_protocol::refusal::RefusalCode;
 
 use super::carried::Carried;
-use super::case::{Case, Supply, Unseen};
+use super::case::{Candidate, Case, Supply, Unseen};
 use super::demand::Demand;
-use super::lanes::BANDS_MAX;
+use super::lanes::Band;
 use super::scope::Scope;
 use super::walk::{Near, Walk};
 use crate::inventory::Place;
 use crate::inventory::cell::{word_available, word_place};
 use crate::sync::Ordering;
+use crate::tariff::fares::Floor;
 
 /// A sku with at most this many cells is looked up at all its nodes at once.
 const SPARSE_CELLS: usize = 192;
@@ -146,7 +147,11 @@ impl Gatherer {
         let able = |node: u32| scope.suits(want, flags, node);
         let eligible = || (0..scope.sheet.sites.len() as u32).filter(|node| self.eligible(scope, *node));
         if eligible().any(able) {
-            RefusalCode::OutOfStock
+            return RefusalCode::OutOfStock;
+        }
+        let by_any_way = Scope { carriage: None, ..*scope };
+        if scope.carriage.is_some() && self.why_none(&by_any_way, want, flags) == RefusalCode::OutOfStock {
+            RefusalCode::NoService
         } else if scope.named.is_empty() || eligible().next().is_none() {
             RefusalCode::NoNode
         } else {
@@ -164,8 +169,8 @@ impl Gatherer {
             self.sum(want, start);
         }
         self.list_hits(scope, case);
-        self.bound_unseen(scope, demand, [None; BANDS_MAX], case);
-        self.settle(case);
+        self.bound_unseen(scope, demand, &[], case);
+        self.settle(demand, case);
     }
 
     pub(super) fn begin_case(&mut self, demand: &Demand, case: &mut Case) {
@@ -221,18 +226,19 @@ impl Gatherer {
                 }
             }
         }
-        self.bound_unseen(scope, demand, if nearby_only { unseen } else { [None; BANDS_MAX] }, case);
-        self.settle(case);
+        self.bound_unseen(scope, demand, if nearby_only { &unseen } else { &[] }, case);
+        self.settle(demand, case);
     }
 
-    /// Takes the cheapest nodes into the list. Returns each band's next cost per unit, where it has nodes left.
+    /// Takes the cheapest nodes into the list. Returns each band's next cost per unit, where it has nodes left; nothing where
+    /// all were taken.
     pub(super) fn walk(
         &mut self,
         scope: &Scope<'_>,
         demand: &Demand,
         near: Near,
         case: &mut Case,
-    ) -> [Option<i64>; BANDS_MAX] {
+    ) -> Vec<Option<i64>> {
         let Some(mut walk) = Walk::new(scope, demand) else {
             for node in scope.named {
                 if self.eligible(scope, node.0) && self.slots[node.0 as usize] == 0 {
@@ -240,7 +246,7 @@ impl Gatherer {
                     self.slots[node.0 as usize] = case.list.len() as u32;
                 }
             }
-            return [None; BANDS_MAX];
+            return Vec::new();
         };
         let first = walk.next().map_or(0, |next| next.1);
         while let Some((band, floor)) = walk.next() {
@@ -254,7 +260,7 @@ impl Gatherer {
                 self.slots[node as usize] = case.list.len() as u32;
             }
         }
-        walk.next
+        walk.ahead().collect()
     }
 
     /// Looks at a sku's cells and notes what its nodes have. `true` when all eligible nodes were looked at.
@@ -318,8 +324,8 @@ impl Gatherer {
     fn thin(&mut self, scope: &Scope<'_>, demand: &Demand, want: usize, start: usize) {
         let need = demand.wants[want].units;
         let Some(lanes) = scope.lanes else { return };
-        if !scope.split_lines || self.found[want].most >= need || self.hits.len() - start <= SUPPLIES_MIN * 2
-        {
+        let many = self.hits.len() - start > SUPPLIES_MIN * 2;
+        if !scope.split_lines || self.found[want].most >= need || !many || !scope.bands_have_one_class() {
             return;
         }
         self.there.resize(self.slots.len().max(self.there.len()), 0);
@@ -328,7 +334,7 @@ impl Gatherer {
         }
         let mut left = self.found[want].total;
         let mut from = 0;
-        for end in &lanes.ends[..scope.sheet.bands.len()] {
+        for end in &lanes.ends {
             let (mut have, mut kept) = (0, 0);
             for node in &lanes.order[from as usize..*end as usize] {
                 let available = std::mem::take(&mut self.there[*node as usize]);
@@ -361,36 +367,57 @@ impl Gatherer {
         &self,
         scope: &Scope<'_>,
         demand: &Demand,
-        next: [Option<i64>; BANDS_MAX],
+        next: &[Option<i64>],
         case: &mut Case,
     ) {
         let bands =
-            || scope.sheet.bands.iter().zip(next).filter_map(|(band, unit)| unit.map(|unit| (band, unit)));
-        let fixed = bands().map(|(band, _)| scope.band_fixed(band)).min();
+            || scope.bands().iter().zip(next).filter_map(|(band, unit)| unit.map(|unit| (band, unit)));
+        let carriage =
+            |band: &Band| scope.carriage.map_or(Floor::default(), |carriage| carriage.band_floor(band));
+        let fixed = bands().map(|(band, _)| scope.band_fixed(band).saturating_add(carriage(band).once)).min();
         let unit = bands().map(|(_, unit)| unit).min();
         case.unseen = fixed.zip(unit).map(|(fixed, unit)| Unseen { fixed, unit });
-        let listed = case.list.iter().map(|candidate| candidate.fixed).min().unwrap_or(0);
+        let listed = case.list.iter().map(Candidate::fixed_floor).min().unwrap_or(0);
         let all_listed = case.unseen.is_none() && self.found.iter().all(|found| !found.more);
         case.fixed_least = if all_listed { listed } else { listed.min(scope.fixed_least()) };
         case.unseen_floor.clear();
         case.unseen_floor.extend(demand.wants.iter().zip(&self.found).map(|(want, found)| {
-            let floor = bands().map(|(band, unit)| band.line + want.units * unit).min();
-            floor.filter(|_| !found.everywhere).unwrap_or(i64::MAX)
+            let floor = bands().map(|(band, unit): (&Band, i64)| {
+                let rate = unit.saturating_add(want.unit_g.saturating_mul(carriage(band).gram));
+                band.line.saturating_add(want.units.saturating_mul(rate))
+            });
+            floor.min().filter(|_| !found.everywhere).unwrap_or(i64::MAX)
         }));
         let line = case.list.first().map(|candidate| candidate.line);
         let same = line.filter(|line| {
             case.list.iter().all(|candidate| candidate.line == *line)
                 && bands().all(|(band, _)| band.line >= *line)
         });
-        case.line = same;
+        case.line = same.filter(|_| scope.carriage.is_none());
+        case.unit_g.clear();
+        if scope.carriage.is_some() {
+            case.unit_g.extend(demand.wants.iter().map(|want| want.unit_g));
+        }
     }
 
-    /// Sorts the list and gives the slots back.
-    pub(super) fn settle(&mut self, case: &mut Case) {
+    /// Sorts the list and gives the slots back. Where carriers price, a unit costs next to nothing from any node: those go first from
+    /// where the whole order could cost least.
+    pub(super) fn settle(&mut self, demand: &Demand, case: &mut Case) {
         for candidate in &case.list {
             self.slots[candidate.node as usize] = 0;
         }
-        if !case.list.is_sorted_by_key(|candidate| (candidate.unit, candidate.rank)) {
+        if case.is_stepped() {
+            let whole = demand.wants.iter().fold((0_i64, 0_i64), |(units, grams), want| {
+                let of_want = want.unit_g.saturating_mul(want.units);
+                (units.saturating_add(want.units), grams.saturating_add(of_want))
+            });
+            case.list.sort_by_cached_key(|candidate| {
+                let of_units = candidate.unit.saturating_mul(whole.0);
+                let carriage = candidate.carriage.gram.saturating_mul(whole.1);
+                let floor = candidate.fixed_floor().saturating_add(of_units).saturating_add(carriage);
+                (floor, candidate.rank)
+            });
+        } else if !case.list.is_sorted_by_key(|candidate| (candidate.unit, candidate.rank)) {
             case.list.sort_unstable_by_key(|candidate| (candidate.unit, candidate.rank));
         }
     }

@@ -4,16 +4,20 @@
 use std::cmp::Ordering;
 
 use super::price::Rates;
+use crate::tariff::fares::Floor;
 
 /// A node worth a look for this order.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Candidate {
     pub(crate) node: u32,
     pub(crate) miles: u32,
-    /// What a shipment from here costs: once, per distinct sku, per unit.
+    /// What a shipment from here costs, carriers aside: once, per distinct sku, per unit.
     pub(crate) fixed: i64,
     pub(crate) line: i64,
     pub(crate) unit: i64,
+    /// Where carriers price, the class of its ways and what they charge at least.
+    pub(crate) class: u32,
+    pub(crate) carriage: Floor,
     /// Its place by priority, then code; and by code alone.
     pub(crate) rank: u32,
     pub(crate) code_rank: u32,
@@ -21,9 +25,15 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
-    /// What a shipment from here costs.
+    /// What a shipment from here costs, carriers aside.
     pub(crate) fn rates(&self) -> Rates {
         Rates { fixed: self.fixed, line: self.line, unit: self.unit }
+    }
+
+    /// What a shipment from here costs once at least, carriers included.
+    #[inline]
+    pub(crate) fn fixed_floor(&self) -> i64 {
+        self.fixed.saturating_add(self.carriage.once)
     }
 }
 
@@ -65,6 +75,9 @@ pub(crate) struct Part {
 pub(crate) struct Case {
     /// Units to serve, by want; 0 where nothing can be had.
     pub(crate) units: Vec<i64>,
+    /// Where carriers price, by want: grams of a unit that are billed at least. Costs here are least ones then, and the
+    /// true cost of a node set is more than their sum.
+    pub(crate) unit_g: Vec<i64>,
     /// Words of a mask of wants.
     pub(crate) words: usize,
     /// Candidates by cost per unit, then rank. A slot is a place in this list.
@@ -114,8 +127,21 @@ impl Case {
     /// What serving a want whole from a slot costs, the shipment aside.
     #[inline]
     pub(crate) fn cost(&self, slot: usize, want: usize) -> i64 {
+        self.list[slot].line + self.units[want] * self.rate(slot, want)
+    }
+
+    /// What a unit of a want costs from a slot.
+    #[inline]
+    pub(crate) fn rate(&self, slot: usize, want: usize) -> i64 {
         let candidate = &self.list[slot];
-        candidate.line + self.units[want] * candidate.unit
+        let carriage = if self.is_stepped() { self.unit_g[want] * candidate.carriage.gram } else { 0 };
+        candidate.unit + carriage
+    }
+
+    /// Whether carriers price.
+    #[inline]
+    pub(crate) fn is_stepped(&self) -> bool {
+        !self.unit_g.is_empty()
     }
 
     /// The wants of a mask.
@@ -190,6 +216,16 @@ impl Case {
         }
         let tables = &self.sums[word * 8..self.sums.len().min(word * 8 + 8)];
         tables.iter().zip(wants.to_le_bytes()).map(|(table, byte)| i64::from(table[usize::from(byte)])).sum()
+    }
+
+    /// Grams, of those that are billed at least, of the wants of a mask that a slot can serve whole; 0 where carriers do not
+    /// price.
+    pub(crate) fn grams_of(&self, slot: usize, mask: &[u64]) -> i64 {
+        if !self.is_stepped() {
+            return 0;
+        }
+        let wants = Self::wants(mask).filter(|want| self.serves(slot, *want));
+        wants.map(|want| self.units[want] * self.unit_g[want]).sum()
     }
 
     /// The open slot that serves a want whole for least; of equals the one of lower rank.

@@ -3,6 +3,9 @@
 use earmark_protocol::command::OrderLine;
 use earmark_protocol::ids::SkuIx;
 
+use crate::Reader;
+use crate::tariff::fares::{Fares, Goods};
+
 /// What an order wants of one sku.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Want {
@@ -11,10 +14,20 @@ pub(crate) struct Want {
     pub(crate) units: i64,
     /// The sku's flags.
     pub(crate) flags: u16,
+    /// What carriers price of one unit, where they price at all; and the grams of it that they bill at least.
+    pub(crate) unit: Goods,
+    pub(crate) unit_g: i64,
     /// Its first line, by place in the order.
     pub(crate) first: u32,
     /// Its last line so far; lines of one sku are chained through [`Demand::next`].
     last: u32,
+}
+
+impl Want {
+    /// What carriers price of so many of its units.
+    pub(crate) fn goods(&self, units: i64) -> Goods {
+        self.unit.times(units.unsigned_abs())
+    }
 }
 
 /// No further line.
@@ -50,11 +63,44 @@ impl Demand {
                 }
                 (place, None) => {
                     let units = i64::from(line.quantity);
-                    self.wants.push(Want { sku: line.sku, units, flags: 0, first: at, last: at });
+                    self.wants.push(Want {
+                        sku: line.sku,
+                        units,
+                        flags: 0,
+                        unit: Goods::default(),
+                        unit_g: 0,
+                        first: at,
+                        last: at,
+                    });
                     self.places[place] = self.wants.len() as u32;
                 }
             }
         }
+    }
+
+    /// Looks up what carriers price of each want. A unit is billed for its weight at least, or for its volume where that is
+    /// more over the whole order. Returns what the order is billed for at least.
+    pub(crate) fn weigh(&mut self, reader: &Reader, fares: &Fares) -> u64 {
+        for want in &mut self.wants {
+            let (weight_g, size_mm) = reader.sku_measures(want.sku).unwrap_or_default();
+            let mm3 = size_mm.iter().map(|side| u64::from(*side)).product();
+            want.unit = Goods { grams: u64::from(weight_g), mm3, flags: want.flags };
+        }
+        let all = self.goods();
+        let divisor = u64::from(fares.divisor_max());
+        let by_volume = divisor > 0 && all.mm3 / divisor > all.grams;
+        let mut total = 0_u64;
+        for want in &mut self.wants {
+            let unit_g = if by_volume { want.unit.mm3 / divisor } else { want.unit.grams };
+            want.unit_g = unit_g as i64;
+            total = total.saturating_add(unit_g.saturating_mul(want.units.unsigned_abs()));
+        }
+        total
+    }
+
+    /// What carriers price of the whole order.
+    pub(crate) fn goods(&self) -> Goods {
+        self.wants.iter().fold(Goods::default(), |goods, want| goods.and(want.goods(want.units)))
     }
 
     /// The want of a sku.

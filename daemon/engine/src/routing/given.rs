@@ -46,8 +46,9 @@ impl Planner {
         order: &Order,
         takes: &[Take],
     ) -> Result<Priced, Refusal> {
-        let sight = Sight::of(&mut self.bookmark, reader, lanes, tenant, order, self.now);
+        let mut sight = Sight::of(&mut self.bookmark, reader, lanes, tenant, order, self.now);
         self.read_order(reader, tenant, order, true)?;
+        sight.weigh(reader, &mut self.demand);
         let Some(segments) = reader.rules().channels.get(usize::from(order.channel.0)) else {
             return Err(Refusal::of(RefusalCode::UnknownChannel, Field::Channel));
         };

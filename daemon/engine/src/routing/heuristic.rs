@@ -4,6 +4,7 @@
 //! offers is legal; none is claimed to be the best.
 
 use super::case::{Best, Budget, Case};
+use super::parcels::Task;
 use super::split::Splitter;
 
 /// Steps of adding up the units of one word of a mask.
@@ -25,10 +26,11 @@ impl Heuristic {
     pub(crate) fn cover(
         &mut self,
         splitter: &mut Splitter,
-        case: &Case,
+        task: Task<'_>,
         best: &mut Best,
         budget: &mut Budget,
     ) {
+        let case = task.case;
         self.open.clear();
         self.rest.clear();
         self.rest.extend_from_slice(&case.whole);
@@ -48,8 +50,9 @@ impl Heuristic {
                 if new == 0 {
                     continue;
                 }
-                let extra =
-                    candidate.fixed + i64::from(new) * candidate.line + units * (candidate.unit - nearest);
+                let carriage = case.grams_of(slot, &self.rest) * candidate.carriage.gram;
+                let of_units = units * (candidate.unit - nearest) + carriage;
+                let extra = candidate.fixed_floor() + i64::from(new) * candidate.line + of_units;
                 let score = extra as f64 / f64::from(new);
                 if chosen.is_none_or(|(least, _)| score < least) {
                     chosen = Some((score, slot));
@@ -68,7 +71,7 @@ impl Heuristic {
             self.open.push(slot as u32);
         }
         splitter.complete(case, &mut self.open, budget);
-        splitter.offer(case, &self.open, best, budget);
+        splitter.offer(task, &self.open, best, budget);
     }
 
     /// Adds, drops and swaps nodes of the best set as long as that helps and the budget lasts, where a line costs the
@@ -135,10 +138,11 @@ impl Heuristic {
     pub(crate) fn improve(
         &mut self,
         splitter: &mut Splitter,
-        case: &Case,
+        task: Task<'_>,
         best: &mut Best,
         budget: &mut Budget,
     ) {
+        let case = task.case;
         while best.found() && budget.0 > 0 {
             let before = best.cost;
             self.open.clear();
@@ -146,14 +150,14 @@ impl Heuristic {
             for left_out in 0..=self.open.len() {
                 self.trial.clear();
                 self.trial.extend(self.open.iter().enumerate().filter(|x| x.0 != left_out).map(|x| *x.1));
-                splitter.offer(case, &self.trial, best, budget);
+                splitter.offer(task, &self.trial, best, budget);
                 for slot in 0..case.list.len() as u32 {
                     if budget.0 == 0 {
                         return;
                     }
                     if !self.open.contains(&slot) {
                         self.trial.push(slot);
-                        splitter.offer(case, &self.trial, best, budget);
+                        splitter.offer(task, &self.trial, best, budget);
                         self.trial.pop();
                     }
                 }

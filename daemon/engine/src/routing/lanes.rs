@@ -18,11 +18,18 @@ use super::price::unit_to_address;
 use crate::policy::PolicyTable;
 use crate::promise::Timetable;
 use crate::rules::Tariff;
+use crate::tariff::fares::{Fares, Rows, Zones, postal_key};
 use crate::{NodeTable, Reader};
 
 /// Most bands. Real networks price by the kind of node, so there are few; where there are more cost levels than
 /// bands, neighbouring levels share one.
-pub(crate) const BANDS_MAX: usize = 8;
+const LEVEL_BANDS_MAX: usize = 8;
+
+/// Most bands of a lane set: where carriers price, nodes of other zones are other bands.
+const BANDS_MAX: usize = 64;
+
+/// The class of a node from where no service goes.
+pub(crate) const NOWHERE: u32 = u32::MAX;
 
 /// Locks of the book; more than planners run at once on any machine of today.
 const SHELVES: usize = 64;
@@ -59,6 +66,22 @@ pub(crate) struct Site {
 pub(crate) struct Band {
     pub(crate) fixed: i64,
     pub(crate) line: i64,
+    /// Where carriers price, the classes of its nodes: from this one up to, without, that one.
+    classes: (u32, u32),
+}
+
+impl Band {
+    /// Where carriers price, the classes of its nodes.
+    pub(crate) fn classes(&self) -> std::ops::Range<u32> {
+        self.classes.0..self.classes.1
+    }
+}
+
+/// Where an order goes.
+#[derive(Clone, Copy)]
+pub(crate) struct To<'a> {
+    pub(crate) zone: Zone,
+    pub(crate) postal: &'a str,
 }
 
 /// The node table of one tenant, compiled. The place in `sites` is the handle.
@@ -72,6 +95,10 @@ pub(crate) struct Sheet {
     /// Hash of all that a lane set depends on.
     geometry: u64,
     positions: Vec<earmark_protocol::geo::Position>,
+    /// What carriers charge; `None` where the configured tariff does.
+    pub(crate) fares: Option<Fares>,
+    /// By node: its rows in the charts of the services.
+    rows: Vec<Rows>,
 }
 
 impl Sheet {
@@ -97,7 +124,7 @@ impl Sheet {
                 order.push(at as u32);
                 let spec = &*node.spec;
                 let costs = (spec.cost_per_order.0, spec.cost_per_line.0, spec.cost_per_unit.0);
-                (at, spec.position, spec.priority, costs, &spec.code).hash(&mut hash);
+                (at, spec.position, spec.priority, costs, &spec.code, &spec.postal).hash(&mut hash);
             }
             sites.push(Site {
                 priority: node.spec.priority,
@@ -122,7 +149,7 @@ impl Sheet {
         let mut levels: Vec<_> = order.iter().map(costs).collect();
         levels.sort_unstable();
         levels.dedup();
-        let per_band = levels.len().div_ceil(BANDS_MAX).max(1);
+        let per_band = levels.len().div_ceil(LEVEL_BANDS_MAX).max(1);
         for at in &order {
             let level = levels.binary_search(&costs(at)).expect("every node's costs are among the levels");
             let site = &mut sites[*at as usize];
@@ -131,10 +158,18 @@ impl Sheet {
         let least = |costs: &[Costs]| Band {
             fixed: costs.iter().map(|costs| costs.fixed).min().unwrap_or(0),
             line: costs.iter().map(|costs| costs.line).min().unwrap_or(0),
+            classes: (0, 0),
         };
         let bands = levels.chunks(per_band).map(least).collect();
         let positions = table.nodes.iter().map(|node| node.spec.position).collect();
-        Self { tenant, version: table.version, sites, levels, bands, geometry: hash.finish(), positions }
+        let tariffs = table.tariffs.of(tenant);
+        tariffs.map(|tariffs| tariffs.version).hash(&mut hash);
+        let fares = tariffs.and_then(|tariffs| Fares::compile(tariffs));
+        let rows = fares.as_ref().map_or(Vec::new(), |fares| {
+            table.nodes.iter().map(|node| fares.rows(&node.spec.code, &node.spec.postal)).collect()
+        });
+        let (version, geometry) = (table.version, hash.finish());
+        Self { tenant, version, sites, levels, bands, geometry, positions, fares, rows }
     }
 }
 
@@ -144,41 +179,94 @@ pub(crate) struct LaneSet {
     pub(crate) miles: Box<[u16]>,
     /// The tenant's nodes, band after band, each by what a unit costs from there, then by rank.
     pub(crate) order: Box<[u32]>,
+    pub(crate) bands: Box<[Band]>,
     /// Where each band ends in `order`.
-    pub(crate) ends: [u32; BANDS_MAX],
+    pub(crate) ends: Box<[u32]>,
+    /// Where carriers price: the different zones of nodes, and by node which of them.
+    pub(crate) classes: Box<[Zones]>,
+    pub(crate) class: Box<[u32]>,
     geometry: u64,
 }
 
 impl LaneSet {
-    fn compute(sheet: &Sheet, zone: Zone, tariff: &Tariff) -> Self {
-        let centre = zone.centre();
+    fn compute(sheet: &Sheet, to: To<'_>, tariff: &Tariff) -> Self {
+        let centre = to.zone.centre();
         let mut miles = vec![0_u16; sheet.sites.len()].into_boxed_slice();
-        let mut keys: Vec<(u8, i64, u32, u32)> = Vec::with_capacity(sheet.sites.len());
-        for (at, site) in sheet.sites.iter().enumerate().filter(|(_, site)| site.known) {
+        let mut zones: Vec<(Zones, u32)> = Vec::new();
+        for (at, _) in sheet.sites.iter().enumerate().filter(|(_, site)| site.known) {
             // Half the earth's circumference is 12,437 miles.
             miles[at] = sheet.positions[at].miles_to(centre) as u16;
-            let unit = unit_to_address(tariff, sheet.costs(at as u32).unit, u32::from(miles[at]));
-            keys.push((site.band, unit, site.rank, at as u32));
+            if let Some(fares) = &sheet.fares {
+                zones.push((fares.zones(&sheet.rows[at], u32::from(miles[at]), to.postal), at as u32));
+            }
+        }
+        let (classes, class) = classify(&zones, sheet);
+        // Nodes of other classes are in other bands, as far as there are bands for that.
+        let chunks = classes.len().clamp(1, BANDS_MAX / sheet.bands.len().max(1));
+        let per_chunk = classes.len().div_ceil(chunks).max(1);
+        let mut keys: Vec<(u32, i64, u32, u32)> = Vec::with_capacity(sheet.sites.len());
+        for (at, site) in sheet.sites.iter().enumerate().filter(|(_, site)| site.known) {
+            let costs = sheet.costs(at as u32);
+            let (chunk, unit) = match class.get(at) {
+                Some(&NOWHERE) => continue,
+                Some(class) => (*class as usize / per_chunk, costs.unit),
+                None => (0, unit_to_address(tariff, costs.unit, u32::from(miles[at]))),
+            };
+            let band = usize::from(site.band) * chunks + chunk;
+            keys.push((band as u32, unit, site.rank, at as u32));
         }
         keys.sort_unstable();
-        let mut ends = [0; BANDS_MAX];
-        for (band, end) in ends.iter_mut().enumerate() {
-            *end = keys.partition_point(|key| usize::from(key.0) <= band) as u32;
-        }
+        let first_of = |chunk: usize| (chunk * per_chunk).min(classes.len()) as u32;
+        let of_level = |level: Band, chunk| Band { classes: (first_of(chunk), first_of(chunk + 1)), ..level };
+        let bands = sheet.bands.iter().flat_map(|level| (0..chunks).map(|chunk| of_level(*level, chunk)));
+        let bands: Box<[_]> = bands.collect();
+        let end = |band: usize| keys.partition_point(|key| key.0 as usize <= band) as u32;
+        let ends = (0..bands.len()).map(end).collect();
         let order = keys.iter().map(|key| key.3).collect();
-        Self { miles, order, ends, geometry: sheet.geometry }
+        Self { miles, order, bands, ends, classes, class, geometry: sheet.geometry }
+    }
+
+    /// Whether each band has nodes of one class at most.
+    pub(crate) fn bands_have_one_class(&self) -> bool {
+        self.bands.iter().all(|band| band.classes().len() <= 1)
     }
 
     fn bytes(&self) -> usize {
-        size_of::<Self>() + size_of_val(&*self.miles) + size_of_val(&*self.order)
+        let of_nodes = size_of_val(&*self.miles) + size_of_val(&*self.order) + size_of_val(&*self.class);
+        let of_bands = size_of_val(&*self.bands) + size_of_val(&*self.ends) + size_of_val(&*self.classes);
+        size_of::<Self>() + of_nodes + of_bands
     }
+}
+
+/// The different zones of nodes' ways, sorted, and by node which of them it has.
+fn classify(zones: &[(Zones, u32)], sheet: &Sheet) -> (Box<[Zones]>, Box<[u32]>) {
+    if sheet.fares.is_none() {
+        return (Box::default(), Box::default());
+    }
+    let goes = |zones: &Zones| zones.iter().any(|zone| *zone > 0);
+    let mut classes: Vec<_> = zones.iter().map(|way| way.0).filter(goes).collect();
+    classes.sort_unstable();
+    classes.dedup();
+    let mut class = vec![NOWHERE; sheet.sites.len()].into_boxed_slice();
+    for (zones, node) in zones {
+        class[*node as usize] = classes.binary_search(zones).map_or(NOWHERE, |place| place as u32);
+    }
+    (classes.into(), class)
+}
+
+/// What a lane set is kept by: the tenant, the zone, and what of the postal code services' zones depend on.
+type Key = (Tenant, Zone, u128);
+
+fn key(sheet: &Sheet, to: To<'_>) -> Key {
+    let postal = sheet.fares.as_ref().map_or(0, |fares| postal_key(to.postal, fares.postal_len));
+    (sheet.tenant, to.zone, postal)
 }
 
 #[derive(Default)]
 struct Shelf {
-    sets: HashMap<(Tenant, Zone), Arc<LaneSet>, Xxh3DefaultBuilder>,
+    sets: HashMap<Key, Arc<LaneSet>, Xxh3DefaultBuilder>,
     /// Oldest first.
-    ages: VecDeque<(Tenant, Zone)>,
+    ages: VecDeque<Key>,
     bytes: usize,
 }
 
@@ -234,13 +322,13 @@ impl LaneBook {
     }
 
     /// The lanes to a zone.
-    fn lanes(&self, sheet: &Sheet, zone: Zone, tariff: &Tariff) -> Arc<LaneSet> {
-        let key = (sheet.tenant, zone);
+    fn lanes(&self, sheet: &Sheet, to: To<'_>, tariff: &Tariff) -> Arc<LaneSet> {
+        let key = key(sheet, to);
         let shelf = &self.shelves[hash(key) as usize % SHELVES];
         if let Some(set) = lock(shelf).sets.get(&key).filter(|set| set.geometry == sheet.geometry) {
             return Arc::clone(set);
         }
-        let set = Arc::new(LaneSet::compute(sheet, zone, tariff));
+        let set = Arc::new(LaneSet::compute(sheet, to, tariff));
         let mut shelf = lock(shelf);
         let shelf = &mut *shelf;
         shelf.bytes += set.bytes();
@@ -262,9 +350,10 @@ fn lock(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
     shelf.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn hash(key: (Tenant, Zone)) -> u64 {
+fn hash(key: Key) -> u64 {
     let zone = u64::from(key.1.row.cast_unsigned()) << 16 | u64::from(key.1.column.cast_unsigned());
-    (zone << 16 | u64::from(key.0.0)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40
+    let postal = (key.2 as u64 ^ (key.2 >> 64) as u64).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+    ((zone << 16 | u64::from(key.0.0)) ^ postal).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40
 }
 
 /// Lane sets that one planner keeps at hand.
@@ -282,7 +371,7 @@ pub(crate) struct Bookmark {
 
 #[derive(Clone)]
 struct AtHand {
-    key: (Tenant, Zone),
+    key: Key,
     set: Arc<LaneSet>,
 }
 
@@ -338,18 +427,18 @@ impl Bookmark {
         &mut self,
         book: &LaneBook,
         sheet: &Sheet,
-        zone: Zone,
+        to: To<'_>,
         tariff: &Tariff,
     ) -> Arc<LaneSet> {
         self.sets.resize(AT_HAND, None);
-        let key = (sheet.tenant, zone);
+        let key = key(sheet, to);
         let place = &mut self.sets[hash(key) as usize / SHELVES % AT_HAND];
         match place {
             Some(at_hand) if at_hand.key == key && at_hand.set.geometry == sheet.geometry => {
                 Arc::clone(&at_hand.set)
             }
             _ => {
-                let set = book.lanes(sheet, zone, tariff);
+                let set = book.lanes(sheet, to, tariff);
                 *place = Some(AtHand { key, set: Arc::clone(&set) });
                 set
             }

@@ -10,6 +10,7 @@
 mod bound;
 mod branch;
 mod candidates;
+mod carriage;
 mod carried;
 mod case;
 mod demand;
@@ -20,6 +21,7 @@ mod knapsack;
 mod lanes;
 mod late;
 mod obey;
+mod parcels;
 mod planner;
 mod presume;
 pub mod price;

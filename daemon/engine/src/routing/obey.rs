@@ -215,7 +215,7 @@ fn asked<'a>(
 /// What is known of the order as a whole; its lines are its wants.
 fn order_facts<'a>(order: &'a Order, lines: &[LineFacts<'_>]) -> OrderFacts<'a> {
     let (is_pickup, postal, position) = match &order.delivery {
-        Delivery::Ship { position, postal } => {
+        Delivery::Ship { position, postal, .. } => {
             let degrees = |micros: i32| f64::from(micros) / 1e6;
             (false, postal.as_str(), Some((degrees(position.lat_udeg), degrees(position.lon_udeg))))
         }

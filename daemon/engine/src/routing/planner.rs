@@ -14,6 +14,7 @@ use super::carried::Carried;
 use super::case::{Budget, Candidate, Part};
 use super::demand::{Demand, Want};
 use super::lanes::{Bookmark, LaneBook};
+use super::parcels::{Carriers, Task};
 use super::repair::Repair;
 use super::scope::{Scope, Sight};
 use super::solve::{SMALL_SKUS, Search, budget};
@@ -21,6 +22,7 @@ use super::subsets::{self, Subsets};
 use super::walk::{Near, WIDEN, Walk};
 use super::write::Writer;
 use crate::policy::Ruling;
+use crate::tariff::fares::NEVER;
 use crate::{NodeTable, Reader};
 
 /// An order of at most this many skus has few.
@@ -113,9 +115,10 @@ impl Planner {
         best_effort: bool,
         without: &[NodeIx],
     ) -> Result<Proposal, Refusal> {
-        let sight = Sight::of(&mut self.bookmark, reader, lanes, tenant, order, self.now);
+        let mut sight = Sight::of(&mut self.bookmark, reader, lanes, tenant, order, self.now);
         let rules = reader.rules();
         self.read_order(reader, tenant, order, best_effort)?;
+        sight.weigh(reader, &mut self.demand);
         check_nodes(&sight.table, tenant, order, &mut self.named)?;
         let Some(segments) = rules.channels.get(usize::from(order.channel.0)) else {
             return Err(Refusal::of(RefusalCode::UnknownChannel, Field::Channel));
@@ -131,7 +134,11 @@ impl Planner {
             }
         };
         self.named = named;
-        planned.map(|proposal| Proposal { epoch: sight.epoch, ..proposal })
+        let proposal = planned?;
+        if proposal.plan.cost.0 >= NEVER {
+            return Err(too_large());
+        }
+        Ok(Proposal { epoch: sight.epoch, ..proposal })
     }
 
     /// Reads the order's lines and what is known of its skus.
@@ -180,7 +187,9 @@ impl Planner {
         let mut budget = budget(skus, self.is_patient);
         self.search.case.limit = if limit == 0 { usize::MAX } else { usize::from(limit) };
         self.gatherer.begin(scope);
-        if skus <= FEW_SKUS
+        // By steps two light parcels may cost less than one: what could be two is planned by sets of wants.
+        let at_once = if scope.carriage.is_some() { 1 } else { FEW_SKUS };
+        if skus <= at_once
             && let Some(proposal) = self.plan_one_shipment(scope, order)
         {
             return Ok(proposal);
@@ -208,7 +217,7 @@ impl Planner {
             budget.take(self.gatherer.words / 2);
             self.settle_units(scope, best_effort)?;
             self.gatherer.fill(&mut self.search.case);
-            let bound = self.search.solve(&mut budget);
+            let bound = self.search.solve(Carriers::of(scope, &self.demand), &mut budget);
             let proven = self.search.best.found() && bound >= self.search.best.cost;
             let spent = budget.0 < self.gatherer.words as u64;
             if proven || self.search.case.unseen.is_none() || self.search.best.found() && spent {
@@ -219,12 +228,13 @@ impl Planner {
         let bound = if self.search.best.found() {
             bound
         } else if best_effort {
-            self.serve_within_limit(&mut budget)
+            self.serve_within_limit(scope, &mut budget)
         } else {
             return Err(Refusal::of(RefusalCode::TooManyShipments, Field::Shipments).detail(i64::from(limit)));
         };
         let Search { case, best, splitter, .. } = &mut self.search;
-        let parts = splitter.parts(case, &best.open);
+        let task = Task { case, carriers: Carriers::of(scope, &self.demand) };
+        let parts = splitter.parts(task, &best.open);
         let mut proposal = self.writer.write(scope, order, &self.demand, &case.list, parts);
         proposal.plan.bound = Money(bound.min(proposal.plan.cost.0));
         if best_effort {
@@ -248,9 +258,10 @@ impl Planner {
     /// and no two shipments could cost as little.
     fn plan_one_shipment(&mut self, scope: &Scope<'_>, order: &Order) -> Option<Proposal> {
         let mut walk = Walk::new(scope, &self.demand).filter(|_| self.reasons.iter().all(Option::is_none))?;
-        let pair_floor = walk.pair_floor();
         let skus = self.demand.wants.len();
+        let pair_floor = if skus == 1 { i64::MAX } else { walk.pair_floor() };
         let units: i64 = self.demand.wants.iter().map(|want| want.units).sum();
+        let goods = self.demand.goods();
         self.probes.clear();
         self.probes.extend(0..skus as u32);
         let mut best: Option<(i64, Candidate)> = None;
@@ -271,7 +282,7 @@ impl Planner {
             let node = walk.take(next?.0);
             if self.gatherer.eligible(scope, node) && self.has_all(scope, node) {
                 let candidate = scope.candidate(node);
-                let Money(cost) = candidate.rates().shipment(skus, units.unsigned_abs());
+                let (Money(cost), _) = scope.shipment(&candidate, skus, units.unsigned_abs(), &goods);
                 let key = (cost, candidate.priority, candidate.code_rank);
                 if best.as_ref().is_none_or(|(cost, best)| key < (*cost, best.priority, best.code_rank)) {
                     best = Some((cost, candidate));
@@ -300,9 +311,8 @@ impl Planner {
         loop {
             let gatherer = &self.gatherer;
             let eligible = |node: u32| gatherer.eligible(scope, node);
-            if !self.subsets.find(scope, &self.demand, eligible)
-                || self.subsets.chosen.len() > self.search.case.limit
-            {
+            let limit = self.search.case.limit;
+            if !self.subsets.find(scope, &self.demand, limit, eligible) || self.subsets.chosen.len() > limit {
                 return Few::Unfit;
             }
             let mut wrong = 0;
@@ -357,13 +367,14 @@ impl Planner {
             self.check_sums().ok()?;
             let mut round = 0;
             let bound = loop {
-                let bound = self.search.solve(budget);
+                let carriers = Carriers::of(scope, &self.demand);
+                let bound = self.search.solve(carriers, budget);
                 let Search { case, best, splitter, .. } = &mut self.search;
                 if !best.found() {
                     return None;
                 }
                 self.parts.clear();
-                self.parts.extend_from_slice(splitter.parts(case, &best.open));
+                self.parts.extend_from_slice(splitter.parts(Task { case, carriers }, &best.open));
                 if self.gatherer.confirm(scope, &self.demand, case, &self.parts, round == CONFIRM_ROUNDS)? {
                     break bound;
                 }
@@ -409,7 +420,7 @@ impl Planner {
 
     /// Gives up what the allowed shipments cannot carry: opens the nodes that carry the most, one after the other, and
     /// serves what they have. Returns what a plan of the same quantities costs at least.
-    fn serve_within_limit(&mut self, budget: &mut Budget) -> i64 {
+    fn serve_within_limit(&mut self, scope: &Scope<'_>, budget: &mut Budget) -> i64 {
         let case = &mut self.search.case;
         let carried = self.gatherer.carry_most(case);
         for ((units, carried), reason) in case.units.iter_mut().zip(carried).zip(&mut self.reasons) {
@@ -419,10 +430,11 @@ impl Planner {
             }
         }
         self.gatherer.fill(case);
-        let bound = self.search.solve(budget);
+        let carriers = Carriers::of(scope, &self.demand);
+        let bound = self.search.solve(carriers, budget);
         if !self.search.best.found() {
             let Search { case, best, splitter, .. } = &mut self.search;
-            splitter.offer(case, self.gatherer.carriers(), best, budget);
+            splitter.offer(Task { case, carriers }, self.gatherer.carriers(), best, budget);
         }
         bound.min(self.search.best.cost)
     }
@@ -467,21 +479,18 @@ impl Planner {
     fn check_sums(&self) -> Result<(), Refusal> {
         let case = &self.search.case;
         let sum: i64 = case.units.iter().sum();
-        let dearest = case
-            .list
-            .iter()
-            .map(|candidate| candidate.unit.saturating_add(candidate.line))
-            .max()
-            .unwrap_or(0);
-        let fixed = case.list.iter().map(|candidate| candidate.fixed).max().unwrap_or(0);
-        let most = i128::from(dearest) * i128::from(sum) + i128::from(fixed) * case.list.len() as i128;
-        if most > i128::from(i64::MAX / 4) {
-            return Err(
-                Refusal::of(RefusalCode::QuantityTooLarge, Field::Quantity).detail(i64::from(QUANTITY_MAX))
-            );
-        }
-        Ok(())
+        let units_g = case.units.iter().zip(&case.unit_g);
+        let grams: i128 = units_g.map(|(units, unit_g)| i128::from(*units) * i128::from(*unit_g)).sum();
+        let dearest = |of: fn(&Candidate) -> i64| i128::from(case.list.iter().map(of).max().unwrap_or(0));
+        let most = dearest(|candidate| candidate.unit.saturating_add(candidate.line)) * i128::from(sum)
+            + dearest(|candidate| candidate.carriage.gram) * grams
+            + dearest(Candidate::fixed_floor) * case.list.len() as i128;
+        if most > i128::from(i64::MAX / 4) { Err(too_large()) } else { Ok(()) }
     }
+}
+
+fn too_large() -> Refusal {
+    Refusal::of(RefusalCode::QuantityTooLarge, Field::Quantity).detail(i64::from(QUANTITY_MAX))
 }
 
 /// Checks the nodes that the order names, and keeps them in `named`.

@@ -28,8 +28,8 @@ impl Gatherer {
         }
         self.begin_case(demand, case);
         let unseen = self.walk(scope, demand, near, case);
-        self.bound_unseen(scope, demand, unseen, case);
-        self.settle(case);
+        self.bound_unseen(scope, demand, &unseen, case);
+        self.settle(demand, case);
         self.nodes.clear();
         self.nodes.extend(case.list.iter().map(|candidate| candidate.node));
         self.looked_at.clear();

@@ -44,12 +44,13 @@ impl Planner {
         if proposal.picks.is_empty() || proposal.picks.len() > LOOKUPS_MAX {
             return None;
         }
-        let sight = Sight::of(&mut self.bookmark, reader, lanes, tenant, order, self.now);
-        let scope = sight.scope(reader, segments, named(order), &[]);
+        let mut sight = Sight::of(&mut self.bookmark, reader, lanes, tenant, order, self.now);
         self.demand.read(&order.lines);
         for want in &mut self.demand.wants {
             want.flags = reader.sku(want.sku)?.flags;
         }
+        sight.weigh(reader, &mut self.demand);
+        let scope = sight.scope(reader, segments, named(order), &[]);
         let policies = self.bookmark.policies(reader);
         let repaired = match self.policy_for(&policies, reader, tenant, order) {
             Some(kept) => {

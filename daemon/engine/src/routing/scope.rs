@@ -8,14 +8,16 @@ use std::sync::Arc;
 
 use earmark_protocol::catalogue::capabilities;
 use earmark_protocol::command::{Delivery, Order};
-use earmark_protocol::geo::Zone;
-use earmark_protocol::ids::{NodeIx, Segment, Tenant, TimestampMs};
+use earmark_protocol::ids::{Money, NodeIx, Segment, Tenant, TimestampMs};
 
+use super::carriage::Carriage;
 use super::case::Candidate;
-use super::lanes::{Band, Bookmark, LaneBook, LaneSet, Sheet};
+use super::demand::Demand;
+use super::lanes::{Band, Bookmark, LaneBook, LaneSet, Sheet, To};
 use super::price::unit_to_address;
 use crate::promise::{Timetable, Transit};
 use crate::rules::Tariff;
+use crate::tariff::fares::{Fare, Floor, Goods};
 use crate::{NodeTable, Reader};
 
 /// What rules say of the nodes for one order, by place in the node table.
@@ -43,6 +45,10 @@ pub(super) struct Sight {
     timetable: Arc<Timetable>,
     /// When it was ordered.
     now: TimestampMs,
+    /// Whether the address is a home.
+    is_home: bool,
+    /// By class of ways: what carriers charge for the order at least.
+    floors: Vec<Floor>,
 }
 
 impl Sight {
@@ -60,11 +66,21 @@ impl Sight {
         let table = bookmark.table(reader);
         let sheet = bookmark.sheet(lanes, tenant, &table, tariff);
         let timetable = bookmark.timetable(tenant, &table, now);
-        let lanes = zone(order).map(|zone| bookmark.lanes(lanes, &sheet, zone, tariff));
-        Self { epoch, table, sheet, lanes, timetable, now }
+        let lanes = destination(order).map(|to| bookmark.lanes(lanes, &sheet, to, tariff));
+        let is_home = matches!(order.delivery, Delivery::Ship { home: true, .. });
+        Self { epoch, table, sheet, lanes, timetable, now, is_home, floors: Vec::new() }
     }
 
-    /// The scope of these segments and nodes, before any rule has its say.
+    /// Looks up what carriers price of an order's wants, where they do.
+    pub(super) fn weigh(&mut self, reader: &Reader, demand: &mut Demand) {
+        if let (Some(fares), Some(lanes)) = (&self.sheet.fares, &self.lanes) {
+            let grams = demand.weigh(reader, fares);
+            let floors = lanes.classes.iter().map(|zones| fares.floor(zones, grams, self.is_home));
+            self.floors = floors.collect();
+        }
+    }
+
+    /// The scope of these segments and nodes, before any rule has its say. What carriers price was looked up before.
     pub(super) fn scope<'a>(
         &'a self,
         reader: &'a Reader,
@@ -73,6 +89,11 @@ impl Sight {
         without: &'a [NodeIx],
     ) -> Scope<'a> {
         let rules = reader.rules();
+        let carriage = self.sheet.fares.as_ref().zip(self.lanes.as_deref());
+        let carriage = carriage.map(|(fares, lanes)| {
+            let is_home = self.is_home;
+            Carriage { fares, lanes, is_home, floors: &self.floors }
+        });
         Scope {
             reader,
             sheet: &self.sheet,
@@ -86,14 +107,15 @@ impl Sight {
             timetable: &self.timetable,
             transit: None,
             now: self.now,
+            carriage,
         }
     }
 }
 
-/// The destination's zone; `None` for a pickup.
-fn zone(order: &Order) -> Option<Zone> {
+/// Where the order goes; `None` for a pickup.
+fn destination(order: &Order) -> Option<To<'_>> {
     match &order.delivery {
-        Delivery::Ship { position, .. } => Some(position.zone()),
+        Delivery::Ship { position, postal, .. } => Some(To { zone: position.zone(), postal }),
         Delivery::Pickup { .. } => None,
     }
 }
@@ -126,6 +148,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) transit: Option<Transit>,
     /// When it was ordered.
     pub(crate) now: TimestampMs,
+    /// How carriers price it; `None` where the configured tariff does, and for a pickup.
+    pub(crate) carriage: Option<Carriage<'a>>,
 }
 
 impl Scope<'_> {
@@ -144,6 +168,7 @@ impl Scope<'_> {
             && site.capabilities & self.needs() != 0
             && self.leaning.eligible.is_none_or(let_in)
             && self.timetable.opens(node)
+            && self.carriage.is_none_or(|carriage| carriage.reaches(node))
     }
 
     /// Whether a node that is allowed may serve a want whose sku has these flags.
@@ -178,54 +203,88 @@ impl Scope<'_> {
 
     /// What each shipment costs before it is known from where.
     fn base(&self) -> i64 {
-        if self.lanes.is_some() { self.tariff.shipment_base.0 } else { 0 }
+        if self.lanes.is_some() && self.carriage.is_none() { self.tariff.shipment_base.0 } else { 0 }
     }
 
-    /// The least that a shipment from a band's nodes costs, lines and units aside.
+    /// The bands of the order's nodes.
+    pub(crate) fn bands(&self) -> &[Band] {
+        self.lanes.map_or(&self.sheet.bands, |lanes| &lanes.bands)
+    }
+
+    /// The least that a shipment from a band's nodes costs, lines, units and carriers aside.
     pub(crate) fn band_fixed(&self, band: &Band) -> i64 {
         self.base().saturating_add(band.fixed).saturating_add(self.leaning.extra_least)
     }
 
     /// Whether the nodes of a band differ in nothing but what a unit costs from there.
     pub(crate) fn bands_are_uniform(&self) -> bool {
-        self.leaning.extra.is_empty() && self.sheet.bands_are_uniform()
+        self.leaning.extra.is_empty() && self.sheet.bands_are_uniform() && self.bands_have_one_class()
+    }
+
+    /// Whether carriers charge the same from all nodes of a band.
+    pub(crate) fn bands_have_one_class(&self) -> bool {
+        self.carriage.is_none_or(|carriage| carriage.lanes.bands_have_one_class())
     }
 
     /// The least that a shipment costs, lines and units aside.
     pub(crate) fn fixed_least(&self) -> i64 {
         let fixed = self.sheet.bands.iter().map(|band| band.fixed).min().unwrap_or(0);
-        self.base().saturating_add(fixed).saturating_add(self.leaning.extra_least)
+        let carriage = self.carriage.map_or(0, |carriage| carriage.floor_least());
+        let extra = self.leaning.extra_least;
+        self.base().saturating_add(fixed).saturating_add(extra).saturating_add(carriage)
+    }
+
+    /// What a unit costs from a node, carriers aside.
+    #[inline]
+    pub(crate) fn unit_from(&self, node: u32) -> i64 {
+        let unit = self.sheet.costs(node).unit;
+        match self.lanes.filter(|_| self.carriage.is_none()) {
+            Some(lanes) => unit_to_address(self.tariff, unit, u32::from(lanes.miles[node as usize])),
+            None => unit,
+        }
+    }
+
+    /// What a shipment of these goods from a candidate costs, and what the carrier takes of that.
+    pub(crate) fn shipment(
+        &self,
+        from: &Candidate,
+        skus: usize,
+        units: u64,
+        goods: &Goods,
+    ) -> (Money, Option<Fare>) {
+        let Money(own) = from.rates().shipment(skus, units);
+        let fare = self.carriage.and_then(|carriage| carriage.fare(from.class, goods));
+        (Money(own.saturating_add(fare.map_or(0, |fare| fare.total()))), fare)
     }
 
     /// A node with its rates.
     pub(crate) fn candidate(&self, node: u32) -> Candidate {
         let (site, costs) = (&self.sheet.sites[node as usize], self.sheet.costs(node));
-        let (miles, unit) = match self.lanes {
-            Some(lanes) => {
-                let miles = u32::from(lanes.miles[node as usize]);
-                (miles, unit_to_address(self.tariff, costs.unit, miles))
-            }
-            None => (0, costs.unit),
-        };
+        let miles = self.lanes.map_or(0, |lanes| u32::from(lanes.miles[node as usize]));
+        let unit = self.unit_from(node);
+        let (class, carriage) = self.carriage.map_or_else(Default::default, |carriage| carriage.of(node));
         let fixed = self.base().saturating_add(costs.fixed).saturating_add(self.extra(node));
         let (rank, code_rank, priority) = (site.rank, site.code_rank, site.priority);
-        Candidate { node, miles, fixed, line: costs.line, unit, rank, code_rank, priority }
+        Candidate { node, miles, fixed, line: costs.line, unit, class, carriage, rank, code_rank, priority }
     }
 
     /// What these wants cost at least, whatever stock there is: one shipment at the lowest rates of all nodes.
     pub(crate) fn floor(&self, units: &[i64]) -> i64 {
         let mut least = Candidate { fixed: i64::MAX, line: i64::MAX, unit: i64::MAX, ..Candidate::default() };
         let mut lower = |candidate: Candidate| {
-            least.fixed = least.fixed.min(candidate.fixed);
+            least.fixed = least.fixed.min(candidate.fixed_floor());
             least.line = least.line.min(candidate.line);
             least.unit = least.unit.min(candidate.unit);
         };
         if let Some(lanes) = self.lanes.filter(|_| self.named.is_empty()) {
             let mut start = 0;
-            for (band, end) in self.sheet.bands.iter().zip(lanes.ends) {
+            for (band, end) in lanes.bands.iter().zip(lanes.ends.iter().copied()) {
                 if start < end {
-                    let cheapest = self.candidate(lanes.order[start as usize]);
-                    lower(Candidate { fixed: self.band_fixed(band), line: band.line, ..cheapest });
+                    let unit = self.unit_from(lanes.order[start as usize]);
+                    let carriage =
+                        self.carriage.map_or(Floor::default(), |carriage| carriage.band_floor(band));
+                    let (fixed, line) = (self.band_fixed(band), band.line);
+                    lower(Candidate { fixed, line, unit, carriage, ..Candidate::default() });
                 }
                 start = end;
             }

@@ -122,9 +122,9 @@ impl Shares {
             let short = shorts.next_if(|short| short.want as usize == want);
             let mut offer = |slot: u32, most: i64| {
                 let site = self.site_of_slot[slot as usize];
-                let candidate = &case.list[slot as usize];
                 if site != u32::MAX && most > 0 {
-                    let (unit, line) = (candidate.unit as f64, candidate.line as f64);
+                    let line = case.list[slot as usize].line as f64;
+                    let unit = case.rate(slot as usize, want) as f64;
                     self.offers.push(Offer { site, want: goal, most: most.min(*units) as f64, unit, line });
                 }
             };
@@ -160,11 +160,12 @@ impl Shares {
         for (slot, candidate) in case.list.iter().enumerate() {
             let mask = case.mask(slot);
             let takes_part = self.split[slot] || mask.iter().any(|word| *word != 0);
-            // The list is in the order of cost per unit, then of ties.
             let beats = |other: &u32| {
                 let better = &case.list[*other as usize];
                 let has_all = case.mask(*other as usize).iter().zip(mask).all(|(has, word)| word & !has == 0);
-                has_all && better.fixed <= candidate.fixed && better.line <= candidate.line
+                let unit = better.unit <= candidate.unit && better.carriage.gram <= candidate.carriage.gram;
+                let fixed = better.fixed_floor() <= candidate.fixed_floor();
+                has_all && fixed && better.line <= candidate.line && unit
             };
             budget.take(1 + self.unbeaten.len());
             let is_beaten = !takes_part || !self.split[slot] && self.unbeaten.iter().any(beats);
@@ -173,7 +174,7 @@ impl Shares {
                 if mask.iter().any(|word| *word != 0) {
                     self.unbeaten.push(slot as u32);
                 }
-                let fixed = candidate.fixed as f64;
+                let fixed = candidate.fixed_floor() as f64;
                 self.sites.push(Site { slot: slot as u32, fixed, first: 0, end: 0 });
             }
         }

@@ -8,6 +8,7 @@ use super::branch::{self, Branch};
 use super::case::{Best, Budget, Case};
 use super::exact::{self, Exact, Searched};
 use super::heuristic::Heuristic;
+use super::parcels::{Carriers, Task};
 use super::split::Splitter;
 
 /// An order of at most this many skus is small: all nodes that have something of it are looked at. Steps of work for it, and for
@@ -40,10 +41,11 @@ pub(super) struct Search {
 
 impl Search {
     /// Finds the best node set it can and returns what every legal plan costs at least.
-    pub(super) fn solve(&mut self, budget: &mut Budget) -> i64 {
+    pub(super) fn solve(&mut self, carriers: Option<Carriers<'_>>, budget: &mut Budget) -> i64 {
         let Self { case, best, exact, branch, dual, heuristic, splitter } = self;
+        let task = Task { case, carriers };
         best.clear();
-        heuristic.cover(splitter, case, best, budget);
+        heuristic.cover(splitter, task, best, budget);
         let mut bound = bound::floor(case, splitter.floor(case));
         let proven = |searched: &Searched, cost: i64| {
             if searched.complete && !case.more_supplies { cost.min(searched.unseen) } else { 0 }
@@ -70,10 +72,10 @@ impl Search {
             }
         } else {
             by_bounds = true;
-            budget.spend(25, IMPROVE_STEPS, |own| heuristic.improve(splitter, case, best, own));
+            budget.spend(25, IMPROVE_STEPS, |own| heuristic.improve(splitter, task, best, own));
         }
         if by_bounds {
-            let least = branch::search(branch, splitter, case, best, budget);
+            let least = branch::search(branch, splitter, task, best, budget);
             bound = bound.max(if case.more_supplies { 0 } else { least });
         }
         bound

@@ -2,18 +2,25 @@
 //!
 //! A part of a want costs its node's rate per unit, and that node's cost per line. Without a cost per line, filling up
 //! from the cheapest node on is optimal; with one, all subsets are tried where there are few, and a greedy choice is
-//! pruned where there are many. This room also prices whole node sets, since what a set costs depends on its splits.
+//! pruned where there are many. This room also prices whole node sets, since what a set costs depends on its splits; where
+//! carriers price, [`super::parcels`] has the last word.
 
 use super::case::{Best, Budget, Case, Part, Short};
+use super::parcels::{Parcels, Task};
 
 /// Up to so many open supplies of one want, all subsets are tried.
 const SUBSETS_MAX: usize = 10;
 
+/// Steps of pricing a want at an open node by what carriers charge, moves included.
+const CARRY_STEPS: usize = 40;
+
 /// Buffers of splits and of pricing.
 #[derive(Default)]
 pub(crate) struct Splitter {
-    /// The parts of the node set priced last.
+    /// The parts of the node set priced last: of wants that are split, and of those that are not.
     parts: Vec<Part>,
+    whole: Vec<Part>,
+    parcels: Parcels,
     /// By slot: whether it is open.
     open: Vec<bool>,
     /// By slot: whether it serves something.
@@ -22,8 +29,18 @@ pub(crate) struct Splitter {
     order: Vec<(i64, u32, i64)>,
     /// By short want: units still to be found.
     needs: Vec<i64>,
-    /// By slot: units it would add, and of how many wants.
-    gains: Vec<(i64, i64)>,
+    /// By slot: what it would add.
+    gains: Vec<Gain>,
+}
+
+/// What a node would add to splits.
+#[derive(Clone, Copy, Default)]
+struct Gain {
+    units: i64,
+    /// Of how many wants.
+    lines: i64,
+    /// What the units cost.
+    cost: i64,
 }
 
 impl Splitter {
@@ -39,7 +56,8 @@ impl Splitter {
                 // dearer units, but may have more of them.
                 let spread =
                     if case.more_supplies { 0 } else { candidate.line / supply.available.min(need).max(1) };
-                (candidate.unit + spread, supply.slot, supply.available)
+                let rate = case.rate(supply.slot as usize, short.want as usize);
+                (rate + spread, supply.slot, supply.available)
             }));
             self.order.sort_unstable();
             for (unit, _, available) in &self.order {
@@ -63,24 +81,27 @@ impl Splitter {
 
     /// Serves all wants from these open nodes for the least cost and keeps the parts of splits. `None` where they
     /// cannot. Says in `used` which of them were needed.
-    fn serve(&mut self, case: &Case, open: &[u32]) -> Option<i64> {
+    fn serve(&mut self, Task { case, carriers }: Task<'_>, open: &[u32]) -> Option<i64> {
         self.mark(case, open);
         self.parts.clear();
+        self.whole.clear();
         let mut cost = 0_i64;
         for want in Case::wants(&case.whole) {
             let slot = case.server(open, want)? as usize;
             self.used[slot] = true;
             cost += case.cost(slot, want);
+            self.whole.push(Part { want: want as u32, slot: slot as u32, units: case.units[want] });
         }
         for short in &case.shorts {
             cost = cost.saturating_add(self.split(case, short)?);
         }
         for slot in open {
             if self.used[*slot as usize] {
-                cost = cost.saturating_add(case.list[*slot as usize].fixed);
+                cost = cost.saturating_add(case.list[*slot as usize].fixed_floor());
             }
         }
-        Some(cost)
+        let Some(carriers) = carriers else { return Some(cost) };
+        Some(self.parcels.carry((case, carriers), open, &self.parts, &mut self.whole, &mut self.used))
     }
 
     /// Splits one want over the open nodes. Returns what it costs, shipments aside.
@@ -89,8 +110,8 @@ impl Splitter {
         self.order.clear();
         for supply in case.supplies_of(short) {
             if self.open[supply.slot as usize] {
-                let candidate = &case.list[supply.slot as usize];
-                self.order.push((candidate.unit, supply.slot, supply.available));
+                let rate = case.rate(supply.slot as usize, short.want as usize);
+                self.order.push((rate, supply.slot, supply.available));
             }
         }
         if self.order.iter().map(|supply| supply.2).sum::<i64>() < need {
@@ -165,9 +186,16 @@ impl Splitter {
 
     /// Prices a set of open nodes, leaves out those it does not need, and offers it to the best. Returns whether it
     /// was better.
-    pub(crate) fn offer(&mut self, case: &Case, open: &[u32], best: &mut Best, budget: &mut Budget) -> bool {
-        budget.take(self.steps(case, open));
-        let Some(cost) = self.serve(case, open) else { return false };
+    pub(crate) fn offer(
+        &mut self,
+        task: Task<'_>,
+        open: &[u32],
+        best: &mut Best,
+        budget: &mut Budget,
+    ) -> bool {
+        let case = task.case;
+        budget.take(self.steps(task, open));
+        let Some(cost) = self.serve(task, open) else { return false };
         if cost > best.cost {
             return false;
         }
@@ -183,17 +211,15 @@ impl Splitter {
     }
 
     /// The work of pricing a set once.
-    fn steps(&self, case: &Case, open: &[u32]) -> usize {
-        case.whole_count * open.len() + case.supplies.len() + case.list.len() / 8
+    fn steps(&self, Task { case, carriers }: Task<'_>, open: &[u32]) -> usize {
+        let carried = if carriers.is_some() { CARRY_STEPS } else { 1 };
+        case.whole_count * open.len() * carried + case.supplies.len() + case.list.len() / 8
     }
 
     /// What each of these open nodes serves; they must be a legal set.
-    pub(crate) fn parts(&mut self, case: &Case, open: &[u32]) -> &[Part] {
-        self.serve(case, open);
-        for want in Case::wants(&case.whole) {
-            let slot = case.server(open, want).expect("a legal set serves every want");
-            self.parts.push(Part { want: want as u32, slot, units: case.units[want] });
-        }
+    pub(crate) fn parts(&mut self, task: Task<'_>, open: &[u32]) -> &[Part] {
+        self.serve(task, open).expect("a legal set serves every want");
+        self.parts.extend_from_slice(&self.whole);
         &self.parts
     }
 
@@ -232,24 +258,26 @@ impl Splitter {
     /// The node whose units cost the least extra of those that are not open yet.
     fn next_supplier(&mut self, case: &Case) -> Option<u32> {
         self.gains.clear();
-        self.gains.resize(case.list.len(), (0, 0));
+        self.gains.resize(case.list.len(), Gain::default());
+        let nearest = case.list.first().map_or(0, |candidate| candidate.unit);
         for (short, need) in case.shorts.iter().zip(&self.needs) {
             for supply in case.supplies_of(short) {
                 let units = supply.available.min(*need);
+                let rate = case.rate(supply.slot as usize, short.want as usize);
                 let gain = &mut self.gains[supply.slot as usize];
-                gain.0 += units;
-                gain.1 += i64::from(units > 0);
+                gain.units += units;
+                gain.lines += i64::from(units > 0);
+                gain.cost = gain.cost.saturating_add(units.saturating_mul(rate - nearest));
             }
         }
-        let nearest = case.list.first().map_or(0, |candidate| candidate.unit);
         let score = |slot: u32| {
-            let ((units, lines), candidate) = (self.gains[slot as usize], &case.list[slot as usize]);
-            let far = units.saturating_mul(candidate.unit - nearest);
-            let extra =
-                candidate.fixed.saturating_add(lines.saturating_mul(candidate.line)).saturating_add(far);
+            let (Gain { units, lines, cost }, candidate) =
+                (self.gains[slot as usize], &case.list[slot as usize]);
+            let lines = lines.saturating_mul(candidate.line);
+            let extra = candidate.fixed_floor().saturating_add(lines).saturating_add(cost);
             extra as f64 / units as f64
         };
-        let gains = (0..case.list.len() as u32).filter(|slot| self.gains[*slot as usize].0 > 0);
+        let gains = (0..case.list.len() as u32).filter(|slot| self.gains[*slot as usize].units > 0);
         let closed = gains.filter(|slot| !self.open[*slot as usize]);
         closed.min_by(|a, b| score(*a).total_cmp(&score(*b)))
     }

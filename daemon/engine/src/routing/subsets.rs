@@ -7,10 +7,10 @@
 
 use super::case::Candidate;
 use super::demand::{Demand, Want};
-use super::lanes::BANDS_MAX;
 use super::price::Rates;
 use super::scope::Scope;
 use super::walk::Walk;
+use crate::tariff::fares::Goods;
 
 /// Most skus: the sets of wants grow as 2 to that power, the ways to share them out as 3 to that power.
 pub(crate) const SKUS_MAX: usize = 8;
@@ -45,8 +45,31 @@ pub(crate) struct Subsets {
     covers: Vec<(i64, usize)>,
     /// What sharing it out costs at least with a node not seen yet.
     floors: Vec<i64>,
-    /// By band: whether a node of it was seen that has the set.
-    reached: [Vec<bool>; BANDS_MAX],
+    /// By band: how many nodes of it were seen that have the set, as far as they count.
+    reached: Vec<Vec<u8>>,
+    /// What is in each set.
+    goods: Vec<Goods>,
+    /// Where carriers price, by class and set: what they charge; nothing for a class that is not asked about yet.
+    fares: Vec<Vec<i64>>,
+    /// By set: the cheapest shipments of it from different nodes, where more than one of them may be needed.
+    choices: Vec<Vec<Shipment>>,
+    distinct: Distinct,
+    /// Whether two shipments of the answer were of one node, and became one.
+    is_merged: bool,
+}
+
+/// Nodes that count as different choices of one shipment: in a plan of so many shipments from different nodes, each is
+/// from one of so many that have its set cheapest.
+const CHOICES: usize = 4;
+
+/// The search for shipments from different nodes.
+#[derive(Default)]
+struct Distinct {
+    taken: Vec<(usize, Candidate)>,
+    best: Vec<(usize, Candidate)>,
+    cost: i64,
+    /// Whether a plan of more shipments than there are choices could be cheaper.
+    gave_up: bool,
 }
 
 impl Subsets {
@@ -56,12 +79,34 @@ impl Subsets {
         &mut self,
         scope: &Scope<'_>,
         demand: &Demand,
+        limit: usize,
         eligible: impl Fn(u32) -> bool,
     ) -> bool {
         // Where a shipment cost less than nothing, one more could pay.
-        let usual = demand.wants.len() <= SKUS_MAX && scope.fixed_least() >= 0;
-        let Some(mut walk) = Walk::new(scope, demand).filter(|_| usual) else { return false };
-        self.begin(demand);
+        if demand.wants.len() > SKUS_MAX || scope.fixed_least() < 0 {
+            return false;
+        }
+        if !self.walk(scope, demand, 1, usize::MAX, &eligible) {
+            return false;
+        }
+        // By the configured tariff two shipments of one node cost less as one. By steps they may cost more.
+        if scope.carriage.is_none() || !self.is_merged && self.chosen.len() <= limit {
+            return true;
+        }
+        self.walk(scope, demand, CHOICES, limit, &eligible)
+    }
+
+    /// The same, with so many choices of each shipment; with more than one, of different nodes.
+    fn walk(
+        &mut self,
+        scope: &Scope<'_>,
+        demand: &Demand,
+        choices: usize,
+        limit: usize,
+        eligible: impl Fn(u32) -> bool,
+    ) -> bool {
+        let Some(mut walk) = Walk::new(scope, demand) else { return false };
+        self.begin(scope, demand);
         let uniform = scope.bands_are_uniform();
         let choosy = !scope.leaning.by_want.is_empty() || demand.wants.iter().any(|want| want.flags != 0);
         let stop = STOP_NODES.max(3_usize.pow(demand.wants.len() as u32) / WAYS_PER_NODE);
@@ -69,12 +114,20 @@ impl Subsets {
         loop {
             let next = walk.next();
             if left == 0 || next.is_none() {
-                self.share_out(scope, &walk, uniform);
+                self.share_out(scope, &walk, uniform.then_some(choices));
                 let all = self.covers.len() - 1;
                 // As cheap is not enough: ties are broken, and by what is there.
                 if self.covers[all].0 < self.floors[all] {
-                    self.choose();
-                    return true;
+                    if choices == 1 {
+                        self.choose();
+                        return true;
+                    }
+                    if self.choose_distinct(limit) && self.distinct.cost < self.floors[all] {
+                        return true;
+                    }
+                    if self.distinct.gave_up {
+                        return false;
+                    }
                 }
                 left = stop;
             }
@@ -88,14 +141,14 @@ impl Subsets {
                     |(want, facts): (usize, &Want)| usize::from(scope.suits(want, facts.flags, node)) << want;
                 set &= demand.wants.iter().enumerate().map(suits).fold(0, |set, want| set | want);
             }
-            let news = set != 0 && !(uniform && self.reached[band][set]);
+            let news = set != 0 && !(uniform && usize::from(self.reached[band][set]) >= choices);
             if news && eligible(node) {
-                self.reach(scope.candidate(node), band, set);
+                self.reach(scope, scope.candidate(node), band, set, choices);
             }
         }
     }
 
-    fn begin(&mut self, demand: &Demand) {
+    fn begin(&mut self, scope: &Scope<'_>, demand: &Demand) {
         let sets = 1 << demand.wants.len();
         self.units.clear();
         self.units.push(0);
@@ -106,38 +159,79 @@ impl Subsets {
         }
         self.shipments.clear();
         self.shipments.resize(sets, Shipment { cost: NEVER, from: Candidate::default() });
-        for reached in &mut self.reached {
+        let bands = scope.bands().len();
+        self.reached.resize_with(bands.max(self.reached.len()), Vec::new);
+        for reached in &mut self.reached[..bands] {
             reached.clear();
-            reached.resize(sets, false);
+            reached.resize(sets, 0);
+        }
+        let Some(carriage) = &scope.carriage else { return };
+        self.goods.clear();
+        self.goods.push(Goods::default());
+        for want in &demand.wants {
+            for set in 0..self.goods.len() {
+                self.goods.push(self.goods[set].and(want.goods(want.units)));
+            }
+        }
+        self.fares.clear();
+        self.fares.resize(carriage.lanes.classes.len(), Vec::new());
+        self.choices.clear();
+        self.choices.resize(sets, Vec::new());
+    }
+
+    /// Has the fares of a class at hand.
+    fn price_class(&mut self, scope: &Scope<'_>, class: u32) {
+        if let Some(carriage) = &scope.carriage
+            && let fares = &mut self.fares[class as usize]
+            && fares.is_empty()
+        {
+            fares.extend(self.goods.iter().map(|goods| carriage.price(class, goods)));
         }
     }
 
     /// A node has all of a set of wants: it may be the cheapest for each part of it.
-    fn reach(&mut self, from: Candidate, band: usize, set: usize) {
+    fn reach(&mut self, scope: &Scope<'_>, from: Candidate, band: usize, set: usize, choices: usize) {
+        self.price_class(scope, from.class);
+        let fares = scope.carriage.map_or(&[][..], |_| &self.fares[from.class as usize]);
+        let rates = from.rates();
         let mut part = set;
         while part > 0 {
-            self.reached[band][part] = true;
-            let cost = price(from.rates(), part, self.units[part]);
+            self.reached[band][part] = self.reached[band][part].saturating_add(1);
+            let fare = fares.get(part).copied().unwrap_or(0);
+            let cost = price(rates, part, self.units[part]).saturating_add(fare).min(NEVER);
             let best = &mut self.shipments[part];
             let key = |candidate: &Candidate| (candidate.priority, candidate.code_rank);
             if cost < best.cost || cost == best.cost && cost < NEVER && key(&from) < key(&best.from) {
                 *best = Shipment { cost, from };
             }
+            if choices > 1 && cost < NEVER {
+                let of = &mut self.choices[part];
+                let place = of.partition_point(|other| (other.cost, key(&other.from)) < (cost, key(&from)));
+                if place < choices {
+                    of.insert(place, Shipment { cost, from });
+                    of.truncate(choices);
+                }
+            }
             part = (part - 1) & set;
         }
     }
 
-    /// What sharing out costs from nodes seen, and at least with one that is not.
-    fn share_out(&mut self, scope: &Scope<'_>, walk: &Walk<'_>, uniform: bool) {
+    /// What sharing out costs from nodes seen, and at least with one that is not. Where bands are uniform, enough nodes of
+    /// one that have a set are so many; no other node of it matters then.
+    fn share_out(&mut self, scope: &Scope<'_>, walk: &Walk<'_>, enough: Option<usize>) {
         let sets = self.shipments.len();
         self.unseen.clear();
         self.unseen.resize(sets, NEVER);
-        for (band, (costs, unit)) in scope.sheet.bands.iter().zip(walk.next).enumerate() {
+        for (band, (costs, unit)) in scope.bands().iter().zip(walk.ahead()).enumerate() {
             let Some(unit) = unit else { continue };
             let rates = Rates { fixed: scope.band_fixed(costs), line: costs.line, unit };
+            costs.classes().for_each(|class| self.price_class(scope, class));
             for set in 1..sets {
-                if !(uniform && self.reached[band][set]) {
-                    self.unseen[set] = self.unseen[set].min(price(rates, set, self.units[set]));
+                if enough.is_none_or(|enough| usize::from(self.reached[band][set]) < enough) {
+                    let fares = costs.classes().map(|class| self.fares[class as usize][set]);
+                    let fare = if scope.carriage.is_some() { fares.min().unwrap_or(NEVER) } else { 0 };
+                    let cost = price(rates, set, self.units[set]).saturating_add(fare);
+                    self.unseen[set] = self.unseen[set].min(cost);
                 }
             }
         }
@@ -207,18 +301,82 @@ impl Subsets {
         let mut chosen = std::mem::take(&mut self.chosen);
         chosen.clear();
         let all = self.covers.len() - 1;
+        let mut is_merged = false;
         for (part, from) in self.shipments_of(all, self.covers[all].1) {
             match chosen.iter_mut().find(|(_, candidate)| candidate.node == from.node) {
-                Some((set, _)) => *set |= part,
+                Some((set, _)) => {
+                    *set |= part;
+                    is_merged = true;
+                }
                 None => chosen.push((part, *from)),
             }
         }
         chosen.sort_unstable_by_key(|(_, candidate)| (candidate.unit, candidate.rank));
-        self.chosen = chosen;
+        (self.chosen, self.is_merged) = (chosen, is_merged);
+    }
+
+    /// Writes the cheapest way to share all out over different nodes down, in at most so many shipments. `false` where
+    /// there is none, or one that was not looked at could be cheaper.
+    fn choose_distinct(&mut self, limit: usize) -> bool {
+        let mut distinct = std::mem::take(&mut self.distinct);
+        distinct.taken.clear();
+        distinct.best.clear();
+        (distinct.cost, distinct.gave_up) = (NEVER, false);
+        self.share_distinct(&mut distinct, self.covers.len() - 1, 0, limit);
+        self.chosen.clear();
+        self.chosen.extend_from_slice(&distinct.best);
+        self.chosen.sort_unstable_by_key(|(_, candidate)| (candidate.unit, candidate.rank));
+        let is_found = !distinct.best.is_empty() && !distinct.gave_up;
+        self.distinct = distinct;
+        is_found
+    }
+
+    fn share_distinct(&self, distinct: &mut Distinct, set: usize, cost: i64, limit: usize) {
+        if set == 0 {
+            if cost < distinct.cost || cost == distinct.cost && tie(&distinct.taken) < tie(&distinct.best) {
+                distinct.cost = cost;
+                distinct.best.clone_from(&distinct.taken);
+            }
+            return;
+        }
+        let depth = distinct.taken.len();
+        if depth >= limit {
+            return;
+        }
+        let lowest = set & set.wrapping_neg();
+        let others = set ^ lowest;
+        let mut part = others;
+        loop {
+            let (first, rest) = (part | lowest, others ^ part);
+            for choice in &self.choices[first] {
+                let then = cost.saturating_add(choice.cost);
+                if then.saturating_add(self.covers[rest].0) > distinct.cost {
+                    break;
+                }
+                // With more shipments than choices, another node may have been left out.
+                distinct.gave_up |= depth >= CHOICES && self.choices[first].len() == CHOICES;
+                if distinct.taken.iter().all(|(_, from)| from.node != choice.from.node) {
+                    distinct.taken.push((first, choice.from));
+                    self.share_distinct(distinct, rest, then, limit);
+                    distinct.taken.pop();
+                }
+            }
+            if part == 0 {
+                break;
+            }
+            part = (part - 1) & others;
+        }
     }
 }
 
-/// What a shipment of a set of wants costs.
+/// What goes before at equal cost: the lower sum of priorities, then the nodes' codes in order.
+fn tie(shipments: &[(usize, Candidate)]) -> (u64, Vec<u32>) {
+    let mut ranks: Vec<_> = shipments.iter().map(|(_, from)| from.code_rank).collect();
+    ranks.sort_unstable();
+    (shipments.iter().map(|(_, from)| u64::from(from.priority)).sum(), ranks)
+}
+
+/// What a shipment of a set of wants costs, what carriers charge aside.
 fn price(rates: Rates, set: usize, units: i64) -> i64 {
     rates.shipment(set.count_ones() as usize, units.unsigned_abs()).0.min(NEVER)
 }

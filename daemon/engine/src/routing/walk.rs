@@ -4,8 +4,7 @@
 //! serve the order is asked by whoever walks.
 
 use super::demand::Demand;
-use super::lanes::{BANDS_MAX, Band, LaneSet};
-use super::price::unit_to_address;
+use super::lanes::{Band, LaneSet};
 use super::scope::Scope;
 
 /// How many nodes are near: at least so many; then, up to so many, those from where the whole order would cost not more
@@ -29,63 +28,80 @@ impl Near {
     }
 }
 
+/// Where a walk stands in a band.
+struct Ahead {
+    /// Its next node, by place in the lanes' order, and where it ends.
+    at: u32,
+    end: u32,
+    /// What the order costs from any of its nodes at least, units aside.
+    once: i64,
+    /// What a unit costs from its next node, where it has one.
+    unit: Option<i64>,
+}
+
 /// A walk over all nodes of the sheet, by what the whole order costs from a node at least.
 pub(crate) struct Walk<'a> {
     scope: &'a Scope<'a>,
     lanes: &'a LaneSet,
     skus: i64,
     units: i64,
-    at: [u32; BANDS_MAX],
-    /// By band: what a unit costs from its next node, where it has one.
-    pub(crate) next: [Option<i64>; BANDS_MAX],
+    bands: Vec<Ahead>,
 }
 
 impl<'a> Walk<'a> {
-    /// `None` where the order names its nodes.
+    /// `None` where the order names its nodes and no carrier prices: then there is nothing to choose first.
     pub(crate) fn new(scope: &'a Scope<'a>, demand: &Demand) -> Option<Self> {
-        let lanes = scope.lanes.filter(|_| scope.named.is_empty())?;
+        let lanes = scope.lanes.filter(|_| scope.named.is_empty() || scope.carriage.is_some())?;
         let units = demand.wants.iter().map(|want| want.units).sum();
         let skus = demand.wants.len() as i64;
-        let mut walk = Self { scope, lanes, skus, units, at: [0; BANDS_MAX], next: [None; BANDS_MAX] };
-        for band in 0..scope.sheet.bands.len() {
-            walk.at[band] = if band == 0 { 0 } else { lanes.ends[band - 1] };
-            walk.look_ahead(band);
-        }
-        Some(walk)
-    }
-
-    fn look_ahead(&mut self, band: usize) {
-        self.next[band] = (self.at[band] < self.lanes.ends[band]).then(|| {
-            let node = self.lanes.order[self.at[band] as usize] as usize;
-            let miles = u32::from(self.lanes.miles[node]);
-            unit_to_address(self.scope.tariff, self.scope.sheet.costs(node as u32).unit, miles)
-        });
+        let goods = scope.carriage.map(|_| demand.goods()).unwrap_or_default();
+        let mut at = 0;
+        let ahead = |(band, end): (&Band, &u32)| {
+            let fare = scope.carriage.map_or(0, |carriage| carriage.band_price(band, &goods));
+            let lines = band.line.saturating_mul(skus);
+            let once = scope.band_fixed(band).saturating_add(fare).saturating_add(lines);
+            let mut ahead = Ahead { at, end: *end, once, unit: None };
+            ahead.look(scope, lanes);
+            at = *end;
+            ahead
+        };
+        let bands = lanes.bands.iter().zip(&lanes.ends).map(ahead).collect();
+        Some(Self { scope, lanes, skus, units, bands })
     }
 
     /// The band that the next node is in, and what the order costs at least from there and from all later ones.
     pub(crate) fn next(&self) -> Option<(usize, i64)> {
-        let floor = |(band, floor): (usize, &Band)| {
-            let units = self.next[band]?.saturating_mul(self.units);
-            let lines = floor.line.saturating_mul(self.skus);
-            Some((band, self.scope.band_fixed(floor).saturating_add(lines).saturating_add(units)))
+        let floor = |(band, ahead): (usize, &Ahead)| {
+            Some((band, ahead.once.saturating_add(ahead.unit?.saturating_mul(self.units))))
         };
-        self.scope.sheet.bands.iter().enumerate().filter_map(floor).min_by_key(|next| next.1)
+        self.bands.iter().enumerate().filter_map(floor).min_by_key(|next| next.1)
     }
 
     /// The next node of a band.
     pub(crate) fn take(&mut self, band: usize) -> u32 {
-        let node = self.lanes.order[self.at[band] as usize];
-        self.at[band] += 1;
-        self.look_ahead(band);
+        let ahead = &mut self.bands[band];
+        let node = self.lanes.order[ahead.at as usize];
+        ahead.at += 1;
+        ahead.look(self.scope, self.lanes);
         node
+    }
+
+    /// By band: what a unit costs from its next node, where it has one.
+    pub(crate) fn ahead(&self) -> impl Iterator<Item = Option<i64>> {
+        self.bands.iter().map(|ahead| ahead.unit)
     }
 
     /// What a plan of two shipments or more costs at least, asked before the first node is taken.
     pub(crate) fn pair_floor(&self) -> i64 {
-        let bands = &self.scope.sheet.bands;
-        let line = bands.iter().map(|band| band.line).min().unwrap_or(0);
-        let unit = self.next.iter().flatten().min().copied().unwrap_or(0);
+        let line = self.lanes.bands.iter().map(|band| band.line).min().unwrap_or(0);
+        let unit = self.ahead().flatten().min().unwrap_or(0);
         let fixed = self.scope.fixed_least().saturating_mul(2);
         fixed.saturating_add(line.saturating_mul(self.skus)).saturating_add(unit.saturating_mul(self.units))
+    }
+}
+
+impl Ahead {
+    fn look(&mut self, scope: &Scope<'_>, lanes: &LaneSet) {
+        self.unit = (self.at < self.end).then(|| scope.unit_from(lanes.order[self.at as usize]));
     }
 }

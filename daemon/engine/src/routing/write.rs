@@ -3,12 +3,13 @@
 use earmark_protocol::command::Order;
 use earmark_protocol::ids::{Money, NodeIx, Segment};
 use earmark_protocol::refusal::RefusalCode;
-use earmark_protocol::reply::{Plan, Shipment, ShipmentLine, Unfilled};
+use earmark_protocol::reply::{Carriage, Plan, Shipment, ShipmentLine, Unfilled};
 
 use super::case::{Candidate, Part};
 use super::demand::{Demand, END};
 use super::scope::Scope;
 use super::{Pick, Proposal};
+use crate::tariff::fares::Goods;
 
 /// Where a want's lines are served up to.
 #[derive(Clone, Copy, Default)]
@@ -59,12 +60,31 @@ impl Writer {
                     });
                 });
             }
-            let cost = candidate.rates().shipment(of_slot.len(), units_sum.unsigned_abs());
+            let goods = of_slot.iter().fold(Goods::default(), |goods, part| {
+                goods.and(demand.wants[part.want as usize].goods(part.units))
+            });
+            let (cost, fare) = scope.shipment(candidate, of_slot.len(), units_sum.unsigned_abs(), &goods);
+            let carriage = fare.map(|fare| Carriage {
+                service: fare.service,
+                zone: fare.zone,
+                transit_days: fare.transit_days,
+                billable_g: fare.billable_g,
+                freight: Money(fare.freight),
+                surcharges: Money(fare.surcharges),
+            });
             total = Money(total.0.saturating_add(cost.0));
             let policy_cost = Money(scope.extra(candidate.node));
             let (ship_at_ms, promise_at_ms) = (scope.ships_at(node), scope.promised_at(node));
-            let miles = candidate.miles;
-            shipments.push(Shipment { node, miles, cost, policy_cost, ship_at_ms, promise_at_ms, lines });
+            shipments.push(Shipment {
+                node,
+                miles: candidate.miles,
+                cost,
+                policy_cost,
+                carriage,
+                ship_at_ms,
+                promise_at_ms,
+                lines,
+            });
         }
         let plan = Plan { shipments, cost: total, ..Plan::default() };
         Proposal { epoch: 0, picks, plan }

@@ -3,6 +3,7 @@
 //! Whether what a client puts is sound, [`check`] says. This room prices nothing.
 
 pub mod check;
+pub(crate) mod fares;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -29,19 +29,18 @@ fn what_others_decided_costs_what_the_formula_says() {
             world.lean = Lean { excluded, extra: vec![1_500_000; world.nodes.len()], limit: None };
         }
         let (mut takes, mut cost, mut barred) = (Vec::new(), 0, BTreeSet::new());
-        let mut shipments: BTreeMap<usize, (BTreeSet<u32>, u32)> = BTreeMap::new();
+        let mut shipments: BTreeMap<usize, BTreeMap<usize, u32>> = BTreeMap::new();
         for line in &order.lines {
             let node = random.usize(..world.nodes.len());
-            let (skus, units) = shipments.entry(node).or_default();
-            skus.insert(line.sku.0);
-            *units += line.quantity;
+            *shipments.entry(node).or_default().entry(line.sku.0 as usize).or_default() += line.quantity;
             if !world.may_serve(&order, line.sku.0 as usize, node) {
                 barred.insert(NodeIx(node as u32));
             }
             takes.push(Take { line: line.line, node: NodeIx(node as u32), quantity: line.quantity });
         }
-        for (node, (skus, units)) in &shipments {
-            cost += world.shipment_cost(&order, *node, skus.len(), *units);
+        for (node, parts) in &shipments {
+            let parts: Vec<_> = parts.iter().map(|(sku, units)| (*sku, *units)).collect();
+            cost += world.shipment_cost(&order, *node, &parts);
         }
         let (reader, mut planner) = (state.reader(), Planner::new());
         let priced = planner.at(NOW).price(&reader, reader.lanes(), Tenant(0), &order, &takes);

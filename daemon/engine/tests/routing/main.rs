@@ -1,5 +1,6 @@
 //! Plans against oracles: legal, priced right, the cheapest there is or honest about how far from it.
 
+mod carriers;
 mod given;
 mod kept;
 mod late;
@@ -11,5 +12,6 @@ mod real;
 mod repair;
 mod rollout;
 mod small;
+mod tariffs;
 mod wide;
 mod world;

@@ -88,7 +88,8 @@ pub(crate) fn cheapest(
         let used: Vec<usize> = (0..assignment.len()).filter(|node| !assignment[*node].is_empty()).collect();
         let cost = |node: &usize| {
             let parts = &assignment[*node];
-            world.shipment_cost(order, *node, parts.len(), parts.values().sum())
+            let parts: Vec<_> = parts.iter().map(|(sku, units)| (*sku, *units)).collect();
+            world.shipment_cost(order, *node, &parts)
         };
         let priorities = used.iter().map(|node| u64::from(world.nodes[*node].priority)).sum();
         let mut codes: Vec<_> = used.iter().map(|node| world.nodes[*node].code.clone()).collect();
@@ -135,8 +136,8 @@ pub(crate) fn judge(world: &World, order: &Order, proposal: &Proposal) -> BTreeM
     let mut shipped = Vec::new();
     for shipment in &plan.shipments {
         let node = shipment.node.0 as usize;
-        let parts: Vec<_> = at_node.iter().filter(|((_, at), _)| *at == node).collect();
-        let cost = world.shipment_cost(order, node, parts.len(), parts.iter().map(|part| *part.1).sum());
+        let parts = at_node.iter().filter(|((_, at), _)| *at == node).map(|((sku, _), units)| (*sku, *units));
+        let cost = world.shipment_cost(order, node, &parts.collect::<Vec<_>>());
         assert_eq!(shipment.cost, Money(cost));
         assert_eq!(i64::from(shipment.miles), world.miles(order, node));
         total += cost;
@@ -166,8 +167,9 @@ pub(crate) fn cheapest_whole(world: &World, order: &Order, demand: &BTreeMap<usi
         let able = (0..wants.len()).filter(able).fold(0, |set, at| set | 1 << at);
         let mut set: usize = able;
         while set > 0 {
-            let units = (0..wants.len()).filter(|at| set >> at & 1 == 1).map(|at| *wants[at].1).sum();
-            let cost = world.shipment_cost(order, node, set.count_ones() as usize, units);
+            let parts =
+                (0..wants.len()).filter(|at| set >> at & 1 == 1).map(|at| (*wants[at].0, *wants[at].1));
+            let cost = world.shipment_cost(order, node, &parts.collect::<Vec<_>>());
             shipment[set] = shipment[set].min(cost);
             set = (set - 1) & able;
         }
@@ -194,12 +196,12 @@ pub(crate) fn cheapest_split(world: &World, order: &Order, sku: usize, units: u3
     cheapest[0] = 0;
     for node in 0..world.nodes.len() {
         let there = (world.available(order, sku, node) as usize).min(units);
-        let cost = |part: usize| world.shipment_cost(order, node, 1, part as u32);
-        let (zero, one) = if there == 0 { continue } else { (cost(1) * 2 - cost(2), cost(2) - cost(1)) };
+        let cost = |part: usize| world.shipment_cost(order, node, &[(sku, part as u32)]);
+        let costs: Vec<_> = (1..=there).map(cost).collect();
         for sum in (1..=units).rev() {
             for part in 1..=there.min(sum) {
                 if cheapest[sum - part] < i64::MAX {
-                    cheapest[sum] = cheapest[sum].min(cheapest[sum - part] + zero + one * part as i64);
+                    cheapest[sum] = cheapest[sum].min(cheapest[sum - part] + costs[part - 1]);
                 }
             }
         }

@@ -112,6 +112,7 @@ impl Store {
             delivery: Delivery::Ship {
                 position: Position::from_degrees(41.88, -87.63).expect("it is on the globe"),
                 postal: String::new(),
+                home: false,
             },
             nodes: Vec::new(),
             shipments_max: 0,

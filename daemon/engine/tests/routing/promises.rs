@@ -35,6 +35,7 @@ fn order(world: &World, delivery: Option<Delivery>) -> Order {
     let address = Delivery::Ship {
         position: earmark_protocol::geo::Position::from_degrees(40.0, -89.0).expect("on the globe"),
         postal: String::new(),
+        home: false,
     };
     (order.nodes, order.shipments_max) = (Vec::new(), 0);
     order.channel = earmark_protocol::ids::Channel(0);

@@ -46,7 +46,7 @@ fn real_orders_get_legal_plans_that_take_all_there_is() {
         let next = skus.len() as u32;
         let sku = SkuIx(*skus.entry(row[5].to_owned()).or_insert(next));
         if orders.last().is_none_or(|(id, _)| *id != row[0]) {
-            let delivery = Delivery::Ship { position: zips[&row[4]], postal: row[4].to_owned() };
+            let delivery = Delivery::Ship { position: zips[&row[4]], postal: row[4].to_owned(), home: false };
             let empty = Order {
                 channel: Channel(0),
                 delivery,
@@ -74,7 +74,7 @@ fn real_orders_get_legal_plans_that_take_all_there_is() {
         }
         let flags = vec![0; skus.len()];
         let (rules, paused, lean) = (Rules::default(), BTreeSet::new(), Lean::default());
-        let world = World { rules, nodes, flags, paused, stock, lean };
+        let world = World { rules, nodes, flags, paused, stock, lean, carriers: None };
         let state = world.state();
         let reader = state.reader();
         let mut planner = Planner::new();

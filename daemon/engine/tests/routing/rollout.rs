@@ -40,7 +40,7 @@ fn version(state: &State, at: TimestampMs, order: &Order) -> u32 {
 /// Destinations side by side.
 fn to(order: &Order, n: i32) -> Order {
     let position = Position { lat_udeg: 40_000_000 + n * 131, lon_udeg: -90_000_000 };
-    Order { delivery: Delivery::Ship { position, postal: String::new() }, ..order.clone() }
+    Order { delivery: Delivery::Ship { position, postal: String::new(), home: false }, ..order.clone() }
 }
 
 #[test]

@@ -14,6 +14,8 @@ use earmark_protocol::geo::Position;
 use earmark_protocol::ids::{Channel, CommandId, LineId, Money, NodeIx, Segment, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::reply::Reply;
 
+use crate::carriers::{Carriers, Fare, Goods};
+
 /// A world, told twice: to the engine and to the oracle.
 #[derive(Clone, Debug)]
 pub(crate) struct World {
@@ -25,6 +27,8 @@ pub(crate) struct World {
     pub(crate) stock: BTreeMap<(usize, usize, u16), i32>,
     /// What a policy makes of it for the order at hand.
     pub(crate) lean: Lean,
+    /// What carriers charge, where they do.
+    pub(crate) carriers: Option<Carriers>,
 }
 
 /// What a policy forbids and what it adds to costs, for one order.
@@ -98,7 +102,7 @@ impl World {
             channels: vec![vec![Segment(0)], vec![Segment(2), Segment(0)]],
             ..Rules::default()
         };
-        Self { rules, nodes, flags, paused: BTreeSet::new(), stock, lean: Lean::default() }
+        Self { rules, nodes, flags, paused: BTreeSet::new(), stock, lean: Lean::default(), carriers: None }
     }
 
     /// An order of up to four lines on a world of [`World::random`].
@@ -115,6 +119,7 @@ impl World {
             Delivery::Ship {
                 position: Position::from_degrees(40.0, -89.0).expect("it is on the globe"),
                 postal: String::new(),
+                home: false,
             }
         };
         let nodes = match &delivery {
@@ -153,6 +158,8 @@ impl World {
         let sku = |(at, flags): (usize, &u16)| SkuSpec {
             code: format!("S{at}"),
             flags: *flags,
+            weight_g: self.carriers.as_ref().map_or(0, |carriers| carriers.weights_g[at]),
+            size_mm: self.carriers.as_ref().map_or([0; 3], |carriers| carriers.sizes_mm[at]),
             ..SkuSpec::default()
         };
         let skus: Vec<_> = self.flags.iter().enumerate().map(sku).collect();
@@ -164,6 +171,9 @@ impl World {
                 &mut state,
                 CommandBody::SetStock(SetStock { source: 0, as_of: None, counts: counts.to_vec() }),
             );
+        }
+        if let Some(carriers) = &self.carriers {
+            run(&mut state, CommandBody::PutTariffs(carriers.put.clone()));
         }
         for node in &self.paused {
             let node = NodeIx(*node as u32);
@@ -191,7 +201,9 @@ impl World {
         };
         let named = order.nodes.is_empty() || order.nodes.contains(&NodeIx(node as u32));
         let allowed = !self.paused.contains(&node) && !self.lean.excluded.contains(&(sku, node));
-        way && named && allowed && spec.capabilities & self.flags[sku] == self.flags[sku]
+        let is_ship = matches!(order.delivery, Delivery::Ship { .. });
+        let reached = !is_ship || self.carriers.is_none() || self.fare(order, node, &[(sku, 1)]).is_some();
+        way && named && allowed && reached && spec.capabilities & self.flags[sku] == self.flags[sku]
     }
 
     /// What a node could give of a sku, over the channel's segments.
@@ -204,17 +216,53 @@ impl World {
         segments.iter().map(|segment| of(segment).max(0).unsigned_abs()).sum()
     }
 
-    /// What a shipment of these units of so many skus costs.
-    pub(crate) fn shipment_cost(&self, order: &Order, node: usize, skus: usize, units: u32) -> i64 {
+    /// What a shipment of these skus with their units costs.
+    pub(crate) fn shipment_cost(&self, order: &Order, node: usize, parts: &[(usize, u32)]) -> i64 {
         let spec = &self.nodes[node];
+        let units: u32 = parts.iter().map(|part| part.1).sum();
         let (mut fixed, mut unit) = (spec.cost_per_order.0, spec.cost_per_unit.0);
-        if matches!(order.delivery, Delivery::Ship { .. }) {
-            fixed += self.rules.tariff.shipment_base.0;
-            unit +=
-                self.rules.tariff.per_unit.0 + self.rules.tariff.per_unit_mile.0 * self.miles(order, node);
+        match &self.carriers {
+            Some(_) if matches!(order.delivery, Delivery::Ship { .. }) => {
+                fixed += self.fare(order, node, parts).expect("a service goes from here").total();
+            }
+            None if matches!(order.delivery, Delivery::Ship { .. }) => {
+                fixed += self.rules.tariff.shipment_base.0;
+                unit += self.rules.tariff.per_unit.0
+                    + self.rules.tariff.per_unit_mile.0 * self.miles(order, node);
+            }
+            _ => {}
         }
         fixed += self.lean.extra.get(node).copied().unwrap_or(0);
-        fixed + spec.cost_per_line.0 * skus as i64 + unit * i64::from(units)
+        fixed + spec.cost_per_line.0 * parts.len() as i64 + unit * i64::from(units)
+    }
+
+    /// What the cheapest service charges; `None` where none goes.
+    pub(crate) fn fare(&self, order: &Order, node: usize, parts: &[(usize, u32)]) -> Option<Fare> {
+        let carriers = self.carriers.as_ref()?;
+        let Delivery::Ship { postal, home, .. } = &order.delivery else { return None };
+        let goods = Goods {
+            grams: parts
+                .iter()
+                .map(|(sku, units)| u64::from(carriers.weights_g[*sku]) * u64::from(*units))
+                .sum(),
+            mm3: parts
+                .iter()
+                .map(|(sku, units)| {
+                    let [a, b, c] = carriers.sizes_mm[*sku].map(u64::from);
+                    a * b * c * u64::from(*units)
+                })
+                .sum(),
+            flags: parts.iter().fold(0, |flags, (sku, _)| flags | self.flags[*sku]),
+            home: *home,
+        };
+        let miles = self.miles(order, node);
+        let spec = &self.nodes[node];
+        let fares = carriers.put.services.iter().enumerate().filter(|(_, service)| service.offered);
+        let fares = fares.filter_map(|(at, service)| {
+            let zone = carriers.zone(service, spec, miles, postal)?;
+            Some(carriers.charge(at, zone, &goods))
+        });
+        fares.min_by_key(|fare| (fare.total(), fare.service))
     }
 }
 
@@ -288,7 +336,7 @@ impl World {
             }
         }
         let (rules, flags) = (Rules::default(), vec![0; skus]);
-        Self { rules, nodes, flags, paused: BTreeSet::new(), stock, lean: Lean::default() }
+        Self { rules, nodes, flags, paused: BTreeSet::new(), stock, lean: Lean::default(), carriers: None }
     }
 
     /// An order of so many different skus, `1..=units` units each, to somewhere in the country.
@@ -303,7 +351,7 @@ impl World {
         let lines = all.into_iter().take(skus).enumerate().map(line).collect();
         let (lat, lon) = (28.0 + random.f64() * 19.0, -122.0 + random.f64() * 48.0);
         let position = Position::from_degrees(lat, lon).expect("it is on the globe");
-        let delivery = Delivery::Ship { position, postal: String::new() };
+        let delivery = Delivery::Ship { position, postal: String::new(), home: false };
         Order {
             channel: Channel(0),
             delivery,

@@ -281,7 +281,7 @@ impl Author<'_> {
         } else {
             let position = self.position();
             let postal = if self.dice.one_in(60) { "far too long to be a postal code" } else { "60601" };
-            Delivery::Ship { position, postal: postal.into() }
+            Delivery::Ship { position, postal: postal.into(), home: self.dice.one_in(2) }
         };
         let nodes = if self.dice.one_in(5) { self.list(3, Self::node) } else { Vec::new() };
         let channel = Channel(if self.dice.one_in(60) { 77 } else { self.dice.below(3) as u16 });

@@ -80,7 +80,7 @@ impl Scene {
         let line = |sku| OrderLine { line: LineId(sku), sku: SkuIx(sku), quantity };
         let order = Order {
             channel: Channel(0),
-            delivery: Delivery::Ship { position, postal: String::new() },
+            delivery: Delivery::Ship { position, postal: String::new(), home: false },
             nodes: Vec::new(),
             shipments_max: 0,
             value: None,

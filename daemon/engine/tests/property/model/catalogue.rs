@@ -6,9 +6,8 @@ use earmark_protocol::catalogue::{
     CODE_LEN_MAX, CalendarSpec, DateHours, DayHours, NodeSpec, NodeState, SkuSpec, capabilities, sku_flags,
 };
 use earmark_protocol::command::{SetNodeState, SetPolicy};
-use earmark_protocol::ids::{Money, NodeIx, SkuIx, Tenant};
+use earmark_protocol::ids::{NodeIx, SkuIx, Tenant};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
-use earmark_protocol::tariff::{CurrencyRate, PriceStep, PutTariffs, ServiceSpec, ZoneSpec};
 
 use super::{Model, Noes, Yes};
 
@@ -44,32 +43,6 @@ pub(crate) fn calendar_kinds() -> Vec<(CalendarSpec, Option<i64>)> {
         (of([day; 7], &[(20_260_230, None)]), Some(20_260_230)),
         (of([shut; 7], &[(20_261_225, None)]), Some(0)),
     ]
-}
-
-/// Tariffs: how many rates are put, and of how many services that are not offered.
-pub(crate) const TARIFFS: [(usize, usize); 5] = [(1, 0), (0, 1), (2, 1), (0, 0), (1, 2)];
-
-/// What one of [`TARIFFS`] puts.
-pub(crate) fn tariffs(&(rates, services): &(usize, usize)) -> PutTariffs {
-    let rate = |place| CurrencyRate { currency: format!("C{place}"), rate: Money(1_000_000 + place as i64) };
-    let steps = vec![PriceStep { up_to_g: 1_000, price: Money(4_000_000) }];
-    let zones = vec![ZoneSpec { zone: 1, miles_max: 500, transit_days: 2, steps }];
-    let service = ServiceSpec { carrier: "c".into(), code: "s".into(), zones, ..ServiceSpec::default() };
-    PutTariffs {
-        rates: (0..rates).map(rate).collect(),
-        charts: Vec::new(),
-        services: vec![service; services],
-    }
-}
-
-/// What tariffs are sound is judged elsewhere: here each is, but for one that is empty and one with a service twice; and
-/// none changes a plan.
-pub(super) fn put_tariffs(put: &PutTariffs) -> Result<Yes, Refusal> {
-    match put.rates.len() + put.services.len() {
-        _ if put.services.len() > 1 => Err(Refusal::of(RefusalCode::TariffInvalid, Field::Service).at(1)),
-        0 => Err(Refusal::of(RefusalCode::EmptyList, Field::Service)),
-        changed => Ok(listed(changed)),
-    }
 }
 
 /// A sku.
@@ -267,7 +240,7 @@ impl Model {
 }
 
 /// What is answered to a list of this many entries.
-fn listed(entries: usize) -> Yes {
+pub(super) fn listed(entries: usize) -> Yes {
     Yes { moved: entries as u64, ..Yes::default() }
 }
 

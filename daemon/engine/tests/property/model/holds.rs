@@ -192,6 +192,7 @@ fn plain_plan(rows: &[RowView], unfilled: Vec<Unfilled>) -> Plan {
             miles: 0,
             cost: Money(0),
             policy_cost: Money(0),
+            carriage: None,
             ship_at_ms: TimestampMs(0),
             promise_at_ms: TimestampMs(0),
             lines,

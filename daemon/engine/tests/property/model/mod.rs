@@ -6,6 +6,7 @@
 //! fair. It never plans, never guesses and is never fast.
 
 mod amends;
+mod carriers;
 mod catalogue;
 mod holds;
 mod ids;
@@ -18,7 +19,7 @@ mod rejects;
 mod reservations;
 mod stock;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use earmark_protocol::command::{Command, CommandBody};
 use earmark_protocol::hold_one::{HoldOne, HoldOneReply};
@@ -26,8 +27,8 @@ use earmark_protocol::ids::{CommandId, Lsn, Money, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{Done, Plan, Refused, Reply, Reserved, Status};
 
-use catalogue::put_tariffs;
-pub(crate) use catalogue::{CALENDARS, Catalogue, POLICIES, TARIFFS, calendar_kinds, tariffs};
+pub(crate) use carriers::{TARIFFS, tariffs};
+pub(crate) use catalogue::{CALENDARS, Catalogue, POLICIES, calendar_kinds};
 pub(crate) use ids::Outcome;
 pub(crate) use orders::{Wish, Wished};
 pub(crate) use plans::Stale;
@@ -76,6 +77,8 @@ pub(crate) struct Model {
     pub(crate) outcomes: BTreeMap<(Tenant, CommandId), Outcome>,
     /// The version of each tenant's policy.
     pub(crate) policies: BTreeMap<Tenant, u32>,
+    /// Whose shipments a carrier prices.
+    pub(crate) carried: BTreeSet<Tenant>,
     /// How the command at hand was planned, where that was not right before it is decided.
     pub(crate) stale: Option<Stale>,
     /// The time of the command at hand.
@@ -138,6 +141,7 @@ impl Model {
             reservations: BTreeMap::new(),
             outcomes: BTreeMap::new(),
             policies: BTreeMap::new(),
+            carried: BTreeSet::new(),
             stale: None,
             now: TimestampMs(0),
         }
@@ -236,7 +240,7 @@ impl Model {
             CommandBody::SetNodeState(set) => Ok(self.set_node_state(tenant, set)),
             CommandBody::PutCalendars(specs) => Ok(self.put_calendars(tenant, specs)),
             CommandBody::SetPolicy(set) => Ok(self.set_policy(tenant, set)),
-            CommandBody::PutTariffs(put) => Ok(put_tariffs(put)),
+            CommandBody::PutTariffs(put) => Ok(self.put_tariffs(tenant, put)),
         }
     }
 

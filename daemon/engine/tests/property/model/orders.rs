@@ -78,7 +78,7 @@ impl Model {
             }
         }
         match &order.delivery {
-            Delivery::Ship { position, postal } => {
+            Delivery::Ship { position, postal, .. } => {
                 if !position.is_valid() {
                     noes.no(RefusalCode::PositionInvalid, Field::Delivery);
                 }
@@ -189,7 +189,11 @@ impl Model {
             RefusalCode::SkuRetired
         } else if !self.nodes_for(wish, sku).is_empty() {
             RefusalCode::OutOfStock
-        } else if wish.names_nodes() && self.nodes().any(|(ix, node)| self.may_serve(wish, ix, node)) {
+        } else if self.nodes_by_any_way(wish, sku).next().is_some() {
+            RefusalCode::NoService
+        } else if wish.names_nodes()
+            && self.nodes().any(|(ix, node)| self.may_serve(wish, ix, node) && self.is_reached(wish, ix))
+        {
             RefusalCode::NodeIncapable
         } else {
             RefusalCode::NoNode
@@ -218,11 +222,17 @@ impl Model {
 
     /// The nodes that may serve this sku, by handle, whatever they have of it.
     pub(super) fn nodes_for(&self, wish: &Wish<'_>, sku: SkuIx) -> Vec<NodeIx> {
+        self.nodes_by_any_way(wish, sku).filter(|ix| self.is_reached(wish, *ix)).collect()
+    }
+
+    /// The same, whether a carrier goes from there or not.
+    fn nodes_by_any_way(&self, wish: &Wish<'_>, sku: SkuIx) -> impl Iterator<Item = NodeIx> {
         let flags = self.catalogue.skus[sku.0 as usize].spec.flags;
         self.nodes()
-            .filter(|(ix, node)| self.may_serve(wish, *ix, node) && node.spec.capabilities & flags == flags)
+            .filter(move |(ix, node)| {
+                self.may_serve(wish, *ix, node) && node.spec.capabilities & flags == flags
+            })
             .map(|(ix, _)| ix)
-            .collect()
     }
 
     /// What a node has of a sku for the order's channel.

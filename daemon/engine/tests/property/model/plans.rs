@@ -152,8 +152,9 @@ impl Model {
         let mut sum = 0;
         for shipment in &plan.shipments {
             let (miles, cost) = (self.miles(wish, shipment.node), self.price(wish, shipment));
-            if (shipment.miles, shipment.cost.0) != (miles, cost) {
-                return Err(format!("{shipment:?} should cost {cost} over {miles} miles"));
+            let carriage = self.carriage(wish, shipment.node, &Self::parts(shipment));
+            if (shipment.miles, shipment.cost.0, shipment.carriage) != (miles, cost, carriage) {
+                return Err(format!("{shipment:?} should cost {cost} over {miles} miles, with {carriage:?}"));
             }
             sum += cost;
         }
@@ -223,7 +224,14 @@ impl Model {
     /// No plan of the same quantities costs less than the bound that is claimed.
     fn judge_bound(&self, wish: &Wish<'_>, plan: &Plan, taken: &Taken) -> Result<(), String> {
         let demands: Vec<(SkuIx, i64)> = taken.skus.iter().map(|(sku, units)| (*sku, *units)).collect();
-        match self.least_cost(wish, &demands) {
+        let is_whole = |(sku, units): &(SkuIx, i64)| self.has_single_node(wish, *sku, *units);
+        if self.is_carried(wish) && !demands.iter().all(is_whole) {
+            // Ways to split are too many to try them all here.
+            return Ok(());
+        }
+        let carried = self.is_carried(wish);
+        match if carried { self.least_cost_carried(wish, &demands) } else { self.least_cost(wish, &demands) }
+        {
             Some(least) if plan.bound.0 <= least && least <= plan.cost.0 => Ok(()),
             least => Err(format!("a bound of {} is claimed, the least is {least:?}", plan.bound)),
         }

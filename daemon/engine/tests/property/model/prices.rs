@@ -10,22 +10,28 @@ use super::{Model, Wish};
 
 impl Model {
     pub(super) fn price(&self, wish: &Wish<'_>, shipment: &Shipment) -> i64 {
-        let skus: BTreeSet<SkuIx> = shipment.lines.iter().map(|part| part.sku).collect();
-        let units: i64 = shipment.lines.iter().map(|part| i64::from(part.quantity)).sum();
-        self.opening_cost(wish, shipment.node)
-            + skus.len() as i64 * self.catalogue.nodes[shipment.node.0 as usize].spec.cost_per_line.0
-            + units * self.unit_cost(wish, shipment.node)
+        self.parcel_cost(wish, shipment.node, &Self::parts(shipment))
+    }
+
+    /// What it costs to send these units from a node.
+    pub(super) fn parcel_cost(&self, wish: &Wish<'_>, node: NodeIx, parts: &[(SkuIx, i64)]) -> i64 {
+        let carriage = self.carriage(wish, node, parts);
+        self.opening_cost(wish, node)
+            + parts.len() as i64 * self.catalogue.nodes[node.0 as usize].spec.cost_per_line.0
+            + parts.iter().map(|part| part.1).sum::<i64>() * self.unit_cost(wish, node)
+            + carriage.map_or(0, |carriage| carriage.freight.0 + carriage.surcharges.0)
     }
 
     fn opening_cost(&self, wish: &Wish<'_>, node: NodeIx) -> i64 {
-        let tariff = if wish.is_pickup() { 0 } else { self.rules.shipment_base.0 };
+        let own = wish.is_pickup() || self.is_carried(wish);
+        let tariff = if own { 0 } else { self.rules.shipment_base.0 };
         tariff + self.catalogue.nodes[node.0 as usize].spec.cost_per_order.0
     }
 
     fn unit_cost(&self, wish: &Wish<'_>, node: NodeIx) -> i64 {
         let miles = i64::from(self.miles(wish, node));
-        let tariff =
-            if wish.is_pickup() { 0 } else { self.rules.per_unit.0 + self.rules.per_unit_mile.0 * miles };
+        let own = wish.is_pickup() || self.is_carried(wish);
+        let tariff = if own { 0 } else { self.rules.per_unit.0 + self.rules.per_unit_mile.0 * miles };
         tariff + self.catalogue.nodes[node.0 as usize].spec.cost_per_unit.0
     }
 
@@ -38,7 +44,8 @@ impl Model {
         }
     }
 
-    /// The least that these quantities can cost; `None` where they cannot be had within the allowed shipments.
+    /// The least that these quantities can cost, what a carrier takes aside; `None` where they cannot be had within the allowed
+    /// shipments.
     pub(super) fn least_cost(&self, wish: &Wish<'_>, demands: &[(SkuIx, i64)]) -> Option<i64> {
         let demands: Vec<(SkuIx, i64)> = demands.iter().copied().filter(|(_, demand)| *demand > 0).collect();
         let nodes: BTreeSet<NodeIx> =

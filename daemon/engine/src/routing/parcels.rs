@@ -1,0 +1,123 @@
+//! Parcels: what goes from each open node as one shipment, and what carriers charge for it.
+//!
+//! A case's rates say of carriage only what adds up and is never too much. What a node set truly costs is said here, after
+//! wants were moved between its nodes as long as that helped: one parcel less may be cheaper, and so may a lighter one.
+
+use super::case::{Candidate, Case, Part};
+use super::demand::Demand;
+use super::scope::Scope;
+use crate::tariff::fares::Goods;
+
+/// Wants are moved between open nodes up to so many wants times nodes.
+const MOVES_MAX: usize = 512;
+
+/// What carriers charge for parts of a case.
+#[derive(Clone, Copy)]
+pub(crate) struct Carriers<'a> {
+    scope: &'a Scope<'a>,
+    demand: &'a Demand,
+}
+
+impl<'a> Carriers<'a> {
+    /// `None` where the case's own rates are the truth.
+    pub(crate) fn of(scope: &'a Scope<'a>, demand: &'a Demand) -> Option<Self> {
+        scope.carriage.is_some().then_some(Self { scope, demand })
+    }
+
+    fn load(&self, part: &Part) -> Load {
+        let goods = self.demand.wants[part.want as usize].goods(part.units);
+        Load { skus: 1, units: part.units.unsigned_abs(), goods }
+    }
+
+    fn price(&self, from: &Candidate, load: &Load) -> i64 {
+        if load.skus == 0 { 0 } else { self.scope.shipment(from, load.skus, load.units, &load.goods).0.0 }
+    }
+}
+
+/// A case, and what carriers charge in it.
+#[derive(Clone, Copy)]
+pub(crate) struct Task<'a> {
+    pub(crate) case: &'a Case,
+    pub(crate) carriers: Option<Carriers<'a>>,
+}
+
+/// What goes from a node.
+#[derive(Clone, Copy, Debug, Default)]
+struct Load {
+    skus: usize,
+    units: u64,
+    goods: Goods,
+}
+
+impl Load {
+    fn and(self, other: Self) -> Self {
+        Self {
+            skus: self.skus + other.skus,
+            units: self.units + other.units,
+            goods: self.goods.and(other.goods),
+        }
+    }
+}
+
+/// Buffers of pricing parcels.
+#[derive(Default)]
+pub(crate) struct Parcels {
+    /// By slot.
+    loads: Vec<Load>,
+}
+
+impl Parcels {
+    /// What these open nodes cost: `split` parts stay where they are, `whole` ones are moved where that saves. Says in `used` which
+    /// nodes are needed.
+    pub(crate) fn carry(
+        &mut self,
+        (case, carriers): (&Case, Carriers<'_>),
+        open: &[u32],
+        split: &[Part],
+        whole: &mut [Part],
+        used: &mut [bool],
+    ) -> i64 {
+        self.loads.clear();
+        self.loads.resize(case.list.len(), Load::default());
+        for part in split.iter().chain(&*whole) {
+            let load = &mut self.loads[part.slot as usize];
+            *load = load.and(carriers.load(part));
+        }
+        let price = |slot: u32, load: &Load| carriers.price(&case.list[slot as usize], load);
+        let may_move = open.len() > 1 && whole.len() * open.len() <= MOVES_MAX;
+        // Once around without a move, and twice at most.
+        let (mut at, mut idle, mut left) = (0, 0, if may_move { whole.len() * 2 } else { 0 });
+        while left > 0 && idle < whole.len() {
+            left -= 1;
+            let Part { want, slot: from, .. } = whole[at];
+            let part = carriers.load(&whole[at]);
+            let stays = |other: &&Part| other.slot == from && other.want != want;
+            let rest = split.iter().chain(&*whole).filter(stays).map(|other| carriers.load(other));
+            let without = rest.fold(Load::default(), Load::and);
+            let saved = price(from, &self.loads[from as usize]) - price(from, &without);
+            let able =
+                open.iter().copied().filter(|to| *to != from && case.serves(*to as usize, want as usize));
+            let extra = able.map(|to| {
+                let load = self.loads[to as usize];
+                (price(to, &load.and(part)) - price(to, &load), to)
+            });
+            match extra.min().filter(|(extra, _)| *extra < saved) {
+                Some((_, to)) => {
+                    self.loads[from as usize] = without;
+                    self.loads[to as usize] = self.loads[to as usize].and(part);
+                    whole[at].slot = to;
+                    idle = 0;
+                }
+                None => idle += 1,
+            }
+            at = (at + 1) % whole.len();
+        }
+        let mut cost = 0_i64;
+        for slot in open {
+            let load = &self.loads[*slot as usize];
+            used[*slot as usize] = load.skus > 0;
+            cost = cost.saturating_add(price(*slot, load));
+        }
+        cost
+    }
+}

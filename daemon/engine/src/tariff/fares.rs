@@ -1,0 +1,283 @@
+//! The price of a parcel: a tenant's offered services, compiled, and the cheapest of them for what is in it.
+//!
+//! A service's price goes by zone and billable weight, the larger of what a parcel weighs and what its volume counts for.
+//! What is heavier than the heaviest step goes as so many parcels of that weight and one of the rest. Fuel is a share of
+//! the price, in the service's currency; price and fuel together, and surcharges together, are each converted once. All
+//! rounding is half up. This room knows no node and no stock.
+
+use std::sync::Arc;
+
+use earmark_protocol::catalogue::sku_flags;
+use earmark_protocol::ids::{Money, ServiceIx};
+use earmark_protocol::tariff::{PriceStep, SERVICES_MAX, ServiceSpec, ZoneSpec, ZoneTo};
+
+use super::{Chart, Tariffs};
+
+/// What no service carries; prices that come near it are not added up.
+pub(crate) const NEVER: i64 = i64::MAX / 64;
+
+/// Goods that go together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Goods {
+    pub(crate) grams: u64,
+    pub(crate) mm3: u64,
+    /// The flags of all of them.
+    pub(crate) flags: u16,
+}
+
+impl Goods {
+    /// Both together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            grams: self.grams.saturating_add(other.grams),
+            mm3: self.mm3.saturating_add(other.mm3),
+            flags: self.flags | other.flags,
+        }
+    }
+
+    /// So many times the same.
+    pub(crate) fn times(self, units: u64) -> Self {
+        Self {
+            grams: self.grams.saturating_mul(units),
+            mm3: self.mm3.saturating_mul(units),
+            flags: self.flags,
+        }
+    }
+}
+
+/// What the cheapest service charges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fare {
+    pub(crate) service: ServiceIx,
+    pub(crate) zone: u8,
+    pub(crate) transit_days: u8,
+    pub(crate) billable_g: u64,
+    /// Price and fuel, and surcharges, in micros of the accounting currency.
+    pub(crate) freight: i64,
+    pub(crate) surcharges: i64,
+}
+
+impl Fare {
+    pub(crate) fn total(&self) -> i64 {
+        self.freight + self.surcharges
+    }
+}
+
+/// A line that no price is below: micros once, and per gram of billable weight. Neither is below 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Floor {
+    pub(crate) once: i64,
+    pub(crate) gram: i64,
+}
+
+impl Floor {
+    /// What is below both.
+    pub(crate) fn least(self, other: Self) -> Self {
+        Self { once: self.once.min(other.once), gram: self.gram.min(other.gram) }
+    }
+}
+
+/// A service's price up to a weight, fuel included, converted.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    up_to_g: u64,
+    price: i64,
+    /// The least price of this and all heavier steps: nothing so heavy costs less.
+    least: i64,
+}
+
+/// An offered service.
+#[derive(Debug)]
+struct Offer {
+    service: ServiceIx,
+    /// By place in the service's zones.
+    zones: Vec<Vec<Step>>,
+    spec: Arc<ServiceSpec>,
+    /// Surcharges are converted as one sum, so the rate is kept.
+    rate: i64,
+}
+
+/// The zones of a way, by offered service: its place in the service's zones plus one; 0 where the service does not go.
+pub(crate) type Zones = [u8; SERVICES_MAX];
+
+/// What a node's chart rows are, by offered service.
+pub(crate) type Rows = Vec<Option<Arc<[ZoneTo]>>>;
+
+/// A tenant's offered services.
+#[derive(Debug)]
+pub(crate) struct Fares {
+    offers: Vec<Offer>,
+    charts: Vec<Option<Chart>>,
+    /// Bytes of a destination's postal code that zones depend on.
+    pub(crate) postal_len: usize,
+}
+
+/// Half up.
+fn share(amount: i64, numerator: i64, denominator: i64) -> i64 {
+    let product = i128::from(amount) * i128::from(numerator);
+    let rounded = (2 * product + i128::from(denominator)).div_euclid(2 * i128::from(denominator));
+    i64::try_from(rounded).unwrap_or(NEVER).min(NEVER)
+}
+
+impl Fares {
+    /// `None` where nothing is offered.
+    pub(crate) fn compile(tariffs: &Tariffs) -> Option<Self> {
+        let offered = (0..).map(ServiceIx).zip(&tariffs.services).filter(|(_, spec)| spec.offered);
+        let offer = |(service, spec): (ServiceIx, &Arc<ServiceSpec>)| {
+            let rate = tariffs.rates.get(&spec.currency).map_or(1_000_000, |Money(rate)| *rate);
+            let zones = spec.zones.iter().map(|zone| steps(zone, spec.fuel_bp, rate)).collect();
+            Offer { service, zones, spec: Arc::clone(spec), rate }
+        };
+        let offers: Vec<_> = offered.map(offer).collect();
+        if offers.is_empty() {
+            return None;
+        }
+        let charts: Vec<_> =
+            offers.iter().map(|offer| tariffs.charts.get(&offer.spec.chart).cloned()).collect();
+        let longest =
+            |chart: &Chart| chart.values().flat_map(|row| row.iter().map(|pair| pair.to.len())).max();
+        let postal_len = charts.iter().flatten().filter_map(longest).max().unwrap_or(0);
+        Some(Self { offers, charts, postal_len })
+    }
+
+    /// The largest divisor of a volume, where all services bill by volume; 0 where one does not.
+    pub(crate) fn divisor_max(&self) -> u32 {
+        let divisors = self.offers.iter().map(|offer| offer.spec.volume_divisor);
+        if divisors.clone().any(|divisor| divisor == 0) { 0 } else { divisors.max().unwrap_or(0) }
+    }
+
+    /// The chart rows of a node: of its code, or of the longest beginning of its postal code.
+    pub(crate) fn rows(&self, code: &str, postal: &str) -> Rows {
+        let row = |chart: &Option<Chart>| {
+            let chart = chart.as_ref()?;
+            std::iter::once(code).chain(beginnings(postal)).find_map(|origin| chart.get(origin).cloned())
+        };
+        self.charts.iter().map(row).collect()
+    }
+
+    /// The zones of a way of so many miles, from a node of these rows.
+    pub(crate) fn zones(&self, rows: &Rows, miles: u32, postal: &str) -> Zones {
+        let place = |(offer, row): (&Offer, &Option<Arc<[ZoneTo]>>)| {
+            let zones = &offer.spec.zones;
+            if offer.spec.chart.is_empty() {
+                return zones.iter().position(|zone| miles <= u32::from(zone.miles_max));
+            }
+            let row = row.as_ref()?;
+            let pair = |to: &str| row.binary_search_by(|pair| pair.to.as_str().cmp(to)).ok();
+            let number = row[beginnings(postal).find_map(pair)?].zone;
+            zones.iter().position(|zone| zone.zone == number)
+        };
+        let mut found = [0; SERVICES_MAX];
+        for (zone, offer) in found.iter_mut().zip(self.offers.iter().zip(rows)) {
+            *zone = place(offer).map_or(0, |place| place as u8 + 1);
+        }
+        found
+    }
+
+    /// The offers that go a way, and the place of the zone.
+    fn going<'a>(&'a self, zones: &'a Zones) -> impl Iterator<Item = (&'a Offer, usize)> + Clone {
+        let goes = |(offer, zone): (&'a Offer, &u8)| (*zone > 0).then(|| (offer, usize::from(*zone) - 1));
+        self.offers.iter().zip(zones).filter_map(goes)
+    }
+
+    /// The cheapest service a way; of equals the one put first.
+    pub(crate) fn cheapest(&self, zones: &Zones, goods: &Goods, is_home: bool) -> Option<Fare> {
+        let fares = self.going(zones).map(|(offer, zone)| offer.fare(zone, goods, is_home));
+        fares.min_by_key(|fare| (fare.total(), fare.service))
+    }
+
+    /// What no price a way is below, for parcels of an order that is billed for at least so many grams. It touches the
+    /// cheapest price of that many grams where it can.
+    pub(crate) fn floor(&self, zones: &Zones, grams: u64, is_home: bool) -> Floor {
+        let grams = grams.max(1);
+        let tables = || {
+            self.going(zones).map(|(offer, zone)| {
+                let home = if is_home { share(offer.spec.residential.0, offer.rate, 1_000_000) } else { 0 };
+                (&offer.zones[zone], home)
+            })
+        };
+        let per_gram = || {
+            let of_step = |step: &Step| step.price / step.up_to_g as i64;
+            let of = |(table, _): (&Vec<Step>, i64)| table.iter().map(of_step).min();
+            Floor { once: 0, gram: tables().filter_map(of).min().unwrap_or(0) }
+        };
+        let is_beyond = |table: &Vec<Step>| table.last().is_none_or(|step| step.up_to_g < grams);
+        if tables().any(|(table, _)| is_beyond(table)) {
+            return per_gram();
+        }
+        let at_end = |(table, home): (&Vec<Step>, i64)| {
+            table[table.partition_point(|step| step.up_to_g < grams)].least.saturating_add(home)
+        };
+        let Some(end) = tables().map(at_end).min() else { return Floor { once: NEVER, gram: 0 } };
+        // Where each step ends it is nearest to the line.
+        let slope_to = |(table, home): (&'_ Vec<Step>, i64)| {
+            let ends = table.iter().take_while(|step| step.up_to_g < grams);
+            let slope = |step: &Step| {
+                let (rise, run) = (end - step.least - home, (grams - step.up_to_g) as i64);
+                rise.div_euclid(run) + i64::from(rise.rem_euclid(run) > 0)
+            };
+            ends.map(slope).max()
+        };
+        let gram = tables().filter_map(slope_to).max().unwrap_or(0).max(0);
+        let once = i128::from(end) - i128::from(gram) * i128::from(grams);
+        if once < 0 { per_gram() } else { Floor { once: i64::try_from(once).unwrap_or(0), gram } }
+    }
+}
+
+/// The price steps of a zone, with fuel, in the accounting currency.
+fn steps(zone: &ZoneSpec, fuel_bp: u16, rate: i64) -> Vec<Step> {
+    let mut least = i64::MAX;
+    let step = |step: &PriceStep| {
+        let Money(price) = step.price;
+        let price = share(price + share(price, i64::from(fuel_bp), 10_000), rate, 1_000_000);
+        least = least.min(price);
+        Step { up_to_g: u64::from(step.up_to_g), price, least }
+    };
+    let mut steps: Vec<_> = zone.steps.iter().rev().map(step).collect();
+    steps.reverse();
+    steps
+}
+
+impl Offer {
+    fn fare(&self, zone: usize, goods: &Goods, is_home: bool) -> Fare {
+        let spec = &self.spec;
+        let by_volume = match spec.volume_divisor {
+            0 => 0,
+            divisor => goods.mm3.div_ceil(u64::from(divisor)),
+        };
+        let billable_g = goods.grams.max(by_volume).max(1);
+        let steps = &self.zones[zone];
+        let heaviest = steps[steps.len() - 1];
+        let parcels = billable_g.div_ceil(heaviest.up_to_g);
+        let rest = billable_g - (parcels - 1) * heaviest.up_to_g;
+        let last = steps[steps.partition_point(|step| step.up_to_g < rest)].price;
+        let times = |parcels: u64, price: i64| {
+            i64::try_from(i128::from(parcels) * i128::from(price)).unwrap_or(NEVER).min(NEVER)
+        };
+        let freight = times(parcels - 1, heaviest.price).saturating_add(last).min(NEVER);
+        let mut surcharge = 0;
+        for (applies, amount) in [
+            (is_home, spec.residential),
+            (goods.flags & sku_flags::OVERSIZE != 0, spec.oversize),
+            (goods.flags & sku_flags::HAZMAT != 0, spec.hazmat),
+        ] {
+            surcharge += if applies { amount.0 } else { 0 };
+        }
+        let surcharges = times(parcels, share(surcharge, self.rate, 1_000_000));
+        let ZoneSpec { zone, transit_days, .. } = spec.zones[zone];
+        Fare { service: self.service, zone, transit_days, billable_g, freight, surcharges }
+    }
+}
+
+/// The beginnings of a postal code, the longest first.
+fn beginnings(postal: &str) -> impl Iterator<Item = &str> {
+    (1..=postal.len()).rev().filter_map(|len| postal.get(..len))
+}
+
+/// The beginning of a postal code that zones depend on, as a number: it is at most 16 bytes.
+pub(crate) fn postal_key(postal: &str, len: usize) -> u128 {
+    let mut bytes = [0; 16];
+    let len = len.min(postal.len()).min(bytes.len());
+    bytes[..len].copy_from_slice(&postal.as_bytes()[..len]);
+    u128::from_le_bytes(bytes)
+}
