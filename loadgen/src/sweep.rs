@@ -34,6 +34,9 @@ pub(crate) struct SweepArgs {
     /// How often the last interval is halved
     #[arg(long, default_value_t = 4)]
     halvings: u32,
+    /// How often a rate is tried before it counts as too high: on a machine with other work one late second is not the daemon's
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
+    tries: u32,
     /// Then measure at these multiples of the best rate, too
     #[arg(long, value_delimiter = ',', value_name = "TIMES", value_parser = positive)]
     beyond: Vec<f64>,
@@ -131,7 +134,12 @@ pub(crate) async fn sweep(args: &SweepArgs) -> Result<(String, Value), Trouble> 
     let mut search = Search::new(args.from, args.halvings);
     let mut next = Some(args.from);
     while let Some(rate) = next {
-        let one = measure(&bench, args, rate).await?;
+        let mut one = measure(&bench, args, rate).await?;
+        for _ in 1..args.tries {
+            if !one.kept {
+                one = measure(&bench, args, rate).await?;
+            }
+        }
         next = search.after(one.kept);
         tried.push(one);
     }
