@@ -47,13 +47,16 @@ const UNITS: [(f64, f64); 8] = [
 const LATITUDES: (f64, f64) = (30.0, 48.0);
 const LONGITUDES: (f64, f64) = (-122.0, -72.0);
 
+/// Drawn orders go to so many addresses, again and again, as those of a shop do: about as many as there are counties.
+const ADDRESSES: u64 = 3_000;
+
 /// An order of a file, in places of the daemon's skus.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Recorded {
     /// When it was placed, in seconds since 1970.
     pub(crate) at_s: i64,
     lines: Vec<(u32, u32)>,
-    /// Draws the address: one per postal code.
+    /// The number of its address: one per postal code.
     address: u64,
 }
 
@@ -75,10 +78,10 @@ impl Baskets {
     /// An order; of a file, the one at this place, and from the beginning again after the last.
     pub(crate) fn order(&self, place: u64, rng: &mut Rng) -> Order {
         let (lines, position) = match self.recorded.len() {
-            0 => (self.draw(rng), address(rng)),
+            0 => (self.draw(rng), address(rng.u64(..ADDRESSES))),
             orders => {
                 let recorded = &self.recorded[(place % orders as u64) as usize];
-                (recorded.lines.clone(), address(&mut Rng::with_seed(recorded.address)))
+                (recorded.lines.clone(), address(recorded.address))
             }
         };
         let lines = lines.into_iter().zip(0..).take(self.lines_max).map(|((sku, quantity), line)| {
@@ -124,7 +127,9 @@ fn between(table: &[(f64, f64)], quantile: f64) -> f64 {
     from + (to - from) * (quantile - low) / (high - low)
 }
 
-fn address(rng: &mut Rng) -> Position {
+/// The address of this number.
+fn address(number: u64) -> Position {
+    let mut rng = Rng::with_seed(number);
     let mut within = |(low, high): (f64, f64)| low + (high - low) * rng.f64();
     Position::from_degrees(within(LATITUDES), within(LONGITUDES)).expect("the bounds are on the globe")
 }
