@@ -115,6 +115,19 @@ pub struct NodeSpec {
     pub calendar: String,
     /// Its postal code, by which charts of zones find it; may be empty, at most [`POSTAL_LEN_MAX`] bytes.
     pub postal: String,
+    /// The most that routed orders may have it ship on one of its days; a 0 is no limit. It needs a calendar.
+    pub day_limit: DayLoad,
+}
+
+/// What one day of a node takes: a reservation is one order on each day on which something of it ships from there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DayLoad {
+    /// Orders.
+    pub orders: u32,
+    /// Lines of them.
+    pub lines: u32,
+    /// Units of their lines.
+    pub units: u64,
 }
 
 /// When a node works, as it is put into the catalogue, by the node's own clock. Putting a known code changes the rest.

@@ -50,6 +50,11 @@ pub enum Query {
         /// First handle of the page.
         from: ServiceIx,
     },
+    /// What days of nodes are taken, from this node on; a page at a time.
+    NodeDays {
+        /// First handle of the page.
+        from: NodeIx,
+    },
 }
 
 /// Ask what can be promised: for each sku, over a scope, in one segment.

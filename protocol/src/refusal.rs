@@ -150,13 +150,15 @@ numbered!(
         /// See [`RefusalCode::meaning`].
         OutOfStock = 70, "Not enough is available; detail says how much is.";
         /// See [`RefusalCode::meaning`].
-        NoNode = 71, "No node can serve this line: none is active, capable and allowed by the order and the policy.";
+        NoNode = 71, "No node can serve this line: none is active, capable, allowed by the order and the policy, and has a day with room.";
         /// See [`RefusalCode::meaning`].
         TooManyShipments = 72, "It cannot be served within that many shipments; detail says the limit.";
         /// See [`RefusalCode::meaning`].
         Contended = 73, "Others took the planned stock again and again; try again with a new id.";
         /// See [`RefusalCode::meaning`].
         NoService = 74, "No service of a carrier goes to the address from a node that could serve this line; offer one that does.";
+        /// See [`RefusalCode::meaning`].
+        DayFull = 75, "The day on which it ships has no room for that much more; detail says for how many units it has.";
         /// See [`RefusalCode::meaning`].
         CapacityReached = 80, "A capacity of the configuration is used up; field names the setting.";
     }

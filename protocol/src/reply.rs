@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalogue::{CalendarSpec, NodeSpec, NodeState, SkuSpec};
+use crate::catalogue::{CalendarSpec, DayLoad, NodeSpec, NodeState, SkuSpec};
 use crate::command::Order;
 use crate::ids::{CommandId, HoldClass, LineId, Lsn, Money, NodeIx, Segment, ServiceIx, SkuIx, TimestampMs};
 use crate::refusal::{Refusal, RefusalCode};
@@ -44,6 +44,8 @@ pub enum Reply {
     Calendars(Vec<CalendarSpec>),
     /// To `Tariffs`.
     Tariffs(Box<TariffsView>),
+    /// To `NodeDays`: days that something is or was taken of, by node and day; all of a node on one page.
+    NodeDays(Vec<NodeDay>),
 }
 
 /// Where a reservation stands. Quantities move line by line; the status is that of the least advanced
@@ -186,6 +188,8 @@ pub struct Shipment {
     pub ship_at_ms: TimestampMs,
     /// By when it is delivered, or is ready to be picked up; 0 where nothing says how long it is on its way.
     pub promise_at_ms: TimestampMs,
+    /// The node's day that it takes room of, in days since 1970 by the node's clock; 0 where the node has no limit by day.
+    pub ship_day: u32,
     /// What is in it.
     pub lines: Vec<ShipmentLine>,
 }
@@ -331,6 +335,17 @@ pub struct NodeView {
     pub state: NodeState,
     /// The rest.
     pub spec: NodeSpec,
+}
+
+/// What a day of a node is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeDay {
+    /// The node.
+    pub node: NodeIx,
+    /// The day, in days since 1970 by the node's clock.
+    pub day: u32,
+    /// What is taken of it.
+    pub taken: DayLoad,
 }
 
 /// A sku of the catalogue.

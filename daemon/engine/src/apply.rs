@@ -7,6 +7,7 @@ use earmark_protocol::ids::{CommandId, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::reply::Status;
 
 use crate::catalogue::nodes::NodeTable;
+use crate::days::Change;
 use crate::facts::TextAt;
 use crate::inventory::Place;
 use crate::inventory::cell::Quantities;
@@ -102,6 +103,11 @@ pub fn apply(state: &mut State, record: &Record) {
             }
             Effect::Outcome { id, content, tenant, outcome, plan } => {
                 keep_outcome(state, record, *id, *content, *tenant, *outcome, plan);
+            }
+            Effect::Day { node, day, orders, lines, units } => {
+                let by = Change { orders: *orders, lines: *lines, units: *units };
+                state.shared.days.change(*node, *day, by);
+                state.reservations.mark_days(of_reservation(slot));
             }
             Effect::Sku { tenant, spec } => {
                 if state.skus.skus.find(*tenant, &spec.code).is_some() {

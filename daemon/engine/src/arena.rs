@@ -28,6 +28,7 @@ plain!(
     crate::sync::AtomicU64,
     crate::catalogue::skus::SkuRow,
     crate::inventory::cell::Cell,
+    crate::days::Day,
     crate::movements::Movement,
     crate::outcomes::OutcomeRow,
     crate::reservations::slot::Row,

@@ -44,6 +44,9 @@ pub fn digest(state: &State) -> u64 {
     for (node, found) in state.nodes.nodes.iter().enumerate() {
         sum = sum.wrapping_add(hash(3, &(node as u32, found.tenant, found.state, &*found.spec)));
     }
+    for of_day in state.shared.days.of_nodes(state.nodes.handles()) {
+        sum = sum.wrapping_add(hash(12, &of_day));
+    }
     for calendar in state.nodes.calendars() {
         sum = sum.wrapping_add(hash(10, &calendar));
     }

@@ -3,7 +3,7 @@
 use earmark_protocol::ids::{Lsn, TimestampMs};
 use earmark_protocol::reply::Status;
 
-use crate::decide::{Decision, Outcome};
+use crate::decide::{Decision, Outcome, days};
 use crate::prefetch::{PREFETCH, prefetch_due};
 use crate::record::{Effect, Stage};
 use crate::reservations::slot::{Row, RowValue};
@@ -29,10 +29,12 @@ pub fn expire(state: &mut State, now: TimestampMs, most: usize, decision: &mut D
 /// All that is held goes back; what else the reservation has stays, and says what its status is.
 fn expire_slot(state: &State, slot: u32, effects: &mut Vec<Effect>) {
     let table = &state.reservations.table;
-    let rows = table.rows(slot, &table.head(slot));
+    let head = table.head(slot);
+    let rows = table.rows(slot, &head);
     let cell_of =
         |row: &RowValue| state.inventory.inventory.find(row.sku, row.place).expect("a row's cell exists");
     if let [row] = rows
+        && !head.takes_days
         && let row = row.load()
         && let [quantity, 0, 0, 0, _] = row.stages
         && quantity > 0
@@ -51,6 +53,13 @@ fn expire_slot(state: &State, slot: u32, effects: &mut Vec<Effect>) {
         let mut left = value;
         left.move_units(Stage::Held, Stage::Free, quantity);
         status = status_of_open(&left).map_or(status, |open| status.min(open));
+    }
+    if head.takes_days {
+        let days = table.days(slot, &head);
+        let mut rows: Vec<_> = rows.iter().map(Row::load).collect();
+        let took = days::takes(&rows, &days);
+        rows.iter_mut().for_each(|row| row.move_units(Stage::Held, Stage::Free, row.units(Stage::Held)));
+        days::change(&took, &days::takes(&rows, &days), effects);
     }
     effects.push(Effect::Settle { status, deadline: TimestampMs(0) });
 }

@@ -9,6 +9,7 @@ mod arena;
 mod bytes;
 pub mod catalogue;
 mod counts;
+mod days;
 pub mod decide;
 mod digest;
 mod expire;

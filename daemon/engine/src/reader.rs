@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 
-use earmark_protocol::catalogue::NodeState;
+use earmark_protocol::catalogue::{DayLoad, NodeState};
 use earmark_protocol::command::{Order, Reject};
 use earmark_protocol::ids::{CommandId, LineId, Lsn, NodeIx, Segment, ServiceIx, SkuIx, Tenant};
 use earmark_protocol::query::{Atp, Scope};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{
-    AtpCell, AtpReply, AtpSku, CellView, NodeView, PolicyView, ReservationView, SkuView,
+    AtpCell, AtpReply, AtpSku, CellView, NodeDay, NodeView, PolicyView, ReservationView, SkuView,
 };
 use earmark_protocol::tariff::{ServiceSpec, TariffsView};
 
@@ -190,6 +190,26 @@ impl Reader {
         let table = self.nodes();
         let handles = (from.0..table.nodes.len() as u32).map(NodeIx);
         handles.filter_map(|node| table.view(tenant, node)).take(most).collect()
+    }
+
+    /// What is taken of a node's day.
+    pub(crate) fn taken_of(&self, node: NodeIx, day: u32) -> DayLoad {
+        self.shared.days.taken(node, day)
+    }
+
+    /// What days of a tenant's nodes are taken, from a handle on: of so many nodes that there are `most` days or a few more.
+    #[must_use]
+    pub fn node_days(&self, tenant: Tenant, from: NodeIx, most: usize) -> Vec<NodeDay> {
+        let nodes = self.nodes();
+        let own = nodes.handles().skip(from.0 as usize).filter(|node| nodes.get(tenant, *node).is_some());
+        let mut page: Vec<NodeDay> = Vec::new();
+        for node in own {
+            if page.len() >= most {
+                break;
+            }
+            page.extend(self.shared.days.of_nodes(std::iter::once(node)));
+        }
+        page
     }
 
     /// What can be promised: one atomic word per cell, so it is never a torn sum of a cell; cells of one sku are read

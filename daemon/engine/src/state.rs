@@ -9,6 +9,7 @@ use crate::Reader;
 use crate::catalogue::nodes::{Node, NodeTable};
 use crate::catalogue::skus::SkusWriter;
 use crate::counts::OtherCounts;
+use crate::days::Days;
 use crate::facts::TextsWriter;
 use crate::image::{Memory, Scalars};
 use crate::inventory::{Inventory, InventoryWriter};
@@ -27,6 +28,7 @@ pub(crate) struct Shared {
     pub(crate) inventory: Arc<Inventory>,
     pub(crate) reservations: Arc<Reservations>,
     pub(crate) lanes: LaneBook,
+    pub(crate) days: Days,
     nodes: Mutex<Arc<NodeTable>>,
     nodes_version: AtomicU64,
     policies: Mutex<Arc<PolicyTable>>,
@@ -157,6 +159,7 @@ impl State {
             inventory: Arc::clone(&inventory.inventory),
             reservations: Arc::clone(&reservations.table),
             lanes: LaneBook::default(),
+            days: Days::new(memory.days, &scalars.days),
             nodes: Mutex::new(Arc::clone(&nodes)),
             nodes_version: AtomicU64::new(nodes.version),
             policies: Mutex::new(Arc::clone(&policies)),

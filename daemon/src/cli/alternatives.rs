@@ -4,7 +4,7 @@
 
 use std::cmp::Ordering;
 
-use earmark_protocol::catalogue::{NodeState, capabilities};
+use earmark_protocol::catalogue::{DayLoad, NodeState, capabilities};
 use earmark_protocol::client::Client;
 use earmark_protocol::command::{Delivery, Order};
 use earmark_protocol::ids::{LineId, Money, NodeIx};
@@ -43,6 +43,8 @@ struct Near {
     able: bool,
     /// Whether the order wishes a time.
     wished: bool,
+    /// Whether its days take so much and no more.
+    limited: bool,
     quoted: Quoted,
 }
 
@@ -99,6 +101,7 @@ pub(super) async fn alternatives(
             state: node.state,
             able: node.spec.capabilities & capabilities::SHIP != 0,
             wished: order.deliver_by_ms.is_some(),
+            limited: node.spec.day_limit != DayLoad::default(),
             quoted: ask(client, alone, true, attempted).await?,
         });
     }
@@ -186,11 +189,10 @@ impl Near {
                 let reason = alone.unfilled[0].reason;
                 format!("it could not serve line {first}{more} whole: {}", lower(reason.meaning()))
             }
-            (Err(Refusal { code: RefusalCode::NoNode, .. }), _) if self.wished => {
-                "the policy keeps it out: by a rule, or because it would come too late".to_owned()
-            }
             (Err(Refusal { code: RefusalCode::NoNode, .. }), _) => {
-                "a rule of the policy keeps it out".to_owned()
+                let late = if self.wished { ", or it would come too late" } else { "" };
+                let full = if self.limited { ", or its day is full" } else { "" };
+                format!("a rule of the policy keeps it out{late}{full}")
             }
             (Err(refusal), _) => why(refusal),
         }

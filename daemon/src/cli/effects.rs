@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::text::{class_text, moment_text};
 use super::words::{deadline_json, status};
+use crate::data::field::day_text;
 
 type Fields = Vec<(&'static str, Value)>;
 
@@ -122,6 +123,11 @@ fn words(effect: &Effect) -> (&'static str, Fields) {
                     ("content", hash(*content)),
                 ],
             )
+        }
+        Effect::Day { node, day, orders, lines, units } => {
+            let day = day_text(*day);
+            let fields = vec![("node", json!(node)), ("day", json!(day)), ("orders", json!(orders))];
+            ("day", [fields, vec![("lines", json!(lines)), ("units", json!(units))]].concat())
         }
         Effect::Sku { tenant, spec } => ("sku", vec![("tenant", json!(tenant)), ("spec", json!(spec))]),
         Effect::SkuRetired { sku } => ("sku_retired", vec![("sku", json!(sku))]),

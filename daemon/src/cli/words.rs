@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::codes::Names;
 use super::table::Table;
 use super::text::{class_text, moment_text};
+use crate::data::field::day_text;
 pub(super) use crate::data::field::money_text as money;
 
 /// An amount for people, rounded to cents.
@@ -58,6 +59,7 @@ pub(super) fn plan_json(plan: &Plan, names: &Names) -> Value {
             "carriage": shipment.carriage.as_ref().map(|carriage| carriage_json(carriage, names)),
             "ship_at": deadline_json(shipment.ship_at_ms),
             "promise_at": deadline_json(shipment.promise_at_ms),
+            "ship_day": (shipment.ship_day > 0).then(|| day_text(shipment.ship_day)),
             "lines": lines.collect::<Vec<_>>(),
         })
     });
@@ -276,9 +278,14 @@ pub(super) fn explanation(view: &ReservationView, names: &Names, policies: &Poli
                 moment if is_pickup || moment.0 == 0 => String::new(),
                 moment => format!(" and is there by {}", moment_text(moment)),
             };
+            let day = match shipment.ship_day {
+                0 => String::new(),
+                day => format!("; it counts against the node's limit for {}", day_text(day)),
+            };
             let lines = lines.join(", ");
-            text +=
-                &format!("  {node} sends {lines} over {miles} miles for {cost}{of_policy}{when}{there}.\n");
+            text += &format!(
+                "  {node} sends {lines} over {miles} miles for {cost}{of_policy}{when}{there}{day}.\n"
+            );
             text += &carriage_text(shipment, names);
         }
         for unfilled in &plan.unfilled {

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use earmark_protocol::catalogue::{CODE_LEN_MAX, NodeKind, POSTAL_LEN_MAX, capabilities, sku_flags};
 use earmark_protocol::geo::Position;
 use earmark_protocol::ids::{Money, QUANTITY_MAX, Segment, TimestampMs};
+use jiff::ToSpan;
 
 /// Names of the flags of a sku, and the low capabilities of a node.
 pub const SKU_FLAG_NAMES: [(&str, u16); 3] =
@@ -109,6 +110,13 @@ pub fn moment(text: &str) -> Result<TimestampMs, String> {
 pub fn moment_text(moment: TimestampMs) -> String {
     let timestamp = i64::try_from(moment.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     timestamp.map_or_else(|| format!("{} ms", moment.0), |timestamp| format!("{timestamp:.3}"))
+}
+
+/// A date, given in days since 1970, as it is written.
+#[must_use]
+pub fn day_text(day: u32) -> String {
+    let date = jiff::civil::date(1970, 1, 1).checked_add(i64::from(day).days());
+    date.map_or_else(|_| format!("day {day}"), |date| date.to_string())
 }
 
 /// An amount of money as it is written: exact to the micro, without needless zeros.

@@ -1,6 +1,6 @@
 //! The file `nodes`: a row per node.
 
-use earmark_protocol::catalogue::{NodeKind, NodeSpec, capabilities};
+use earmark_protocol::catalogue::{DayLoad, NodeKind, NodeSpec, capabilities};
 
 use super::field;
 use super::table::{Column, Row, optional, required};
@@ -20,6 +20,9 @@ pub const COLUMNS: &[Column] = &[
     optional("cost_per_unit"),
     optional("calendar"),
     optional("postal"),
+    optional("orders_per_day"),
+    optional("lines_per_day"),
+    optional("units_per_day"),
 ];
 
 /// Reads one row.
@@ -41,6 +44,13 @@ pub fn parse(row: &mut Row<'_>) -> Option<NodeSpec> {
     let cost_per_unit = row.optional("cost_per_unit", field::money).unwrap_or_default();
     let calendar = row.optional("calendar", field::code).unwrap_or_default();
     let postal = row.optional("postal", field::postal).unwrap_or_default();
+    let per_day = ["orders_per_day", "lines_per_day", "units_per_day"];
+    if let Some(named) = per_day.iter().find(|name| row.has(name)).filter(|_| calendar.is_empty()) {
+        row.wrong(named, "a limit by day needs days: name a calendar");
+    }
+    let mut number = |name| row.optional(name, field::number).unwrap_or_default();
+    let [orders, lines] = [per_day[0], per_day[1]].map(&mut number);
+    let day_limit = DayLoad { orders, lines, units: u64::from(number(per_day[2])) };
     let kind = kind?;
     Some(NodeSpec {
         code: code?,
@@ -55,6 +65,7 @@ pub fn parse(row: &mut Row<'_>) -> Option<NodeSpec> {
         cost_per_unit,
         calendar,
         postal,
+        day_limit,
     })
 }
 

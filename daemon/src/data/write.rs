@@ -83,6 +83,9 @@ impl Rows {
             ("cost_per_unit", money_text(node.cost_per_unit)),
             ("calendar", node.calendar.clone()),
             ("postal", node.postal.clone()),
+            ("orders_per_day", limit(node.day_limit.orders.into())),
+            ("lines_per_day", limit(node.day_limit.lines.into())),
+            ("units_per_day", limit(node.day_limit.units)),
         ])
     }
 
@@ -144,6 +147,11 @@ impl Rows {
         let gzip = self.csv.into_inner().map_err(|error| error.into_error())?;
         gzip.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
     }
+}
+
+/// A limit; empty for none.
+fn limit(limit: u64) -> String {
+    if limit > 0 { limit.to_string() } else { String::new() }
 }
 
 /// Degrees to the millionth, as positions are kept.

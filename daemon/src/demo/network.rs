@@ -1,7 +1,7 @@
 //! The generated network: sixty nodes of all kinds at real metro positions, the skus, and addresses around the
 //! metros. No stock and no orders.
 
-use earmark_protocol::catalogue::{NodeKind, NodeSpec, SkuSpec, capabilities, sku_flags};
+use earmark_protocol::catalogue::{DayLoad, NodeKind, NodeSpec, SkuSpec, capabilities, sku_flags};
 use earmark_protocol::geo::Position;
 use earmark_protocol::ids::Money;
 use fastrand::Rng;
@@ -68,6 +68,7 @@ fn node(metro: &Metro) -> NodeSpec {
         cost_per_unit,
         calendar: String::new(),
         postal: String::new(),
+        day_limit: DayLoad::default(),
     }
 }
 

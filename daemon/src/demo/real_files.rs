@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use earmark_protocol::catalogue::{NodeKind, NodeSpec, SkuSpec, capabilities, sku_flags};
+use earmark_protocol::catalogue::{DayLoad, NodeKind, NodeSpec, SkuSpec, capabilities, sku_flags};
 use earmark_protocol::geo::Position;
 use earmark_protocol::ids::Money;
 use fastrand::Rng;
@@ -99,6 +99,7 @@ fn node(row: &mut Row<'_>) -> Option<NodeSpec> {
         cost_per_unit: Money(0),
         calendar: String::new(),
         postal: String::new(),
+        day_limit: DayLoad::default(),
     })
 }
 

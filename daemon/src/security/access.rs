@@ -52,6 +52,7 @@ pub fn query_work(query: &Query) -> (Role, Work) {
         | Query::Nodes { .. }
         | Query::Policy { .. }
         | Query::Calendars { .. }
+        | Query::NodeDays { .. }
         | Query::Tariffs { .. }
         | Query::Skus { .. }
         | Query::Cells(_) => (Role::Read, Work::Ask),

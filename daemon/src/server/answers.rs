@@ -13,7 +13,12 @@ const NODES_PAGE_MAX: usize = 1_000;
 /// Skus of one page: what fills a frame, and not more than this.
 const SKUS_PAGE_MAX: usize = 2_000;
 /// Longest a node can be in a reply: four texts of 64 bytes and one of 16 with their lengths, and some numbers.
-const NODE_BYTES_MAX: usize = 424;
+const NODE_BYTES_MAX: usize = 440;
+/// Days of nodes of one page, but for those of its last node.
+const NODE_DAYS_PAGE_MAX: usize = 10_000;
+/// Bytes of a node's day in a reply, and of all days of one node.
+const NODE_DAY_BYTES: usize = 24;
+const NODE_DAYS_BYTES_MAX: usize = 64 * NODE_DAY_BYTES;
 /// Longest a calendar can be in a reply: a text, and 400 dates of 11 bytes.
 const CALENDAR_BYTES_MAX: usize = 4_600;
 /// Longest a sku can be in a reply.
@@ -54,6 +59,10 @@ pub(super) fn answer(shared: &Shared, tenant: Tenant, query: &Query) -> Reply {
         Query::Calendars { after } => {
             let most = (frame / CALENDAR_BYTES_MAX).max(1);
             Ok(Reply::Calendars(reader.nodes().calendars_page(tenant, after, most)))
+        }
+        Query::NodeDays { from } => {
+            let room = frame.saturating_sub(2 * NODE_DAYS_BYTES_MAX) / NODE_DAY_BYTES;
+            Ok(Reply::NodeDays(reader.node_days(tenant, *from, NODE_DAYS_PAGE_MAX.min(room).max(1))))
         }
         Query::Stats => Ok(Reply::Stats(shared.stats())),
         Query::Atp(_)

@@ -293,6 +293,7 @@ impl Session {
             | Query::Skus { .. }
             | Query::Stats
             | Query::Calendars { .. }
+            | Query::NodeDays { .. }
             | Query::Tariffs { .. }
             | Query::Policy { .. } => {
                 push_reply(&mut self.replies, correlation, &answers::answer(&shared, tenant, &query));

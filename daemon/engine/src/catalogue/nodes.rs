@@ -42,6 +42,11 @@ impl NodeTable {
         self.nodes.get(node.0 as usize).filter(|found| found.tenant == tenant)
     }
 
+    /// The handles of all nodes.
+    pub(crate) fn handles(&self) -> impl Iterator<Item = NodeIx> + use<> {
+        (0..self.nodes.len() as u32).map(NodeIx)
+    }
+
     /// The node of a code.
     #[must_use]
     pub fn find(&self, tenant: Tenant, code: &str) -> Option<NodeIx> {

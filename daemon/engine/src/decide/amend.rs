@@ -54,9 +54,10 @@ pub(crate) fn decide(
             let raised =
                 raise(state, tenant, &mut draft, &rows, stage, more).map_err(|refusal| refusal.at(index));
             let Some(raised) = first.take(raised) else { continue };
-            if raised < more && !amend.best_effort {
-                let refusal = Refusal::of(RefusalCode::OutOfStock, Field::Line).at(index);
-                first.consider(refusal.detail(raised.cast_signed()));
+            if raised.units < more && !amend.best_effort {
+                let code = if raised.day_is_full { RefusalCode::DayFull } else { RefusalCode::OutOfStock };
+                let refusal = Refusal::of(code, Field::Line).at(index);
+                first.consider(refusal.detail(raised.units.cast_signed()));
             }
         }
     }
@@ -102,7 +103,14 @@ fn lower(draft: &mut Draft<'_>, rows: &[usize], mut less: u64) -> bool {
     cancelled
 }
 
-/// Takes units from the cells the rows are on, in their order; says how many were had.
+/// What could be added to a line.
+struct Raised {
+    units: u64,
+    /// Whether a day had no room for what there was.
+    day_is_full: bool,
+}
+
+/// Takes units from the cells the rows are on, in their order, as far as their days have room.
 fn raise(
     state: &State,
     tenant: Tenant,
@@ -110,8 +118,8 @@ fn raise(
     rows: &[usize],
     stage: Stage,
     more: u64,
-) -> Result<u64, Refusal> {
-    let (mut left, mut node_stands_in_the_way) = (more, false);
+) -> Result<Raised, Refusal> {
+    let (mut left, mut node_stands_in_the_way, mut day_is_full) = (more, false, false);
     for row in rows {
         let value = draft.rows[*row];
         if state.skus.skus.facts(value.sku).is_none_or(|facts| facts.retired) {
@@ -123,12 +131,14 @@ fn raise(
         }
         let room = u64::from(earmark_protocol::ids::QUANTITY_MAX - value.units(stage));
         let available = draft.available(draft.cell(*row)).max(0).unsigned_abs();
-        let units = left.min(available).min(room) as u32;
+        let of_day = draft.room_of_day(tenant, *row);
+        day_is_full |= of_day < left.min(available).min(room);
+        let units = left.min(available).min(room).min(of_day) as u32;
         draft.shift(*row, Stage::Free, stage, units);
         left -= u64::from(units);
     }
     if left == more && node_stands_in_the_way {
         return Err(Refusal::of(RefusalCode::NodeNotActive, Field::Node));
     }
-    Ok(more - left)
+    Ok(Raised { units: more - left, day_is_full })
 }

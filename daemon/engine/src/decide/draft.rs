@@ -2,8 +2,9 @@
 
 use earmark_protocol::ids::{Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
-use earmark_protocol::reply::Status;
+use earmark_protocol::reply::{Plan, Status};
 
+use super::days::{self, Takes};
 use crate::expire::status_of_open;
 use crate::outcomes::CompactReply;
 use crate::record::{Effect, Stage};
@@ -19,6 +20,10 @@ pub(crate) struct Draft<'a> {
     /// What became available or was taken, by cell.
     freed: Vec<(u32, i64)>,
     pub(crate) moved: u64,
+    /// By row: the day on which it leaves; nothing where no row takes room of a day.
+    pub(crate) days: Vec<u32>,
+    /// What was taken of days before.
+    took: Takes,
 }
 
 impl<'a> Draft<'a> {
@@ -32,9 +37,11 @@ impl<'a> Draft<'a> {
         let slot = super::known::reservation(state, tenant, id)?;
         let table = &state.reservations.table;
         let head = table.head(slot);
-        let rows = table.rows(slot, &head).iter().map(Row::load).collect();
+        let rows: Vec<_> = table.rows(slot, &head).iter().map(Row::load).collect();
+        let days = table.days(slot, &head);
+        let took = days::takes(&rows, &days);
         effects.push(Effect::Touch { slot });
-        Ok(Self { state, head, rows, effects, freed: Vec::new(), moved: 0 })
+        Ok(Self { state, head, rows, effects, freed: Vec::new(), moved: 0, days, took })
     }
 
     /// Whether units are held whose deadline has passed, or that were expired already.
@@ -70,6 +77,24 @@ impl<'a> Draft<'a> {
         self.state.inventory.inventory.quantities(cell).available() + freed
     }
 
+    /// Units that the day of a row has room for after what this change did so far. A row of which nothing stands is no line
+    /// of its day any more, and is not taken up again.
+    pub(crate) fn room_of_day(&self, tenant: Tenant, row: usize) -> u64 {
+        let (value, day) = (&self.rows[row], self.days.get(row).copied().unwrap_or(0));
+        let node = value.place.node();
+        let limit = self.state.node(tenant, node).map_or(0, |found| found.spec.day_limit.units);
+        match (day, limit) {
+            (0, _) => u64::MAX,
+            _ if value.stages == [0; 5] => 0,
+            (_, 0) => u64::MAX,
+            _ => {
+                let of = |takes: &Takes| takes.get(&(node, day)).map_or(0, |takes| takes.units);
+                let others = self.state.shared.days.taken(node, day).units.saturating_sub(of(&self.took));
+                limit.saturating_sub(others + of(&days::takes(&self.rows, &self.days)))
+            }
+        }
+    }
+
     /// Moves units of a row.
     pub(crate) fn shift(&mut self, row: usize, from: Stage, to: Stage, quantity: u32) {
         if quantity == 0 {
@@ -85,6 +110,15 @@ impl<'a> Draft<'a> {
             _ => 0,
         };
         self.freed.push((cell, sign * i64::from(quantity)));
+    }
+
+    /// Plans rows behind all there are: they leave when it says.
+    pub(crate) fn plan_rows(&mut self, plan: &Plan) {
+        let days = days::days_of([plan]);
+        if !self.days.is_empty() || days.iter().any(|day| *day > 0) {
+            self.days.resize(self.rows.len(), 0);
+            self.days.extend(days);
+        }
     }
 
     /// Adds an effect of another kind that changes what can be promised of a cell by this much.
@@ -103,6 +137,7 @@ impl<'a> Draft<'a> {
     /// The same with a new deadline.
     pub(crate) fn settle_with(&mut self, ended: Status, deadline: TimestampMs) -> CompactReply {
         let status = self.rows.iter().filter_map(status_of_open).min().unwrap_or(ended);
+        days::change(&self.took, &days::takes(&self.rows, &self.days), self.effects);
         self.effects.push(Effect::Settle { status, deadline });
         let short = self.short();
         CompactReply::Done { status: Some(status), deadline, moved: self.moved, short }

@@ -10,10 +10,12 @@ use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{Plan, Shipment, ShipmentLine, Unfilled};
 
 use super::check::{self, First};
+use super::days::{self, Takes};
 use super::{Submission, Verdict};
 use crate::facts::Facts;
 use crate::inventory::Place;
 use crate::record::{Effect, Record, Stage};
+use crate::reservations::slot::RowValue;
 use crate::state::State;
 
 /// Units to be taken from a cell for a line.
@@ -206,6 +208,7 @@ fn take_what_there_is(state: &State, claims: &mut Vec<Claim>) -> Result<Plan, Re
             carriage: None,
             ship_at_ms: TimestampMs(0),
             promise_at_ms: TimestampMs(0),
+            ship_day: 0,
             lines,
         })
         .collect();
@@ -252,7 +255,17 @@ pub(crate) fn open(
             Effect::Claim { row: row as u16, cell, line, sku, place: place.0, quantity, stage: Stage::Held }
         }));
     }
-    if !text.is_empty() {
+    if let Some(facts) = facts {
+        let row = |claim: &Claim| {
+            let mut row = RowValue::empty(claim.line, claim.sku, claim.place);
+            row.move_units(Stage::Free, Stage::Held, claim.quantity);
+            row
+        };
+        let days = days::days_of(&facts.plans);
+        if days.iter().any(|day| *day > 0) {
+            let rows: Vec<_> = claims.iter().map(row).collect();
+            days::change(&Takes::new(), &days::takes(&rows, &days), effects);
+        }
         effects.push(Effect::Facts { text });
     }
     Ok(())

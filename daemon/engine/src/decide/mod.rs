@@ -7,6 +7,7 @@
 mod amend;
 mod calendar;
 mod check;
+pub(crate) mod days;
 mod draft;
 mod hold;
 mod known;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use earmark_protocol::catalogue::{
-    CODE_LEN_MAX, NodeSpec, NodeState, POSTAL_LEN_MAX, SkuSpec, capabilities, sku_flags,
+    CODE_LEN_MAX, DayLoad, NodeSpec, NodeState, POSTAL_LEN_MAX, SkuSpec, capabilities, sku_flags,
 };
 use earmark_protocol::command::{SetNodeState, SetPolicy};
 use earmark_protocol::ids::{Money, SkuIx, Tenant, TimestampMs};
@@ -129,6 +129,10 @@ fn check_node(state: &State, tenant: Tenant, spec: &NodeSpec) -> Result<(), Refu
     }
     if !spec.position.is_valid() {
         first.consider(Refusal::of(RefusalCode::PositionInvalid, Field::Position));
+    }
+    // A day that nobody works by cannot be full.
+    if spec.calendar.is_empty() && spec.day_limit != DayLoad::default() {
+        first.consider(Refusal::of(RefusalCode::UnknownCalendar, Field::Calendar));
     }
     if !spec.calendar.is_empty() && state.nodes.calendar(tenant, &spec.calendar).is_none() {
         first.consider(Refusal::of(RefusalCode::UnknownCalendar, Field::Calendar));

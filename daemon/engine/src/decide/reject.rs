@@ -73,6 +73,7 @@ fn verdict(
             return Ok(Verdict::Conflict);
         };
         let plan = with_unfilled(&replanned, &given_up);
+        draft.plan_rows(&replanned.plan);
         place_again(state, &mut draft, given_up, &replanned.claims)?;
         keep_plan(state, submission, &mut draft, reject, &plan)?;
         Some(plan)

@@ -9,6 +9,7 @@ use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::Plan;
 
 use super::check::{self, First};
+use super::days;
 use super::hold::{Claim, Opening, first_short, open};
 use super::{Decision, Planned, Submission, Verdict, check_order};
 use crate::facts::Facts;
@@ -109,7 +110,7 @@ pub(crate) fn is_current(
 }
 
 /// The picks of a proposal as claims, where every one can be held now: cells exist, nodes are active, skus in sale,
-/// and each cell has what is taken from it, summed.
+/// each cell has what is taken from it, summed, and each day has room.
 pub(crate) fn claims(state: &State, tenant: Tenant, proposal: &Proposal) -> Option<Vec<Claim>> {
     let mut claims = Vec::with_capacity(proposal.picks.len());
     for pick in &proposal.picks {
@@ -123,7 +124,7 @@ pub(crate) fn claims(state: &State, tenant: Tenant, proposal: &Proposal) -> Opti
         claims.push(Claim { line: pick.line, sku: pick.sku, place, cell, quantity: pick.quantity });
     }
     let holds = first_short(state, &claims).is_none() && claims.len() <= crate::reservations::slot::ROWS_MAX;
-    holds.then_some(claims)
+    (holds && days::fit(state, tenant, &proposal.plan)).then_some(claims)
 }
 
 /// Whether no line gets more than it asks for, and each its own sku.

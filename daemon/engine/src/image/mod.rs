@@ -11,6 +11,7 @@ use earmark_protocol::wire_error::WireError;
 
 use crate::arena::Arena;
 use crate::catalogue::skus::SkuMemory;
+use crate::days::{Day, Days};
 use crate::facts;
 use crate::inventory::InventoryMemory;
 use crate::movements::{Movement, Movements};
@@ -65,6 +66,7 @@ pub(crate) struct Memory {
     pub(crate) ids: Ids,
     pub(crate) outcomes: Arena<OutcomeRow>,
     pub(crate) movements: Arena<Movement>,
+    pub(crate) days: Arena<Day>,
 }
 
 impl Memory {
@@ -80,6 +82,7 @@ impl Memory {
                 ids: Ids::new(slots as usize + commands as usize)?,
                 outcomes: Outcomes::memory(commands)?,
                 movements: Movements::memory(capacity.movements)?,
+                days: Days::memory(capacity.nodes)?,
             })
         };
         reserve().map_err(|source| ReserveError { source, capacity: capacity.clone() })

@@ -1,9 +1,10 @@
 //! What is known of a state beside its arenas, and its bytes: one field after the other, little-endian, lists behind a
 //! 32-bit count.
 
-use earmark_protocol::catalogue::NodeState;
+use earmark_protocol::catalogue::{DayLoad, NodeState};
 use earmark_protocol::codec;
-use earmark_protocol::ids::{Lsn, Tenant, TimestampMs};
+use earmark_protocol::ids::{Lsn, NodeIx, Tenant, TimestampMs};
+use earmark_protocol::reply::NodeDay;
 use earmark_protocol::wire_error::WireError;
 
 use crate::bytes::Bytes;
@@ -30,6 +31,8 @@ pub(crate) struct Scalars {
     pub(crate) nodes: NodeTable,
     pub(crate) policies: PolicyTable,
     pub(crate) other_counts: OtherCounts,
+    /// What days of nodes are taken.
+    pub(crate) days: Vec<NodeDay>,
     pub(crate) skus: SkuScalars,
     pub(crate) inventory: InventoryScalars,
     pub(crate) reservations: ReservationScalars,
@@ -51,6 +54,7 @@ impl Scalars {
             nodes: NodeTable::default(),
             policies: PolicyTable::default(),
             other_counts: OtherCounts::default(),
+            days: Vec::new(),
             skus: SkuScalars::default(),
             inventory: InventoryScalars::default(),
             reservations: ReservationScalars::default(),
@@ -70,6 +74,7 @@ impl Scalars {
             nodes: NodeTable::clone(&state.nodes),
             policies: PolicyTable::clone(&state.policies),
             other_counts: state.other_counts.clone(),
+            days: state.shared.days.of_nodes(state.nodes.handles()).collect(),
             skus: state.skus.scalars(),
             inventory: state.inventory.scalars(),
             reservations: state.reservations.scalars(),
@@ -159,6 +164,13 @@ impl Scalars {
             bytes.extend_from_slice(&source.to_le_bytes());
             bytes.extend_from_slice(&as_of.0.to_le_bytes());
         }
+        put_count(self.days.len(), bytes);
+        for NodeDay { node, day, taken } in &self.days {
+            for word in [node.0, *day, taken.orders, taken.lines] {
+                bytes.extend_from_slice(&word.to_le_bytes());
+            }
+            bytes.extend_from_slice(&taken.units.to_le_bytes());
+        }
     }
 
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, WireError> {
@@ -209,6 +221,12 @@ impl Scalars {
             let key = (left.u32()?, left.u32()?, left.u16()?);
             other_counts.keep(key, TimestampMs(left.u64()?));
         }
+        let mut days = Vec::new();
+        for _ in 0..left.u32()? {
+            let (node, day) = (NodeIx(left.u32()?), left.u32()?);
+            let taken = DayLoad { orders: left.u32()?, lines: left.u32()?, units: left.u64()? };
+            days.push(NodeDay { node, day, taken });
+        }
         let scalars = Self {
             capacity,
             lsn,
@@ -218,6 +236,7 @@ impl Scalars {
             nodes,
             policies,
             other_counts,
+            days,
             skus,
             inventory,
             reservations,

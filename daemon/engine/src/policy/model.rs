@@ -32,6 +32,8 @@ pub struct Policy {
     pub(crate) late_day_cost: Money,
     /// Whether nodes that would be late may not serve.
     pub(crate) refuses_late: bool,
+    /// Whether a shipment waits for a day of its node that has room; else a node whose next day is full may not serve.
+    pub(crate) waits_for_days: bool,
     /// How far goods travel in a day, and whether on weekends.
     pub(crate) transit_miles_per_day: Option<u16>,
     pub(crate) transit_weekends: bool,
@@ -62,6 +64,7 @@ impl Default for Policy {
             mile_cost: Money(0),
             late_day_cost: Money(0),
             refuses_late: false,
+            waits_for_days: true,
             transit_miles_per_day: None,
             transit_weekends: false,
             rules: Vec::new(),

@@ -107,7 +107,7 @@ impl Reader<'_> {
     }
 
     fn policy(&mut self, table: &DeTable<'_>) -> Policy {
-        const KEYS: [&str; 14] = [
+        const KEYS: [&str; 15] = [
             "name",
             "active_from",
             "share",
@@ -118,6 +118,7 @@ impl Reader<'_> {
             "split_when",
             "unfillable",
             "late",
+            "full_day",
             "transit_miles_per_day",
             "transit_weekends",
             "weights",
@@ -145,22 +146,15 @@ impl Reader<'_> {
                 "active_from" => policy.reach.active_from = self.moment_of(value),
                 "share" => policy.reach.share = self.share_of(value),
                 "only_when" => policy.reach.only_when = self.scalar_condition(value, "only_when"),
-                "unfillable" => match self.text_of(value).as_deref() {
-                    Some("reject") => policy.unfillable = Unfillable::Reject,
-                    Some("partial") => policy.unfillable = Unfillable::Partial,
-                    Some(other) => {
-                        self.mistake(at, format!("{other:?} is neither \"reject\" nor \"partial\""))
-                    }
+                "unfillable" => match self.either(value, ["reject", "partial"]) {
+                    Some(false) => policy.unfillable = Unfillable::Reject,
+                    Some(true) => policy.unfillable = Unfillable::Partial,
                     None => {}
                 },
-                "late" => match self.text_of(value).as_deref() {
-                    Some("allow") => policy.refuses_late = false,
-                    Some("refuse") => policy.refuses_late = true,
-                    Some(other) => {
-                        self.mistake(at, format!("{other:?} is neither \"allow\" nor \"refuse\""));
-                    }
-                    None => {}
-                },
+                "late" => policy.refuses_late = self.either(value, ["allow", "refuse"]).unwrap_or(false),
+                "full_day" => {
+                    policy.waits_for_days = !self.either(value, ["wait", "exclude"]).unwrap_or(false);
+                }
                 "transit_miles_per_day" => {
                     policy.transit_miles_per_day = self.number_of(value);
                     if policy.transit_miles_per_day.is_some_and(|miles| !MILES_PER_DAY.contains(&miles)) {
@@ -310,6 +304,17 @@ impl Reader<'_> {
             self.mistake(value.span().start, "expected text in quotes");
         }
         text
+    }
+
+    /// Which of two words it is: whether it is the second.
+    fn either(&mut self, value: &Value<'_>, words: [&str; 2]) -> Option<bool> {
+        let text = self.text_of(value)?;
+        let found = words.iter().position(|word| *word == text);
+        if found.is_none() {
+            let [first, second] = words;
+            self.mistake(value.span().start, format!("{text:?} is neither {first:?} nor {second:?}"));
+        }
+        found.map(|place| place == 1)
     }
 
     fn truth(&mut self, value: &Value<'_>) -> Option<bool> {

@@ -37,6 +37,7 @@ fn mistakes_have_line_and_column_of_the_file() {
             "name = \"a\"\n[weights]\nsplit = 1",
             "3:1: there is no setting split; weights are shipment, mile, late_day",
         ),
+        ("name = \"a\"\nfull_day = \"skip\"", "2:12: \"skip\" is neither \"wait\" nor \"exclude\""),
         ("name = \"a\"\nlate = \"never\"", "2:8: \"never\" is neither \"allow\" nor \"refuse\""),
         ("name = \"a\"\ntransit_miles_per_day = 399", "2:25: expected a whole number from 400 to 10000"),
         ("name = \"a\"\ntransit_weekends = 1", "2:20: expected true or false"),
@@ -137,7 +138,7 @@ fn sound_policies_are_taken_without_a_word() {
     let policy =
         "time_zone = \"America/New_York\"\nshipments_max = 3\nsplit_lines = false\nunfillable = \"partial\"\n\
                   split_when = 'order.value > 50.00'\nweights = { shipment = \"0.25\", mile = 0.000_1, late_day = 2 }\n\
-                  late = \"refuse\"\ntransit_miles_per_day = 500\ntransit_weekends = true\n"
+                  late = \"refuse\"\nfull_day = \"exclude\"\ntransit_miles_per_day = 500\ntransit_weekends = true\n"
             .replace("0.000_1", "0.0001")
             + &rule("a", "require = 'node.kind == \"dc\"'\notherwise = 'true'")
             + &rule("b", "when = 'line.hazmat'\nexclude = 'node.kind == \"dc\"'")

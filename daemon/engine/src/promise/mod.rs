@@ -12,6 +12,6 @@ mod transit;
 
 pub use calendar::{CalendarFault, check_calendar, time_zone};
 pub use schedule::{Departure, Schedule};
-pub(crate) use timetable::Timetable;
+pub(crate) use timetable::{DEPARTURES_MAX, Timetable};
 pub use transit::days_late;
 pub(crate) use transit::{MILES_PER_DAY, TRANSIT_DAYS_MAX, Transit};

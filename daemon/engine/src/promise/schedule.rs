@@ -65,10 +65,11 @@ impl Schedule {
         found
     }
 
-    /// When an order that comes now is ready to be handed over at the node. `None` where that is not within a year.
+    /// When an order that comes now is ready to be handed over at the node, and the date that is then by the node's clock, in
+    /// days since 1970; where so many open days are let pass before the work begins. `None` where that is not within a year.
     #[must_use]
-    pub fn ready(&self, now: TimestampMs) -> Option<TimestampMs> {
-        let mut days = self.open_days(now).skip_while(|day| day.cut_off < now.0);
+    pub fn ready(&self, now: TimestampMs, passed: usize) -> Option<(TimestampMs, u32)> {
+        let mut days = self.open_days(now).skip_while(|day| day.cut_off < now.0).skip(passed);
         let mut at = days.next()?;
         let mut begins = at.opens.max(now.0);
         for _ in 0..self.calendar.handling_days {
@@ -79,7 +80,7 @@ impl Schedule {
         loop {
             let left = at.closes.saturating_sub(begins);
             if needed <= left {
-                return Some(TimestampMs(begins + needed));
+                return Some((TimestampMs(begins + needed), at.day));
             }
             needed -= left;
             at = days.next()?;

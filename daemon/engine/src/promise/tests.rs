@@ -92,7 +92,7 @@ fn days_on_which_clocks_change_have_the_hours_that_pass() {
         let six = Some(at(zone, &format!("{date}T06:00")));
         assert_eq!(leaves(&schedule(&night(hours * 60), zone), midnight), six, "{date}");
         assert_ne!(leaves(&schedule(&night(hours * 60 + 1), zone), midnight), six, "{date}");
-        let ready = schedule(&night(hours * 60), zone).ready(midnight);
+        let ready = schedule(&night(hours * 60), zone).ready(midnight, 0).map(|(at, _)| at);
         assert_eq!(ready, six, "{date}");
     }
     // 02:30 does not come on 2026-03-08: it is 03:30 then. 01:30 comes twice on 2026-11-01: the first is meant.
@@ -118,7 +118,7 @@ fn a_calendar_that_opens_no_more_has_no_departures() {
     let schedule = schedule(&once, "UTC");
     assert_eq!(schedule.departures(at("UTC", "2026-12-25T14:00"), 9).len(), 1);
     assert_eq!(schedule.departures(at("UTC", "2026-12-25T14:01"), 9), []);
-    assert_eq!(schedule.ready(at("UTC", "2026-12-25T14:01")), None);
+    assert_eq!(schedule.ready(at("UTC", "2026-12-25T14:01"), 0), None);
     assert_eq!(schedule.departures(TimestampMs(u64::MAX), 1), []);
 }
 
@@ -212,7 +212,8 @@ fn departures_are_those_of_one_who_watches_the_clock() {
         let comes = at(zone, around).0 / MINUTE_MS + random.u64(..7 * 1_440);
         let (done, goes) = watcher.watch(comes);
         let now = TimestampMs(comes * MINUTE_MS);
-        assert_eq!(schedule.ready(now), Some(TimestampMs(done * MINUTE_MS)), "ready, seed {seed}");
+        let ready = schedule.ready(now, 0).map(|(at, _)| at);
+        assert_eq!(ready, Some(TimestampMs(done * MINUTE_MS)), "ready, seed {seed}");
         let departures = schedule.departures(now, 3);
         assert_eq!(departures[0].leaves, TimestampMs(goes * MINUTE_MS), "leaves, seed {seed}");
         // One who comes as late as it may still leaves with it, and one who comes later does not.

@@ -4,15 +4,18 @@
 //! anywhere: nodes that share calendar and time zone share a schedule.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use earmark_protocol::catalogue::DayLoad;
 use earmark_protocol::ids::{NodeIx, Tenant, TimestampMs};
 
-use super::{Schedule, TRANSIT_DAYS_MAX, Transit, time_zone};
+use super::{Departure, Schedule, TRANSIT_DAYS_MAX, time_zone};
 use crate::NodeTable;
 
 /// Of a node without a calendar.
 const ALWAYS: u32 = u32::MAX;
+/// How many departures are looked at for one whose day has room: three weeks of working days.
+pub(crate) const DEPARTURES_MAX: usize = 15;
 /// Where no departure is within sight, it is looked for again after this time.
 const LOOK_AGAIN_MS: u64 = 24 * 3_600_000;
 
@@ -24,6 +27,24 @@ struct Assigned {
     /// By node; [`ALWAYS`] for none.
     of_node: Vec<u32>,
     schedules: Vec<Schedule>,
+    /// By node: the most that one of its days takes. Empty where no node has a limit.
+    limits: Vec<DayLoad>,
+}
+
+/// A departure, and by days on the way, on weekdays alone and on all days: by when what leaves then is delivered.
+#[derive(Debug)]
+struct Leaving {
+    departure: Departure,
+    arrives: [Vec<TimestampMs>; 2],
+}
+
+impl Leaving {
+    fn of(schedule: &Schedule, departure: Departure) -> Self {
+        Self {
+            departure,
+            arrives: [false, true].map(|weekends| schedule.arrivals(departure.leaves, weekends)),
+        }
+    }
 }
 
 /// When what is ordered at a time leaves.
@@ -31,9 +52,9 @@ struct Assigned {
 pub(crate) struct Timetable {
     assigned: Arc<Assigned>,
     /// By schedule; `None` where it opens no more.
-    leaves: Vec<Option<TimestampMs>>,
-    /// By schedule and days on the way: by when what leaves then is delivered, on weekdays alone and on all days.
-    arrives: [Vec<TimestampMs>; 2],
+    next: Vec<Option<Leaving>>,
+    /// By schedule: the departures after that, looked up where a day is full.
+    later: Vec<OnceLock<Vec<Leaving>>>,
     /// Whether there is such a schedule.
     some_are_shut: bool,
     /// The first and the last moment for which this is right.
@@ -60,7 +81,10 @@ impl Timetable {
             code => assign(code, &node.spec.time_zone).unwrap_or(ALWAYS),
         });
         let of_node = of_node.collect();
-        Self::at(Arc::new(Assigned { tenant, version: table.version, of_node, schedules }), now)
+        let limits = table.nodes.iter().map(|node| node.spec.day_limit);
+        let any = limits.clone().any(|limit| limit != DayLoad::default());
+        let limits = if any { limits.collect() } else { Vec::new() };
+        Self::at(Arc::new(Assigned { tenant, version: table.version, of_node, schedules, limits }), now)
     }
 
     /// The same nodes at another time.
@@ -73,15 +97,12 @@ impl Timetable {
         let next = assigned.schedules.iter().map(|schedule| {
             let departure = *schedule.departures(now, 1).first()?;
             until = until.min(departure.order_by);
-            Some(departure.leaves)
+            Some(Leaving::of(schedule, departure))
         });
-        let leaves: Vec<_> = next.collect();
-        let some_are_shut = leaves.contains(&None);
-        let arrives = [false, true].map(|weekends| {
-            let each = assigned.schedules.iter().zip(&leaves);
-            each.flat_map(|(schedule, leaves)| schedule.arrivals(leaves.unwrap_or(now), weekends)).collect()
-        });
-        Self { assigned, leaves, arrives, some_are_shut, from: now, until }
+        let next: Vec<_> = next.collect();
+        let some_are_shut = next.iter().any(Option::is_none);
+        let later = next.iter().map(|_| OnceLock::new()).collect();
+        Self { assigned, next, later, some_are_shut, from: now, until }
     }
 
     /// Whether it is of these nodes.
@@ -102,23 +123,53 @@ impl Timetable {
     /// Whether the node is open on some day to come.
     #[inline]
     pub(crate) fn opens(&self, node: u32) -> bool {
-        !self.some_are_shut || self.schedule(node).is_none_or(|schedule| self.leaves[schedule].is_some())
+        !self.some_are_shut || self.schedule(node).is_none_or(|schedule| self.next[schedule].is_some())
     }
 
-    /// When what is ordered now leaves the node; `None` where the node has no calendar, or opens no more.
-    pub(crate) fn leaves(&self, node: NodeIx) -> Option<TimestampMs> {
-        self.leaves[self.schedule(node.0)?]
+    /// What a day of the node takes at most; `None` where it has no limit.
+    #[inline]
+    pub(crate) fn limit(&self, node: NodeIx) -> Option<DayLoad> {
+        self.assigned.limits.get(node.0 as usize).copied().filter(|limit| *limit != DayLoad::default())
     }
 
-    /// By when what is ordered now and goes so many miles is delivered; `None` as for [`Timetable::leaves`].
-    pub(crate) fn arrives(&self, node: NodeIx, transit: Transit, miles: u32) -> Option<TimestampMs> {
-        let schedule = self.schedule(node.0).filter(|schedule| self.leaves[*schedule].is_some())?;
-        let days = transit.days(miles).min(TRANSIT_DAYS_MAX);
-        Some(self.arrives[usize::from(transit.weekends)][schedule * (TRANSIT_DAYS_MAX + 1) + days])
+    /// Whether any node has a limit.
+    pub(crate) fn has_limits(&self) -> bool {
+        !self.assigned.limits.is_empty()
     }
 
-    /// When what is ordered at this time is ready to be picked up at the node; `None` as for [`Timetable::leaves`].
-    pub(crate) fn ready(&self, node: NodeIx, now: TimestampMs) -> Option<TimestampMs> {
-        self.assigned.schedules[self.schedule(node.0)?].ready(now)
+    fn leaving(&self, node: NodeIx, passed: usize) -> Option<&Leaving> {
+        let at = self.schedule(node.0)?;
+        let next = self.next[at].as_ref()?;
+        let Some(passed) = passed.checked_sub(1) else { return Some(next) };
+        let later = self.later[at].get_or_init(|| {
+            let schedule = &self.assigned.schedules[at];
+            let all = schedule.departures(self.from, DEPARTURES_MAX).into_iter();
+            all.skip(1).map(|departure| Leaving::of(schedule, departure)).collect()
+        });
+        later.get(passed)
+    }
+
+    /// When what is ordered now leaves the node where so many departures are let pass; `None` where the node has no calendar, or
+    /// has no such departure.
+    pub(crate) fn leaves(&self, node: NodeIx, passed: usize) -> Option<Departure> {
+        self.leaving(node, passed).map(|leaving| leaving.departure)
+    }
+
+    /// By when that is delivered which is so many days on its way; `None` as for [`Timetable::leaves`].
+    pub(crate) fn arrives(
+        &self,
+        node: NodeIx,
+        passed: usize,
+        days: usize,
+        weekends: bool,
+    ) -> Option<TimestampMs> {
+        let leaving = self.leaving(node, passed)?;
+        Some(leaving.arrives[usize::from(weekends)][days.min(TRANSIT_DAYS_MAX)])
+    }
+
+    /// When what is ordered at this time is ready to be picked up at the node, and on which day; `None` as for
+    /// [`Timetable::leaves`].
+    pub(crate) fn ready(&self, node: NodeIx, now: TimestampMs, passed: usize) -> Option<(TimestampMs, u32)> {
+        self.assigned.schedules[self.schedule(node.0)?].ready(now, passed)
     }
 }

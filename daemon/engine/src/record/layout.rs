@@ -35,6 +35,7 @@ const POLICY: u8 = 18;
 const CALENDAR: u8 = 19;
 const TARIFFS: u8 = 20;
 const EXPIRE: u8 = 24;
+const DAY: u8 = 25;
 
 /// The fixed part of an effect on its way into the log: put together here, appended once.
 struct Fixed {
@@ -169,6 +170,13 @@ pub(super) fn write(effect: &Effect, bytes: &mut Vec<u8>) {
                 .onto(bytes);
             put_text(plan, bytes);
         }
+        Effect::Day { node, day, orders, lines, units } => Fixed::new(DAY)
+            .put(node.0.to_le_bytes())
+            .put(day.to_le_bytes())
+            .put(orders.to_le_bytes())
+            .put(lines.to_le_bytes())
+            .put(units.to_le_bytes())
+            .onto(bytes),
         Effect::Sku { tenant, spec } => {
             Fixed::new(SKU).put(tenant.0.to_le_bytes()).onto(bytes);
             put_value(spec, bytes);
@@ -270,6 +278,11 @@ pub(super) fn read(left: &mut Bytes<'_>) -> Result<Effect, WireError> {
             let outcome = CompactReply::from_words(kind, [left.u64()?, left.u64()?, left.u64()?]);
             Effect::Outcome { id, content, tenant, outcome, plan: left.text()?.to_vec() }
         }
+        DAY => {
+            let (node, day) = (NodeIx(left.u32()?), left.u32()?);
+            let (orders, lines) = (left.u32()?.cast_signed(), left.u32()?.cast_signed());
+            Effect::Day { node, day, orders, lines, units: left.u64()?.cast_signed() }
+        }
         SKU => Effect::Sku { tenant: Tenant(left.u16()?), spec: value(left)? },
         SKU_RETIRED => Effect::SkuRetired { sku: SkuIx(left.u32()?) },
         NODE => Effect::Node { tenant: Tenant(left.u16()?), spec: value(left)? },
@@ -346,6 +359,7 @@ mod tests {
                 plan: Vec::new(),
             },
             Effect::Outcome { id, content, tenant, outcome: done, plan: vec![4, 5] },
+            Effect::Day { node: NodeIx(2), day: 20_000, orders: -1, lines: -2, units: -30 },
             Effect::Sku { tenant, spec: Box::new(SkuSpec { code: "é".into(), ..SkuSpec::default() }) },
             Effect::SkuRetired { sku },
             Effect::Node { tenant, spec: Box::new(NodeSpec { code: "N1".into(), ..NodeSpec::default() }) },

@@ -170,6 +170,19 @@ pub enum Effect {
         /// The plan that was answered with it, in the codec of the wire; empty for none.
         plan: Vec<u8>,
     },
+    /// The reservation takes more of a node's day, or gives some of it back.
+    Day {
+        /// The node.
+        node: NodeIx,
+        /// The day, in days since 1970 by the node's clock.
+        day: u32,
+        /// Orders.
+        orders: i32,
+        /// Lines.
+        lines: i32,
+        /// Units.
+        units: i64,
+    },
     /// A sku added or changed.
     Sku {
         /// Whose it is.

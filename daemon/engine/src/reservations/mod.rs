@@ -14,6 +14,7 @@ use earmark_protocol::ids::{CommandId, HoldClass, Lsn, SkuIx, Tenant, TimestampM
 use earmark_protocol::reply::{ReservationView, Status};
 
 use crate::arena::Arena;
+use crate::decide::days::days_of;
 use crate::facts::{Facts, TextAt, Texts};
 use crate::runs::{Extents, Runs};
 use crate::sync::{AtomicU64, Ordering, fence};
@@ -99,6 +100,12 @@ impl Reservations {
     /// Slots, used or not.
     pub(crate) fn len(&self) -> u32 {
         self.slots.len() as u32
+    }
+
+    /// By row: the day on which it leaves its node; nothing where no row takes room of a day.
+    pub(crate) fn days(&self, slot: u32, head: &Head) -> Vec<u32> {
+        let facts = head.takes_days.then(|| self.facts(slot)).flatten();
+        facts.map(|facts| days_of(&facts.plans)).unwrap_or_default()
     }
 
     /// What is in a slot now, without its facts. For readers that pass over all of them.
@@ -404,6 +411,7 @@ impl ReservationsWriter {
             class,
             status: Status::Held,
             used: true,
+            takes_days: false,
             rows_at,
         };
         self.table.slot(slot).store_head(&head);
@@ -473,6 +481,12 @@ impl ReservationsWriter {
         let old = TextAt(at.load(Ordering::Relaxed));
         at.store(text.0, Ordering::Relaxed);
         old
+    }
+
+    /// Notes that the reservation takes room of nodes' days.
+    pub(crate) fn mark_days(&mut self, slot: u32) {
+        let head = self.table.head(slot);
+        self.table.slot(slot).store_head(&Head { takes_days: true, ..head });
     }
 
     /// A new status, and a new deadline; a deadline of 0 takes it off the wheel, a final status ends it.

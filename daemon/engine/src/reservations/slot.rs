@@ -131,7 +131,7 @@ pub(crate) struct Slot {
     content: AtomicU64,
     lsn: AtomicU64,
     deadline: AtomicU64,
-    /// 16 bits each of rows and tenant above 8 of class above 8 of status above 16 of use.
+    /// 16 bits each of rows and tenant above 8 of class above 8 of status above 16: whether it is used, and takes days.
     meta: AtomicU64,
     /// Where the rows lie when they are more than [`INLINE_ROWS`].
     rows_at: AtomicU32,
@@ -159,6 +159,8 @@ pub(crate) struct Head {
     pub(crate) status: Status,
     /// Whether a reservation lives or is remembered here.
     pub(crate) used: bool,
+    /// Whether it takes, or took, room of nodes' days: its plans say which.
+    pub(crate) takes_days: bool,
     pub(crate) rows_at: u32,
 }
 
@@ -176,6 +178,7 @@ impl Slot {
             class: HoldClass((meta >> 24) as u8),
             status: Status::from_number((meta >> 16) as u8).unwrap_or_default(),
             used: meta & 1 == 1,
+            takes_days: meta & 2 == 2,
             rows_at: self.rows_at.load(Ordering::Relaxed),
         }
     }
@@ -208,6 +211,7 @@ impl Slot {
             | u64::from(head.tenant.0) << 32
             | u64::from(head.class.0) << 24
             | (head.status as u64) << 16
+            | u64::from(head.takes_days) << 1
             | u64::from(head.used);
         set_u64(&self.meta, meta);
         set_u32(&self.rows_at, head.rows_at);

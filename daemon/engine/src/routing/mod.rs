@@ -13,6 +13,7 @@ mod candidates;
 mod carriage;
 mod carried;
 mod case;
+mod days;
 mod demand;
 mod exact;
 mod given;

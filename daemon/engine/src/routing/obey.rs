@@ -180,7 +180,8 @@ fn lean<'a>(scope: &Scope<'a>, kept: &Kept, ruling: &'a Ruling, by_want: &'a [&'
     let (extra, extra_least) = ruling.extra();
     let leaning = Leaning { eligible: Some(ruling.eligible()), extra, extra_least, by_want };
     let split_lines = kept.policy.split_lines.unwrap_or(scope.split_lines);
-    Scope { split_lines, leaning, transit: kept.policy.transit(), ..*scope }
+    let (waits, transit) = (kept.policy.waits_for_days, kept.policy.transit());
+    Scope { split_lines, leaning, waits, transit, ..*scope }
 }
 
 /// Code and group of the skus, where rules ask for them.

@@ -12,6 +12,7 @@ use earmark_protocol::ids::{Money, NodeIx, Segment, Tenant, TimestampMs};
 
 use super::carriage::Carriage;
 use super::case::Candidate;
+use super::days::Days;
 use super::demand::Demand;
 use super::lanes::{Band, Bookmark, LaneBook, LaneSet, Sheet, To};
 use super::price::unit_to_address;
@@ -43,6 +44,8 @@ pub(super) struct Sight {
     /// `None` for a pickup.
     lanes: Option<Arc<LaneSet>>,
     timetable: Arc<Timetable>,
+    /// Where days are limited.
+    days: Option<Days>,
     /// When it was ordered.
     now: TimestampMs,
     /// Whether the address is a home.
@@ -67,8 +70,9 @@ impl Sight {
         let sheet = bookmark.sheet(lanes, tenant, &table, tariff);
         let timetable = bookmark.timetable(tenant, &table, now);
         let lanes = destination(order).map(|to| bookmark.lanes(lanes, &sheet, to, tariff));
+        let days = Days::of(&timetable, table.nodes.len(), order, now);
         let is_home = matches!(order.delivery, Delivery::Ship { home: true, .. });
-        Self { epoch, table, sheet, lanes, timetable, now, is_home, floors: Vec::new() }
+        Self { epoch, table, sheet, lanes, timetable, days, now, is_home, floors: Vec::new() }
     }
 
     /// Looks up what carriers price of an order's wants, where they do.
@@ -105,6 +109,8 @@ impl Sight {
             split_lines: rules.split_lines,
             leaning: Leaning::default(),
             timetable: &self.timetable,
+            days: self.days.as_ref(),
+            waits: true,
             transit: None,
             now: self.now,
             carriage,
@@ -144,6 +150,10 @@ pub(crate) struct Scope<'a> {
     pub(crate) split_lines: bool,
     pub(crate) leaning: Leaning<'a>,
     pub(crate) timetable: &'a Timetable,
+    /// Where days are limited.
+    pub(crate) days: Option<&'a Days>,
+    /// Whether a shipment waits for a day with room; else a node whose next day is full may not serve.
+    pub(crate) waits: bool,
     /// How fast goods travel, where the policy says it.
     pub(crate) transit: Option<Transit>,
     /// When it was ordered.
@@ -159,7 +169,7 @@ impl Scope<'_> {
     }
 
     /// Whether the node is of the tenant, active, able to deliver the way the order asks for, let in by rules, and open on
-    /// some day to come.
+    /// some day to come that has room.
     #[inline]
     pub(crate) fn allows(&self, node: u32) -> bool {
         let Some(site) = self.sheet.sites.get(node as usize) else { return false };
@@ -169,6 +179,7 @@ impl Scope<'_> {
             && self.leaning.eligible.is_none_or(let_in)
             && self.timetable.opens(node)
             && self.carriage.is_none_or(|carriage| carriage.reaches(node))
+            && (self.days.is_none() || self.passed(NodeIx(node)).is_some())
     }
 
     /// Whether a node that is allowed may serve a want whose sku has these flags.
@@ -179,21 +190,47 @@ impl Scope<'_> {
             && self.leaning.by_want.get(want).is_none_or(|bits| has_bit(bits, node))
     }
 
-    /// When a shipment leaves the node, or is ready to be picked up there; 0 where the node has no calendar.
-    pub(crate) fn ships_at(&self, node: NodeIx) -> TimestampMs {
-        let moment = match self.lanes {
-            Some(_) => self.timetable.leaves(node),
-            None => self.timetable.ready(node, self.now),
-        };
-        moment.unwrap_or(TimestampMs(0))
+    /// How many days on which it could ship the node lets pass; `None` where it may not serve for that.
+    fn passed(&self, node: NodeIx) -> Option<usize> {
+        let passed = self.days.map_or(Some(0), |days| days.passed(self, node));
+        passed.filter(|passed| *passed == 0 || self.waits)
+    }
+
+    /// When a shipment leaves the node, or is ready to be picked up there, where so many days are let pass; and on which day.
+    fn leaves(&self, node: NodeIx, passed: usize) -> Option<(TimestampMs, u32)> {
+        match self.lanes {
+            Some(_) => self.timetable.leaves(node, passed).map(|departure| (departure.leaves, departure.day)),
+            None => self.timetable.ready(node, self.now, passed),
+        }
+    }
+
+    /// The day of a shipment from the node, where so many are let pass.
+    pub(super) fn day(&self, node: NodeIx, passed: usize) -> Option<u32> {
+        self.leaves(node, passed).map(|(_, day)| day)
+    }
+
+    /// When a shipment leaves the node, or is ready to be picked up there, 0 where the node has no calendar; and the day that it
+    /// takes room of, 0 where that has no limit.
+    pub(crate) fn ships(&self, node: NodeIx) -> (TimestampMs, u32) {
+        let (moment, day) = self.leaves(node, self.passed(node).unwrap_or(0)).unwrap_or_default();
+        (moment, if self.timetable.limit(node).is_some() { day } else { 0 })
     }
 
     /// By when a shipment from the node is delivered, or is ready to be picked up there; 0 where nothing says it.
     pub(crate) fn promised_at(&self, node: NodeIx) -> TimestampMs {
-        let Some(lanes) = self.lanes else { return self.ships_at(node) };
-        let miles = u32::from(lanes.miles[node.0 as usize]);
-        let arrives = self.transit.and_then(|transit| self.timetable.arrives(node, transit, miles));
+        if self.lanes.is_none() {
+            return self.ships(node).0;
+        }
+        let arrives = self.days_on_the_way(node).and_then(|(days, weekends)| {
+            self.timetable.arrives(node, self.passed(node).unwrap_or(0), days, weekends)
+        });
         arrives.unwrap_or(TimestampMs(0))
+    }
+
+    /// How long a shipment from the node is on its way, and whether it travels on weekends; `None` where nothing says it.
+    fn days_on_the_way(&self, node: NodeIx) -> Option<(usize, bool)> {
+        let miles = u32::from(self.lanes?.miles[node.0 as usize]);
+        self.transit.map(|transit| (transit.days(miles), transit.weekends))
     }
 
     /// What rules add to the cost of a shipment from a node.

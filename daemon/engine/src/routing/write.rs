@@ -74,7 +74,7 @@ impl Writer {
             });
             total = Money(total.0.saturating_add(cost.0));
             let policy_cost = Money(scope.extra(candidate.node));
-            let (ship_at_ms, promise_at_ms) = (scope.ships_at(node), scope.promised_at(node));
+            let ((ship_at_ms, ship_day), promise_at_ms) = (scope.ships(node), scope.promised_at(node));
             shipments.push(Shipment {
                 node,
                 miles: candidate.miles,
@@ -83,6 +83,7 @@ impl Writer {
                 carriage,
                 ship_at_ms,
                 promise_at_ms,
+                ship_day,
                 lines,
             });
         }

@@ -11,7 +11,7 @@ use earmark_protocol::ids::{CommandId, HoldClass, NodeIx, Segment, SkuIx, Tenant
 use earmark_protocol::query::{Atp, Scope};
 use earmark_protocol::refusal::{Field, RefusalCode};
 
-use crate::drive::{Author, Dice, Given, Met, Pair, Setting};
+use crate::drive::{Author, Dice, FIRST_CALENDARS, Given, Met, Pair, Setting};
 
 /// Sequences in a normal run: as many as two cores play in some 20 seconds of an unoptimised build.
 const SEQUENCES: u64 = 2_000;
@@ -95,7 +95,7 @@ impl Game {
     fn open_shop(&mut self) {
         for tenant in [Tenant(0), Tenant(1)] {
             let (nodes, skus) = if tenant.0 == 0 { (5, 6) } else { (2, 2) };
-            for (most, kind) in [(nodes, 0), (skus, 1)] {
+            for (most, kind) in [(FIRST_CALENDARS, 0), (nodes, 1), (skus, 2)] {
                 for place in 0..most {
                     let body = self.author(tenant).first(kind, place);
                     self.submit_body(tenant, body);

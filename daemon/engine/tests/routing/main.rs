@@ -1,6 +1,7 @@
 //! Plans against oracles: legal, priced right, the cheapest there is or honest about how far from it.
 
 mod carriers;
+mod days;
 mod given;
 mod kept;
 mod late;

@@ -11,7 +11,7 @@ use earmark_protocol::reply::Reply;
 use earmark_snapshot::log::{Room, Step};
 
 use super::{End, Waiting, World};
-use crate::drive::{Answer, Author, Given, compare, compare_all, compare_reservation};
+use crate::drive::{Answer, Author, FIRST_CALENDARS, Given, compare, compare_all, compare_reservation};
 use crate::life::{Asked, Decided, Life};
 use crate::model::refused_with;
 use crate::truth::Event;
@@ -71,7 +71,7 @@ impl World {
     fn open_shop(&mut self, life: &mut Life) -> Result<(), StoreError> {
         for tenant in [Tenant(0), Tenant(1)] {
             let (nodes, skus) = if tenant.0 == 0 { (5, 6) } else { (2, 2) };
-            for (most, kind) in [(nodes, 0), (skus, 1)] {
+            for (most, kind) in [(FIRST_CALENDARS, 0), (nodes, 1), (skus, 2)] {
                 let bodies: Vec<_> = (0..most).map(|place| self.author(tenant).first(kind, place)).collect();
                 self.hand_in_bodies(life, tenant, bodies)?;
             }

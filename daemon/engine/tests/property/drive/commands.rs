@@ -2,7 +2,7 @@
 //! exist, and never at the engine.
 
 use earmark_protocol::catalogue::{
-    CalendarSpec, NodeKind, NodeSpec, NodeState, SkuSpec, capabilities, sku_flags,
+    CalendarSpec, DayLoad, NodeKind, NodeSpec, NodeState, SkuSpec, capabilities, sku_flags,
 };
 use earmark_protocol::command::{
     AdjustStock, Amend, AmendLine, CellQuantity, Command, CommandBody, Correction, Delivery, Disposition,
@@ -23,6 +23,9 @@ use crate::model::{CALENDARS, Model, POLICIES, TARIFFS, calendar_kinds, open_uni
 /// Where nodes stand and orders go.
 const PLACES: [(f64, f64); 6] =
     [(41.88, -87.63), (32.78, -96.80), (40.71, -74.01), (34.05, -118.24), (47.61, -122.33), (25.76, -80.19)];
+
+/// How many of [`CALENDARS`] a shop has from the first.
+pub(crate) const FIRST_CALENDARS: usize = 2;
 
 /// Makes commands of one tenant at one time.
 pub(crate) struct Author<'a> {
@@ -138,17 +141,36 @@ impl Author<'_> {
         }
     }
 
-    /// The first nodes (kind 0) and skus (kind 1) of a shop.
+    /// The first calendars (kind 0), nodes (kind 1) and skus (kind 2) of a shop.
     pub(crate) fn first(&mut self, kind: usize, place: usize) -> CommandBody {
-        if kind == 0 {
-            let mut spec = self.node_spec(format!("node-{place}"));
-            spec.position = Position::from_degrees(PLACES[place].0, PLACES[place].1).expect("on the globe");
-            CommandBody::PutNodes(vec![spec])
-        } else {
-            let flags = if place == 1 { sku_flags::HAZMAT } else { 0 };
-            let code = format!("sku-{place}");
-            CommandBody::PutSkus(vec![SkuSpec { code, flags, ..SkuSpec::default() }])
+        match kind {
+            0 => {
+                let code = CALENDARS[place].to_owned();
+                CommandBody::PutCalendars(vec![CalendarSpec { code, ..calendar_kinds()[place].0.clone() }])
+            }
+            1 => {
+                let mut spec = self.node_spec(format!("node-{place}"));
+                spec.position =
+                    Position::from_degrees(PLACES[place].0, PLACES[place].1).expect("on the globe");
+                if self.dice.one_in(3) {
+                    self.work_by(&mut spec, &CALENDARS[..FIRST_CALENDARS]);
+                }
+                CommandBody::PutNodes(vec![spec])
+            }
+            _ => {
+                let flags = if place == 1 { sku_flags::HAZMAT } else { 0 };
+                let code = format!("sku-{place}");
+                CommandBody::PutSkus(vec![SkuSpec { code, flags, ..SkuSpec::default() }])
+            }
         }
+    }
+
+    /// Has a node work by one of these calendars, perhaps so much a day.
+    fn work_by(&mut self, spec: &mut NodeSpec, calendars: &[&str]) {
+        spec.calendar = (*self.dice.pick(calendars)).to_owned();
+        let mut limit = |most: usize| [0, 1 + self.dice.below(most)][self.dice.below(2)];
+        let [orders, lines] = [limit(6), limit(9)].map(|limit| limit as u32);
+        spec.day_limit = DayLoad { orders, lines, units: limit(12) as u64 };
     }
 
     /// A count of a few cells with something in them.
@@ -489,6 +511,7 @@ impl Author<'_> {
             cost_per_unit: cost(self.dice),
             calendar: String::new(),
             postal: ["", "606", "75201"][self.dice.below(3)].into(),
+            day_limit: DayLoad::default(),
         }
     }
 
@@ -501,7 +524,10 @@ impl Author<'_> {
                 spec.capabilities = 1 << 15;
             }
             if author.dice.one_in(3) {
-                spec.calendar = (*author.dice.pick(&CALENDARS)).to_owned();
+                author.work_by(&mut spec, &CALENDARS);
+            }
+            if author.dice.one_in(60) {
+                spec.day_limit.orders = 1;
             }
             if author.dice.one_in(60) {
                 spec.time_zone = "Mars/Base".to_owned();

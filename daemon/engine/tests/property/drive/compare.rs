@@ -1,5 +1,7 @@
 //! An engine's state and a model's, compared: quantities, reservations, catalogue, who gives way.
 
+use std::collections::BTreeMap;
+
 use earmark_engine::{Reader, State, quantities};
 use earmark_protocol::ids::{CommandId, NodeIx, SkuIx, Tenant};
 use earmark_protocol::reply::DigestReply;
@@ -55,6 +57,13 @@ pub(crate) fn compare_all(model: &Model, reader: &Reader) {
         let seen = reader.nodes_page(node.tenant, ix, 1);
         assert_eq!((&seen[0].spec, seen[0].state), (&node.spec, node.state));
     }
+    let days = |tenant| reader.node_days(tenant, NodeIx(0), usize::MAX);
+    let seen: BTreeMap<_, _> = [0, 1]
+        .into_iter()
+        .flat_map(|tenant| days(Tenant(tenant)))
+        .map(|of| ((of.node, of.day), of.taken))
+        .collect();
+    assert_eq!(seen, model.day_loads(), "what days of nodes are taken");
     for (key, cell) in model.stock.cells.iter().filter(|(_, cell)| cell.available() < 0) {
         let tenant = model.catalogue.skus[key.0.0 as usize].tenant;
         let seen: Vec<_> = reader

@@ -25,7 +25,7 @@ use earmark_protocol::reply::Reply;
 use crate::model::{CellKey, Model, Stale};
 use earmark_engine::routing::{Pick, Planner};
 
-pub(crate) use commands::Author;
+pub(crate) use commands::{Author, FIRST_CALENDARS};
 pub(crate) use compare::{compare, compare_all, compare_reservation};
 pub(crate) use dice::Dice;
 pub(crate) use scene::Scene;

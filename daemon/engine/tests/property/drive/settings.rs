@@ -66,7 +66,7 @@ impl Setting {
             }
         };
         tighten(&mut capacity.skus, 9);
-        tighten(&mut capacity.nodes, 8);
+        tighten(&mut capacity.nodes, 7);
         tighten(&mut capacity.cells, 30);
         tighten(&mut capacity.reservations, 5);
         tighten(&mut capacity.lines, 8);

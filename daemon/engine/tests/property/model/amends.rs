@@ -38,7 +38,7 @@ impl Model {
         if noes.first().is_some_and(|no| no.code == RefusalCode::UnknownLine) {
             return Ok(Err(noes.first().expect("a line is unknown")));
         }
-        let before = self.stock.clone();
+        let (before, as_it_was) = (self.stock.clone(), reservation.clone());
         let (mut moved, mut touched, mut confirmed_went) = (0_u64, BTreeSet::new(), false);
         for (index, line) in amend.lines.iter().enumerate() {
             let units = |stage: Stage| -> i64 {
@@ -53,7 +53,14 @@ impl Model {
                 let stage = if held > 0 { Stage::Held } else { Stage::Confirmed };
                 let row = reservation.rows.iter().find(|row| row.line == line.line).expect("it has units");
                 self.judge_sellable(&mut noes, tenant, row.sku, index);
-                let could = self.raise(tenant, &mut reservation, line.line, stage, change, &mut touched);
+                let (could, day_is_full) = self.raise(
+                    tenant,
+                    (&as_it_was, &mut reservation),
+                    line.line,
+                    stage,
+                    change,
+                    &mut touched,
+                );
                 moved += could as u64;
                 if could == 0 {
                     for row in reservation.rows.iter().filter(|row| row.line == line.line) {
@@ -61,7 +68,8 @@ impl Model {
                     }
                 }
                 if could < change && !amend.best_effort {
-                    noes.push(Refusal::of(RefusalCode::OutOfStock, Field::Line).at(index).detail(could));
+                    let code = if day_is_full { RefusalCode::DayFull } else { RefusalCode::OutOfStock };
+                    noes.push(Refusal::of(code, Field::Line).at(index).detail(could));
                 }
             } else if change < 0 {
                 confirmed_went |= self.lower(now, &mut reservation, line.line, -change, &mut touched);
@@ -78,25 +86,32 @@ impl Model {
         Ok(Ok(self.put_back(tenant, amend.reservation, reservation, moved, &touched)))
     }
 
-    /// Adds to a line's rows in their order, where their nodes are active, as availability allows. Returns what could
-    /// be added.
+    /// Adds to a line's rows in their order, where their nodes are active, as availability and room of days allow. Returns what
+    /// could be added, and whether a day had too little room.
     fn raise(
         &mut self,
         tenant: Tenant,
-        reservation: &mut Reservation,
+        (as_it_was, reservation): (&Reservation, &mut Reservation),
         line: LineId,
         stage: Stage,
         by: i64,
         touched: &mut BTreeSet<CellKey>,
-    ) -> i64 {
-        let mut left = by;
-        for row in reservation.rows.iter_mut().filter(|row| row.line == line) {
+    ) -> (i64, bool) {
+        let (mut left, mut day_is_full) = (by, false);
+        for place in 0..reservation.rows.len() {
+            let of_day = self.room_of_day(as_it_was, reservation, place);
+            let row = &mut reservation.rows[place];
+            if row.line != line {
+                continue;
+            }
             let key = key_of_row(row);
             if !self.catalogue.is_active(tenant, row.node) {
                 continue;
             }
             let room = i64::from(QUANTITY_MAX) - i64::from(stage.units(row));
-            let units = self.stock.available(&key).max(0).min(left).min(room);
+            let could = self.stock.available(&key).max(0).min(left).min(room);
+            let units = could.min(of_day);
+            day_is_full |= units < could;
             if units > 0 {
                 touched.insert(key);
             }
@@ -108,7 +123,7 @@ impl Model {
             }
             left -= units;
         }
-        by - left
+        (by - left, day_is_full)
     }
 
     /// Takes from a line's rows, the last first, of each what is held before what is confirmed. Returns whether

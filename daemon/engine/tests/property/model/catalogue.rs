@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use earmark_protocol::catalogue::{
-    CODE_LEN_MAX, CalendarSpec, DateHours, DayHours, NodeSpec, NodeState, SkuSpec, capabilities, sku_flags,
+    CODE_LEN_MAX, CalendarSpec, DateHours, DayHours, DayLoad, NodeSpec, NodeState, SkuSpec, capabilities,
+    sku_flags,
 };
 use earmark_protocol::command::{SetNodeState, SetPolicy};
 use earmark_protocol::ids::{NodeIx, SkuIx, Tenant};
@@ -151,6 +152,9 @@ impl Model {
             judge_text(&mut noes, Field::Code, index, &spec.code, false, CODE_LEN_MAX);
             judge_text(&mut noes, Field::Group, index, &spec.group, true, CODE_LEN_MAX);
             judge_text(&mut noes, Field::TimeZone, index, &spec.time_zone, false, CODE_LEN_MAX);
+            if spec.calendar.is_empty() && spec.day_limit != DayLoad::default() {
+                noes.at(RefusalCode::UnknownCalendar, Field::Calendar, index);
+            }
             if !spec.calendar.is_empty()
                 && !self.catalogue.calendars.contains_key(&(tenant, spec.calendar.clone()))
             {

@@ -195,6 +195,7 @@ fn plain_plan(rows: &[RowView], unfilled: Vec<Unfilled>) -> Plan {
             carriage: None,
             ship_at_ms: TimestampMs(0),
             promise_at_ms: TimestampMs(0),
+            ship_day: 0,
             lines,
         })
         .collect();

@@ -8,6 +8,7 @@
 mod amends;
 mod carriers;
 mod catalogue;
+mod days;
 mod holds;
 mod ids;
 mod orders;

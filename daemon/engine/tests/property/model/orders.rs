@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use earmark_protocol::catalogue::{NodeState, capabilities};
+use earmark_protocol::catalogue::{DayLoad, NodeState, capabilities};
 use earmark_protocol::command::{Delivery, Order};
 use earmark_protocol::ids::{LineId, NodeIx, QUANTITY_MAX, Segment, SkuIx, Tenant};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
@@ -212,12 +212,16 @@ impl Model {
             Delivery::Ship { .. } => true,
         };
         let is_named = wish.order.nodes.is_empty() || wish.order.nodes.contains(&ix);
+        let has_day = || {
+            node.spec.day_limit == DayLoad::default() || self.ships_with_room(wish, ix, self.now).is_some()
+        };
         node.tenant == wish.tenant
             && node.state == NodeState::Active
             && node.spec.capabilities & way != 0
             && is_place
             && is_named
             && wish.without != Some(ix)
+            && has_day()
     }
 
     /// The nodes that may serve this sku, by handle, whatever they have of it.
