@@ -30,11 +30,21 @@ impl Facts {
         bytes
     }
 
+    /// The day of each row, 0 for none: rows stand in the order of the lines of all shipments of all plans.
+    pub(crate) fn days(&self) -> Vec<u32> {
+        self.plans.iter().flat_map(days_of).collect()
+    }
+
     /// Those that these bytes are; nothing where they are none.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
         codec::decode(bytes).unwrap_or_default()
     }
+}
+
+/// The day of each row that a plan makes.
+pub(crate) fn days_of(plan: &Plan) -> impl Iterator<Item = u32> {
+    plan.shipments.iter().flat_map(|shipment| std::iter::repeat_n(shipment.ship_day, shipment.lines.len()))
 }
 
 /// Words of a unit: a run's places are counted in units, so 32 bits of them reach 256 GiB.

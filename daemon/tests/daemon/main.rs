@@ -9,6 +9,7 @@ mod drain;
 mod exactly_once;
 mod expiry;
 mod first_orders;
+mod full_days;
 mod hot_sku;
 mod images;
 mod limits;

@@ -15,12 +15,6 @@ use crate::state::State;
 /// By node and day.
 pub(crate) type Takes = BTreeMap<(NodeIx, u32), DayLoad>;
 
-/// The day of each row, 0 for none: rows stand in the order of the lines of all shipments of all plans.
-pub(crate) fn days_of<'a>(plans: impl IntoIterator<Item = &'a Plan>) -> Vec<u32> {
-    let shipments = plans.into_iter().flat_map(|plan| &plan.shipments);
-    shipments.flat_map(|shipment| std::iter::repeat_n(shipment.ship_day, shipment.lines.len())).collect()
-}
-
 /// What rows with these days take.
 pub(crate) fn takes(rows: &[RowValue], days: &[u32]) -> Takes {
     let of = |row: &RowValue| row.stages.iter().map(|units| u64::from(*units)).sum();

@@ -6,6 +6,7 @@ use earmark_protocol::reply::{Plan, Status};
 
 use super::days::{self, Takes};
 use crate::expire::status_of_open;
+use crate::facts::days_of;
 use crate::outcomes::CompactReply;
 use crate::record::{Effect, Stage};
 use crate::reservations::slot::{Head, Row, RowValue};
@@ -114,7 +115,7 @@ impl<'a> Draft<'a> {
 
     /// Plans rows behind all there are: they leave when it says.
     pub(crate) fn plan_rows(&mut self, plan: &Plan) {
-        let days = days::days_of([plan]);
+        let days: Vec<_> = days_of(plan).collect();
         if !self.days.is_empty() || days.iter().any(|day| *day > 0) {
             self.days.resize(self.rows.len(), 0);
             self.days.extend(days);

@@ -261,7 +261,7 @@ pub(crate) fn open(
             row.move_units(Stage::Free, Stage::Held, claim.quantity);
             row
         };
-        let days = days::days_of(&facts.plans);
+        let days = facts.days();
         if days.iter().any(|day| *day > 0) {
             let rows: Vec<_> = claims.iter().map(row).collect();
             days::change(&Takes::new(), &days::takes(&rows, &days), effects);

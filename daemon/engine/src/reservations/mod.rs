@@ -14,7 +14,6 @@ use earmark_protocol::ids::{CommandId, HoldClass, Lsn, SkuIx, Tenant, TimestampM
 use earmark_protocol::reply::{ReservationView, Status};
 
 use crate::arena::Arena;
-use crate::decide::days::days_of;
 use crate::facts::{Facts, TextAt, Texts};
 use crate::runs::{Extents, Runs};
 use crate::sync::{AtomicU64, Ordering, fence};
@@ -105,7 +104,7 @@ impl Reservations {
     /// By row: the day on which it leaves its node; nothing where no row takes room of a day.
     pub(crate) fn days(&self, slot: u32, head: &Head) -> Vec<u32> {
         let facts = head.takes_days.then(|| self.facts(slot)).flatten();
-        facts.map(|facts| days_of(&facts.plans)).unwrap_or_default()
+        facts.map(|facts| facts.days()).unwrap_or_default()
     }
 
     /// What is in a slot now, without its facts. For readers that pass over all of them.
