@@ -159,9 +159,18 @@ pub(crate) fn judge(world: &World, order: &Order, proposal: &Proposal) -> BTreeM
 /// The cheapest way to serve this demand where every sku is served whole by one node, however many nodes there are: skus
 /// are shared out over shipments, each from the node where that shipment is the cheapest.
 pub(crate) fn cheapest_whole(world: &World, order: &Order, demand: &BTreeMap<usize, u32>) -> Option<i64> {
+    cheapest_parcels(world, order, demand).map(|(cost, _)| cost)
+}
+
+/// The same, and from which nodes: where one stands twice, two parcels of it may cost less than the one they would be.
+pub(crate) fn cheapest_parcels(
+    world: &World,
+    order: &Order,
+    demand: &BTreeMap<usize, u32>,
+) -> Option<(i64, Vec<usize>)> {
     let wants: Vec<_> = demand.iter().collect();
     let sets = 1_usize << wants.len();
-    let mut shipment = vec![i64::MAX; sets];
+    let mut shipment = vec![(i64::MAX, usize::MAX); sets];
     for node in 0..world.nodes.len() {
         let able = |at: &usize| world.available(order, *wants[*at].0, node) >= *wants[*at].1;
         let able = (0..wants.len()).filter(able).fold(0, |set, at| set | 1 << at);
@@ -170,22 +179,29 @@ pub(crate) fn cheapest_whole(world: &World, order: &Order, demand: &BTreeMap<usi
             let parts =
                 (0..wants.len()).filter(|at| set >> at & 1 == 1).map(|at| (*wants[at].0, *wants[at].1));
             let cost = world.shipment_cost(order, node, &parts.collect::<Vec<_>>());
-            shipment[set] = shipment[set].min(cost);
+            shipment[set] = shipment[set].min((cost, node));
             set = (set - 1) & able;
         }
     }
-    let mut cheapest = vec![i64::MAX; sets];
-    cheapest[0] = 0;
+    let mut cheapest = vec![(i64::MAX, 0); sets];
+    cheapest[0] = (0, 0);
     for set in 1..sets {
         let mut first = set;
         while first > 0 {
-            if let Some(cost) = shipment[first].checked_add(cheapest[set & !first]) {
-                cheapest[set] = cheapest[set].min(cost);
+            if let Some(cost) = shipment[first].0.checked_add(cheapest[set & !first].0) {
+                cheapest[set] = cheapest[set].min((cost, first));
             }
             first = (first - 1) & set;
         }
     }
-    Some(cheapest[sets - 1]).filter(|cost| *cost < i64::MAX)
+    let (cost, _) = cheapest[sets - 1];
+    let (mut left, mut nodes) = (sets - 1, Vec::new());
+    while left > 0 && cost < i64::MAX {
+        let (_, first) = cheapest[left];
+        nodes.push(shipment[first].1);
+        left &= !first;
+    }
+    (cost < i64::MAX).then_some((cost, nodes))
 }
 
 /// What the cheapest way costs to take this many units of one sku from several nodes, however many nodes there are: node
