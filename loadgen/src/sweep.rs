@@ -43,6 +43,9 @@ pub(crate) struct SweepArgs {
     /// Write a page with the curve
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// Write the curve of latency against load as a picture
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
     #[command(flatten)]
     connect: Connect,
 }
@@ -129,6 +132,7 @@ impl Search {
 /// Sweeps.
 pub(crate) async fn sweep(args: &SweepArgs) -> Result<(String, Value), Trouble> {
     can_be_written(&args.html)?;
+    can_be_written(&args.svg)?;
     let bench = Bench::open(&args.shape, &args.connect).await?;
     let mut tried = Vec::new();
     let mut search = Search::new(args.from, args.halvings);
@@ -150,8 +154,12 @@ pub(crate) async fn sweep(args: &SweepArgs) -> Result<(String, Value), Trouble> 
     }
     bench.close().await;
     tried.sort_by(|one, other| one.wanted_per_s.total_cmp(&other.wanted_per_s));
+    let curve = curve(&tried, search.kept, args.p99_us);
     if let Some(file) = &args.html {
-        write(file, &page(&curve(&tried, search.kept, args.p99_us)))?;
+        write(file, &page(&curve))?;
+    }
+    if let Some(file) = &args.svg {
+        write(file, &curve.charts[0].file())?;
     }
     Ok((
         text(&tried, search.kept, args.p99_us),

@@ -171,4 +171,12 @@ impl Chart {
         let _ = writeln!(svg, "<text x=\"4\" y=\"{}\">{}</text>\n</svg>", TOP - 12.0, escape(&self.y.title));
         svg
     }
+
+    /// The same as a file that stands alone.
+    pub(crate) fn file(&self) -> String {
+        const HEAD: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" font-family=\"sans-serif\" font-size=\"12\" \
+            style=\"background:#fff\" ";
+        const STYLE: &str = "<style>.grid{stroke:#ddd;fill:none}.line{fill:none;stroke-width:2}</style>\n<path class=\"grid\" ";
+        self.svg().replacen("<svg ", HEAD, 1).replacen("<path class=\"grid\" ", STYLE, 1)
+    }
 }
