@@ -61,7 +61,7 @@ pub(super) struct Writer {
     levels_told: Moment,
     /// Commands of the last batch.
     last_commands: usize,
-    /// When the last batch began and what it took, where more was queued behind it.
+    /// When the last batch began and what it took, where it was full and more was queued behind it.
     full_batch: Option<(Moment, u64)>,
 }
 
@@ -106,7 +106,7 @@ impl Writer {
         self.now = self.now.max(self.clock.now());
         let moment = self.clock.moment();
         if let Some((began, messages)) = self.full_batch.take() {
-            queue.took(moment.us_since(began), messages);
+            queue.took(began, messages, moment);
         }
         let first = self.state.lsn().0 + 1;
         // What is due can wait for room; it is due until then.
@@ -133,7 +133,9 @@ impl Writer {
             return false;
         }
         self.last_commands = commands;
-        if commands > 0 && !queue.is_empty() {
+        // Of small batches what each message takes would be too much: the log's part of it is the batch's.
+        let is_full = commands >= self.pace.commands_max || self.decided.len() >= PIECES_MAX;
+        if is_full && commands > 0 && !queue.is_empty() {
             self.full_batch = Some((moment, commands as u64));
         }
         let last = self.state.lsn();

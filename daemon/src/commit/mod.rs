@@ -21,7 +21,7 @@ use earmark_protocol::ids::{NodeIx, Segment, SkuIx, Tenant};
 use earmark_snapshot::{Gate, Log};
 use parking_lot::Mutex;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 
 pub use batch::Pace;
 use batch::Writer;
@@ -224,8 +224,8 @@ impl Committer {
 
     /// How long work that comes now waits until it is decided, as far as is known, in microseconds.
     #[must_use]
-    pub fn waits_us(&self) -> u64 {
-        self.queue.waits_us()
+    pub fn waits_us(&self, now: Moment) -> u64 {
+        self.queue.waits_us(now)
     }
 
     /// Pieces of work that wait.

@@ -7,20 +7,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crossbeam::queue::ArrayQueue;
 
 use super::Work;
+use crate::clock::Moment;
+
+/// What was measured counts for so long: a stall that is over sheds nothing of what comes later.
+const KNOWN_US: u64 = 1_000_000;
 
 /// The bounded queue before the committer.
 pub(super) struct Queue {
     pieces: ArrayQueue<Work>,
     /// Messages in those pieces. Read without order: a piece more or less makes no difference.
     messages: AtomicU64,
-    /// How long a message takes while more of them wait; 0 until that was so once.
+    /// How long a message takes while more of them wait, and when that was seen last.
     each_ns: AtomicU64,
+    seen: AtomicU64,
 }
 
 impl Queue {
     /// Room for so many pieces of work.
     pub(super) fn new(pieces: usize) -> Self {
-        Self { pieces: ArrayQueue::new(pieces), messages: AtomicU64::new(0), each_ns: AtomicU64::new(0) }
+        let [messages, each_ns, seen] = [const { AtomicU64::new(0) }; 3];
+        Self { pieces: ArrayQueue::new(pieces), messages, each_ns, seen }
     }
 
     /// Queues work; it comes back where there is no room.
@@ -50,19 +56,24 @@ impl Queue {
         self.pieces.len()
     }
 
-    /// So many messages took so long, from the beginning of their batch to the next one's, which waited.
-    pub(super) fn took(&self, us: u64, messages: u64) {
-        let (one, known) = (us.saturating_mul(1_000) / messages.max(1), self.each_ns.load(Ordering::Relaxed));
+    /// The messages of a full batch took from its beginning to the next one's, which begins now.
+    pub(super) fn took(&self, began: Moment, messages: u64, now: Moment) {
+        let one = now.us_since(began).saturating_mul(1_000) / messages.max(1);
+        let known = self.each_ns(now);
         // A quarter of the way: a few batches tell, a single late one does not.
         let each = if known == 0 { one } else { known - known / 4 + one / 4 };
         self.each_ns.store(each, Ordering::Relaxed);
+        self.seen.store(now.0, Ordering::Relaxed);
     }
 
     /// How long a message that comes now will wait.
-    pub(super) fn waits_us(&self) -> u64 {
-        let (messages, each_ns) =
-            (self.messages.load(Ordering::Relaxed), self.each_ns.load(Ordering::Relaxed));
-        messages.saturating_mul(each_ns) / 1_000
+    pub(super) fn waits_us(&self, now: Moment) -> u64 {
+        self.messages.load(Ordering::Relaxed).saturating_mul(self.each_ns(now)) / 1_000
+    }
+
+    fn each_ns(&self, now: Moment) -> u64 {
+        let is_known = now.us_since(Moment(self.seen.load(Ordering::Relaxed))) < KNOWN_US;
+        if is_known { self.each_ns.load(Ordering::Relaxed) } else { 0 }
     }
 }
 
@@ -72,14 +83,17 @@ mod tests {
 
     #[test]
     fn what_comes_waits_as_long_as_what_is_ahead_of_it_takes() {
+        let at_ms = |ms: u64| Moment((10_000 + ms) * 1_000_000);
         let queue = Queue::new(4);
         queue.messages.store(10_000, Ordering::Relaxed);
-        assert_eq!(queue.waits_us(), 0, "nothing is known yet");
-        queue.took(4_000, 4_000);
-        assert_eq!(queue.waits_us(), 10_000);
-        queue.took(40_000, 4_000);
-        assert_eq!(queue.waits_us(), 32_500, "one late batch counts a quarter");
+        assert_eq!(queue.waits_us(at_ms(0)), 0, "nothing is known yet");
+        queue.took(at_ms(0), 4_000, at_ms(4));
+        assert_eq!(queue.waits_us(at_ms(4)), 10_000);
+        queue.took(at_ms(4), 4_000, at_ms(44));
+        assert_eq!(queue.waits_us(at_ms(44)), 32_500, "one late batch counts a quarter");
         queue.messages.store(0, Ordering::Relaxed);
-        assert_eq!(queue.waits_us(), 0, "an empty queue makes nobody wait");
+        assert_eq!(queue.waits_us(at_ms(44)), 0, "an empty queue makes nobody wait");
+        queue.messages.store(10_000, Ordering::Relaxed);
+        assert_eq!(queue.waits_us(at_ms(1_044)), 0, "a stall of a second ago is over");
     }
 }

@@ -78,7 +78,7 @@ impl Core {
     pub(super) fn waits_us(&self, now: Moment) -> u64 {
         let began = self.turn_began.load(Ordering::Relaxed);
         let turn_us = if began == 0 { 0 } else { now.us_since(Moment(began)) };
-        turn_us.max(self.shared.committer.waits_us())
+        turn_us.max(self.shared.committer.waits_us(now))
     }
 
     /// Queue work for the committer; it is decided at the end of this turn. Where the queue is full it is refused.

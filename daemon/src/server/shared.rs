@@ -202,7 +202,7 @@ impl Shared {
             ("lsn", self.reader.lsn().0),
             ("lsn_durable", self.committer.gate().passed()),
             ("queue", self.committer.queued() as u64),
-            ("queue_waits_us", self.committer.waits_us()),
+            ("queue_waits_us", self.committer.waits_us(now)),
             ("planner_queue", self.planners.queued() as u64),
             ("planner_waits_us", self.planners.waits_us(now)),
             ("planned_again", count(&self.planned_again)),
