@@ -110,6 +110,7 @@ mod tests {
             rows: vec![row],
             order: None,
             plans: Vec::new(),
+            in_review: false,
         }
     }
 

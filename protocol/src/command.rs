@@ -69,6 +69,8 @@ pub enum CommandBody {
     PutCalendars(Vec<CalendarSpec>),
     /// What carriers charge from the next order on.
     PutTariffs(PutTariffs),
+    /// A reservation that waits for review may be confirmed from now on. One that may not is released.
+    Approve(CommandId),
 }
 
 /// Hold quantities of named cells: a list of (sku, node, segment, quantity). A line's id is its place in the

@@ -148,6 +148,8 @@ numbered!(
         /// See [`RefusalCode::meaning`].
         CountTooOld = 64, "Movements since that count are no longer kept; count again.";
         /// See [`RefusalCode::meaning`].
+        InReview = 65, "The reservation waits for review; approve it, or release it.";
+        /// See [`RefusalCode::meaning`].
         OutOfStock = 70, "Not enough is available; detail says how much is.";
         /// See [`RefusalCode::meaning`].
         NoNode = 71, "No node can serve this line: none is active, capable, allowed by the order and the policy, and has a day with room.";

@@ -146,6 +146,8 @@ pub struct Plan {
     pub policy: u32,
     /// How many nodes each of its rules excluded, those that excluded none left out.
     pub eliminated: Vec<Eliminated>,
+    /// Whether the policy wants the order looked at: what is held by it cannot be confirmed before it is approved.
+    pub review: bool,
 }
 
 impl Eliminated {
@@ -292,6 +294,8 @@ pub struct ReservationView {
     pub order: Option<Order>,
     /// The plans made for it: the first, then one for each time lines were routed again.
     pub plans: Vec<Plan>,
+    /// Whether it waits for review: nothing of it can be confirmed before it is approved.
+    pub in_review: bool,
 }
 
 /// What one cell holds for one line of a reservation. A unit stands in one of the columns.

@@ -93,7 +93,7 @@ fn chance_draws_every_kind_of_value() {
         assert_eq!(variants, (0..=last).collect());
         assert!(count > 700, "only {count} of 1,000 draws gave a value");
     };
-    all(drawn::<Command>(20), 22);
+    all(drawn::<Command>(20), 23);
     all(drawn::<Query>(0), 13);
     all(drawn::<Reply>(0), 16);
     all(drawn::<PipeError>(0), 6);

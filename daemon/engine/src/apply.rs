@@ -71,6 +71,7 @@ pub fn apply(state: &mut State, record: &Record) {
             Effect::Settle { status, deadline } => {
                 state.reservations.settle(of_reservation(slot), *status, *deadline);
             }
+            Effect::Review { waits } => state.reservations.set_review(of_reservation(slot), *waits),
             Effect::Facts { text } => {
                 let kept = state.texts.keep(text);
                 let old = state.reservations.set_facts(of_reservation(slot), kept);

@@ -63,7 +63,7 @@ pub fn digest(state: &State) -> u64 {
         let head = table.head(slot);
         let rows: Vec<_> = table.rows(slot, &head).iter().map(|row| Row::load(row).view()).collect();
         let kept = (head.id, head.content, head.lsn, head.deadline, head.tenant, head.class, head.status);
-        sum = sum.wrapping_add(hash(4, &(kept, rows, table.facts(slot))));
+        sum = sum.wrapping_add(hash(4, &(kept, head.in_review, rows, table.facts(slot))));
     }
     for row in 0..state.outcomes.len() {
         let kept = state.outcomes.get(row);

@@ -90,6 +90,7 @@ fn words(effect: &Effect) -> (&'static str, Fields) {
         Effect::Settle { status: now, deadline } => {
             ("settle", vec![("status", json!(status(*now))), ("deadline", deadline_json(*deadline))])
         }
+        Effect::Review { waits } => ("review", vec![("waits", json!(waits))]),
         Effect::Facts { text } => {
             let Facts { order, plans } = Facts::from_bytes(text);
             ("facts", vec![("order", json!(order)), ("plans", json!(plans))])

@@ -65,6 +65,8 @@ enum Command {
     Quote(order::QuoteArgs),
     /// Route an order and hold it; or hold named cells, where each line is SKU@NODE[/SEGMENT][:QUANTITY]
     Reserve(order::ReserveArgs),
+    /// Let a reservation that waits for review be confirmed; release it where it may not
+    Approve(step::ApproveArgs),
     /// Confirm what is held
     Confirm(step::StepArgs),
     /// Give back what is held
@@ -176,6 +178,7 @@ async fn ask_daemon(command: &Command, session: &Session, as_json: bool) -> Outc
         Command::Atp(args) => ask::atp(args, session).await,
         Command::Quote(args) => order::quote(args, session).await,
         Command::Reserve(args) => order::reserve(args, session).await,
+        Command::Approve(args) => step::approve(args, session).await,
         Command::Confirm(args) => step::step(args, session, "confirming", CommandBody::Confirm).await,
         Command::Release(args) => step::step(args, session, "releasing", CommandBody::Release).await,
         Command::Extend(args) => step::extend(args, session).await,
@@ -272,6 +275,7 @@ mod tests {
             "atp",
             "quote",
             "reserve",
+            "approve",
             "confirm",
             "release",
             "extend",

@@ -1,4 +1,4 @@
-//! What happens to a reservation: `confirm`, `release`, `cancel`, `dispatch`, `ready`, `ship`, `collect`, `extend`,
+//! What happens to a reservation: `approve`, `confirm`, `release`, `cancel`, `dispatch`, `ready`, `ship`, `collect`, `extend`,
 //! `amend`, `reject`.
 
 use clap::{Args, ValueEnum};
@@ -25,6 +25,18 @@ pub(super) struct StepArgs {
     /// Move what can be moved where the full quantity cannot
     #[arg(long)]
     best_effort: bool,
+    #[command(flatten)]
+    id: Id,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// `earmark approve`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct ApproveArgs {
+    /// The reservation's id
+    #[arg(value_name = "RESERVATION")]
+    reservation: CommandId,
     #[command(flatten)]
     id: Id,
     #[command(flatten)]
@@ -117,6 +129,13 @@ pub(super) async fn step(
     let step = Step { reservation: args.reservation, lines, best_effort: args.best_effort };
     let attempted = format!("{verb} {}", args.reservation);
     send(&client, args.id, body(step), &attempted, |refusal| named(refusal, &args.lines)).await
+}
+
+/// What waits for review may be confirmed.
+pub(super) async fn approve(args: &ApproveArgs, session: &Session) -> Outcome {
+    let client = session.connect(&args.connection).await?;
+    let attempted = format!("approving {}", args.reservation);
+    send(&client, args.id, CommandBody::Approve(args.reservation), &attempted, |_| None).await
 }
 
 /// Gives what is held a new lifetime.

@@ -72,6 +72,7 @@ pub(super) fn plan_json(plan: &Plan, names: &Names) -> Value {
         "proven_cheapest": plan.is_optimal(),
         "policy": plan.policy,
         "eliminated": plan.eliminated,
+        "review": plan.review,
         "shipments": shipments.collect::<Vec<_>>(),
         "unfilled": unfilled.collect::<Vec<_>>(),
     })
@@ -122,6 +123,9 @@ pub(super) fn plan_text(plan: &Plan, names: &Names) -> String {
         let (line, quantity, reason) = (unfilled.line, unfilled.quantity, unfilled.reason);
         text += &format!("  line {line}: {quantity} not filled, {}: {}\n", reason.name(), reason.meaning());
     }
+    if plan.review {
+        text += "  the policy wants it reviewed: it has to be approved before it can be confirmed\n";
+    }
     text + &format!("  {}\n", cost_text(plan))
 }
 
@@ -167,6 +171,7 @@ pub(super) fn reservation_json(view: &ReservationView, names: &Names) -> Value {
         "rows": rows.collect::<Vec<_>>(),
         "order": view.order.as_ref().map(|order| order_json(order, names)),
         "plans": view.plans.iter().map(|plan| plan_json(plan, names)).collect::<Vec<_>>(),
+        "in_review": view.in_review,
     })
 }
 
@@ -203,6 +208,9 @@ pub(super) fn reservation_text(view: &ReservationView, names: &Names) -> String 
         format!("reservation {}: {}, class {}", view.id, status(view.status), class_text(view.class));
     if view.deadline.0 > 0 {
         text += &format!(", held until {}", moment_text(view.deadline));
+    }
+    if view.in_review {
+        text += ", waiting for review";
     }
     text += &format!(", made at lsn {}\n", view.lsn);
     let columns = ["line", "sku", "node", "segment", "held", "confirmed", "dispatched", "ready", "shipped"];

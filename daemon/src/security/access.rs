@@ -24,9 +24,13 @@ pub fn command_work(body: &CommandBody) -> (Role, Work) {
     match body {
         C::Hold(_) | C::Reserve(_) => (Role::Checkout, Work::Claim),
         C::Confirm(_) | C::Release(_) | C::Extend(_) | C::Amend(_) => (Role::Checkout, Work::Finish),
-        C::Cancel(_) | C::Dispatch(_) | C::Ready(_) | C::Ship(_) | C::Collect(_) | C::Reject(_) => {
-            (Role::Oms, Work::Finish)
-        }
+        C::Cancel(_)
+        | C::Dispatch(_)
+        | C::Ready(_)
+        | C::Ship(_)
+        | C::Collect(_)
+        | C::Reject(_)
+        | C::Approve(_) => (Role::Oms, Work::Finish),
         C::SetStock(_) | C::AdjustStock(_) | C::Restock(_) | C::Transfer(_) => (Role::Oms, Work::Keep),
         C::PutSkus(_)
         | C::RetireSkus(_)

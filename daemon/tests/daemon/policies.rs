@@ -1,13 +1,13 @@
 //! A policy takes effect with the next order while orders run, loses none of them, and a bad one changes nothing.
 
 use earmark_protocol::client::Client;
-use earmark_protocol::command::{CommandBody, Reserve, SetPolicy};
+use earmark_protocol::command::{CommandBody, Reserve, SetPolicy, Step};
 use earmark_protocol::ids::{HoldClass, NodeIx};
 use earmark_protocol::query::Query;
 use earmark_protocol::refusal::{Field, RefusalCode};
-use earmark_protocol::reply::{Plan, PolicyView, Reply};
+use earmark_protocol::reply::{Plan, PolicyView, Reply, Status};
 
-use crate::world::{World, client_config, config, done, refusal};
+use crate::world::{World, client_config, config, done, refusal, reserved};
 
 fn set(text: &str) -> CommandBody {
     CommandBody::SetPolicy(SetPolicy { text: text.to_owned() })
@@ -79,6 +79,37 @@ async fn a_policy_rules_from_the_next_order_on_and_a_bad_one_changes_nothing() {
     assert_eq!((view.version, view.name.as_str(), view.rules), (1, "not east", vec!["closed".to_owned()]));
     assert_eq!(in_force(client, 0).await.map(|view| view.version), Some(2));
     assert_eq!(in_force(client, 3).await, None);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_policy_wants_reviewed_cannot_be_confirmed_before_it_is_approved() {
+    let world = World::start(config()).await;
+    let client = &world.client;
+    let confirm =
+        |reservation| CommandBody::Confirm(Step { reservation, lines: Vec::new(), best_effort: false });
+    let show = async |id| match client.query(Query::Show(id)).await.unwrap() {
+        Reply::Shown(view) => *view,
+        other => panic!("{other:?}"),
+    };
+    done(client, set("name = 'careful'\nreview_when = 'order.units > 1'\n")).await;
+
+    let order = world.order(&world.skus[..2]);
+    let body = Reserve { order, class: HoldClass(0), lifetime_ms: 0, best_effort: false };
+    let (waits, answer) = reserved(client, CommandBody::Reserve(body.clone())).await;
+    assert!(answer.plan.is_some_and(|plan| plan.review) && show(waits).await.in_review);
+    let refused = client.command(confirm(waits)).await.unwrap();
+    assert_eq!(refusal(&refused), Some(RefusalCode::InReview));
+    done(client, CommandBody::Approve(waits)).await;
+    let again = client.command(CommandBody::Approve(waits)).await.unwrap();
+    assert_eq!(refusal(&again), Some(RefusalCode::WrongStatus), "it waits no more");
+    done(client, confirm(waits)).await;
+    assert_eq!((show(waits).await.status, show(waits).await.in_review), (Status::Confirmed, false));
+
+    let order = world.order(&world.skus[..1]);
+    let (small, answer) = reserved(client, CommandBody::Reserve(Reserve { order, ..body })).await;
+    assert!(answer.plan.is_some_and(|plan| !plan.review));
+    done(client, confirm(small)).await;
     world.stop().await;
 }
 

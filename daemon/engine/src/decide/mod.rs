@@ -220,6 +220,7 @@ fn verdict(
         CommandBody::Ship(step) => step::decide(state, now, tenant, step, Kind::Ship, effects),
         CommandBody::Collect(step) => step::decide(state, now, tenant, step, Kind::Collect, effects),
         CommandBody::Extend(extend) => step::extend(state, now, tenant, extend, effects),
+        CommandBody::Approve(reservation) => step::approve(state, now, tenant, reservation, effects),
         CommandBody::Amend(amend) => amend::decide(state, now, tenant, amend, effects),
         CommandBody::Reject(reject) => reject::decide(state, now, submission, reject, decision),
         CommandBody::SetStock(set) => stock::set(state, now, tenant, set, effects),

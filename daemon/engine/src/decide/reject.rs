@@ -299,7 +299,8 @@ fn place_again(
 /// The plan, with whatever found no place said to be unfilled.
 fn with_unfilled(replanned: &Replanned, given_up: &BTreeMap<LineId, GivenUp>) -> Plan {
     let Replanned { plan, claims, why } = replanned;
-    let mut plan = plan.clone();
+    // Whether it is looked at was settled when it was reserved.
+    let mut plan = Plan { review: false, ..plan.clone() };
     let reasons: HashMap<LineId, RefusalCode> =
         plan.unfilled.iter().map(|line| (line.line, line.reason)).collect();
     plan.unfilled.clear();

@@ -14,6 +14,7 @@ use super::hold::{Claim, Opening, first_short, open};
 use super::{Decision, Planned, Submission, Verdict, check_order};
 use crate::facts::Facts;
 use crate::inventory::Place;
+use crate::record::Effect;
 use crate::routing::{Planner, Proposal};
 use crate::state::State;
 
@@ -42,9 +43,13 @@ pub(crate) fn decide(
         let reason = unfilled.map_or(RefusalCode::OutOfStock, |unfilled| unfilled.reason);
         return Err(Refusal::of(reason, Field::Line).at(0));
     }
+    let waits = plan.review;
     let facts = Facts { order: Some(reserve.order.clone()), plans: vec![plan] };
     let opening = Opening { id, class: reserve.class, deadline, claims: &claims, facts: Some(&facts) };
     open(state, submission, &opening, &mut decision.record.effects)?;
+    if waits {
+        decision.record.effects.push(Effect::Review { waits });
+    }
     Ok(Verdict::Reserved { deadline, plan: facts.plans.into_iter().next() })
 }
 
@@ -59,21 +64,25 @@ fn settle_plan(
     decision: &mut Decision,
 ) -> Result<Option<(Plan, Vec<Claim>)>, Refusal> {
     let tenant = submission.tenant;
-    let takes_part = |proposal: &Proposal| {
-        let policy = state.policies.version(tenant, proposal.plan.policy);
-        best_effort || policy.is_some_and(|kept| kept.takes_part())
+    let reader = state.reader();
+    // What is left out stays left out when a plan is mended.
+    let is_fair = |proposal: &Proposal, planner: &mut Planner| {
+        let version = proposal.plan.policy;
+        proposal.plan.unfilled.is_empty()
+            || planner.at(now).takes_part(&reader, tenant, order, version, best_effort)
     };
-    let whole = |proposal: &Proposal| proposal.plan.unfilled.is_empty() || takes_part(proposal);
     match submission.planned {
         Some(Err(refusal)) => return Err(*refusal),
-        Some(Ok(proposal)) if is_current(state, now, tenant, order, proposal, &mut decision.planner) => {
-            if let Some(claims) = claims(state, tenant, proposal).filter(|_| whole(proposal)) {
+        Some(Ok(proposal))
+            if is_current(state, now, tenant, order, proposal, &mut decision.planner)
+                && is_fair(proposal, &mut decision.planner) =>
+        {
+            if let Some(claims) = claims(state, tenant, proposal) {
                 return Ok(Some((proposal.plan.clone(), claims)));
             }
-            let reader = state.reader();
             let repaired = decision.planner.at(now).repair(&reader, reader.lanes(), tenant, order, proposal);
             if let Some(repaired) = repaired
-                && let Some(claims) = claims(state, tenant, &repaired).filter(|_| whole(&repaired))
+                && let Some(claims) = claims(state, tenant, &repaired)
             {
                 return Ok(Some((repaired.plan, claims)));
             }
@@ -86,7 +95,6 @@ fn settle_plan(
     if order.lines.len() > state.rules().attempt_lines_max as usize {
         return Err(Refusal::of(RefusalCode::Contended, Field::Whole));
     }
-    let reader = state.reader();
     let fresh: Planned =
         decision.planner.at(now).plan(&reader, reader.lanes(), tenant, order, best_effort, &[]);
     let fresh = fresh?;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use earmark_protocol::command::{Extend, Step, StepLine};
-use earmark_protocol::ids::{Tenant, TimestampMs};
+use earmark_protocol::ids::{CommandId, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::Status;
 
@@ -92,6 +92,9 @@ pub(crate) fn decide(
     } else {
         step_lines(&mut draft, step, kind, &mut first);
     }
+    if kind == Kind::Confirm && draft.head.in_review && draft.moved > 0 {
+        first.consider(Refusal::of(RefusalCode::InReview, Field::Reservation));
+    }
     first.done()?;
     if draft.moved == 0 {
         return Err(draft.wrong_status());
@@ -170,5 +173,25 @@ pub(crate) fn extend(
         return Err(draft.wrong_status());
     }
     let status = draft.head.status;
+    Ok(Verdict::Done { reply: draft.settle_with(status, deadline), plan: None })
+}
+
+/// Decides that what is held may be confirmed.
+pub(crate) fn approve(
+    state: &State,
+    now: TimestampMs,
+    tenant: Tenant,
+    reservation: &CommandId,
+    effects: &mut Vec<Effect>,
+) -> Result<Verdict, Refusal> {
+    let mut draft = Draft::of(state, tenant, reservation, effects)?;
+    if draft.expired(now) {
+        return Err(Refusal::of(RefusalCode::Expired, Field::Reservation));
+    }
+    if !draft.head.in_review || draft.units(Stage::Held) == 0 {
+        return Err(draft.wrong_status());
+    }
+    draft.also(Effect::Review { waits: false }, None);
+    let (status, deadline) = (draft.head.status, draft.head.deadline);
     Ok(Verdict::Done { reply: draft.settle_with(status, deadline), plan: None })
 }

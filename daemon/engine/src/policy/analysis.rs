@@ -23,11 +23,12 @@ const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 /// Warnings about a policy, in the order of its text.
 pub(crate) fn warnings(text: &str, policy: &Policy) -> Vec<Finding> {
     let mut found: Vec<(usize, String)> = Vec::new();
-    if let Some(term) = &policy.split_when
-        && is_never(term)
-    {
-        found
-            .push((0, "split_when is never true: no order may be split; write shipments_max = 1".to_owned()));
+    for (name, _) in policy.order_conditions().filter(|(_, term)| is_never(term)) {
+        let does = match name {
+            "split_when" => "no order may be split; write shipments_max = 1",
+            _ => "it is about no order; leave it away",
+        };
+        found.push((0, format!("{name} is never true: {does}")));
     }
     let hits: Vec<_> = policy.rules.iter().map(|rule| conjunctions(&rule.hits())).collect();
     for (rule, hits) in policy.rules.iter().zip(&hits) {

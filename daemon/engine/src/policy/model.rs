@@ -24,6 +24,11 @@ pub struct Policy {
     /// Which orders may have more than one shipment; all where it is not said.
     pub(crate) split_when: Option<Term>,
     pub(crate) unfillable: Unfillable,
+    /// Which orders are refused whole where some of them cannot be had, and of which what there is is held.
+    pub(crate) refuse_when: Option<Term>,
+    pub(crate) partial_when: Option<Term>,
+    /// Which orders wait for review before they can be confirmed.
+    pub(crate) review_when: Option<Term>,
     /// Added to each shipment.
     pub(crate) shipment_cost: Money,
     /// Added to each shipment for each mile of its way.
@@ -60,6 +65,9 @@ impl Default for Policy {
             split_lines: None,
             split_when: None,
             unfillable: Unfillable::default(),
+            refuse_when: None,
+            partial_when: None,
+            review_when: None,
             shipment_cost: Money(0),
             mile_cost: Money(0),
             late_day_cost: Money(0),
@@ -73,6 +81,25 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// The conditions that are about orders alone, each with the name of its setting.
+    pub(crate) fn order_conditions(&self) -> impl Iterator<Item = (&'static str, &Term)> {
+        let all = [
+            ("split_when", &self.split_when),
+            ("refuse_when", &self.refuse_when),
+            ("partial_when", &self.partial_when),
+            ("review_when", &self.review_when),
+        ];
+        all.into_iter().filter_map(|(name, term)| Some((name, term.as_ref()?)))
+    }
+
+    /// Whether what there is of an order is held where the rest cannot be had. `asked` is what its client says; `holds`
+    /// says whether a condition is true of the order.
+    pub(crate) fn takes_part(&self, asked: bool, mut holds: impl FnMut(&Term) -> bool) -> bool {
+        let mut says = |condition: &Option<Term>| condition.as_ref().is_some_and(&mut holds);
+        !says(&self.refuse_when)
+            && (asked || self.unfillable == Unfillable::Partial || says(&self.partial_when))
+    }
+
     /// How fast goods travel, where it says so.
     pub(crate) fn transit(&self) -> Option<Transit> {
         let weekends = self.transit_weekends;

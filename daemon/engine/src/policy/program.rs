@@ -115,7 +115,8 @@ impl Program {
             let rules = policy.rules.iter().flat_map(|rule| {
                 [Some(&rule.body), rule.when.as_ref(), rule.otherwise.as_ref()].into_iter().flatten()
             });
-            rules.chain(&policy.split_when).any(|term| asked.iter().any(|field| term.asks(*field)))
+            let conditions = policy.order_conditions().map(|(_, term)| term);
+            rules.chain(conditions).any(|term| asked.iter().any(|field| term.asks(*field)))
         };
         program.asks_sku_texts = fields(&[Field::LineSku, Field::LineGroup]);
         program.asks_time = fields(&[

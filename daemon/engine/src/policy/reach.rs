@@ -38,10 +38,13 @@ impl Policy {
         let Reach { active_from, share, only_when } = &self.reach;
         active_from.is_none_or(|from| from <= now)
             && share.is_none_or(|share| bucket(order) < u64::from(share))
-            && only_when.as_ref().is_none_or(|when| {
-                let (line, time) = (LineFacts::default(), TimeFacts::at(now, &self.zone));
-                eval::holds(when, &Scene { order: facts, line: &line, time: &time, node: None, miles: 0 })
-            })
+            && only_when.as_ref().is_none_or(|when| self.holds(when, now, facts))
+    }
+
+    /// Whether a condition of it that is about orders alone is true of this one at this time.
+    pub(crate) fn holds(&self, condition: &Term, now: TimestampMs, order: &OrderFacts<'_>) -> bool {
+        let (line, time) = (LineFacts::default(), TimeFacts::at(now, &self.zone));
+        eval::holds(condition, &Scene { order, line: &line, time: &time, node: None, miles: 0 })
     }
 }
 

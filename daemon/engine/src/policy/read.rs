@@ -107,7 +107,7 @@ impl Reader<'_> {
     }
 
     fn policy(&mut self, table: &DeTable<'_>) -> Policy {
-        const KEYS: [&str; 15] = [
+        const KEYS: [&str; 18] = [
             "name",
             "active_from",
             "share",
@@ -117,6 +117,9 @@ impl Reader<'_> {
             "split_lines",
             "split_when",
             "unfillable",
+            "refuse_when",
+            "partial_when",
+            "review_when",
             "late",
             "full_day",
             "transit_miles_per_day",
@@ -151,6 +154,9 @@ impl Reader<'_> {
                     Some(true) => policy.unfillable = Unfillable::Partial,
                     None => {}
                 },
+                "refuse_when" => policy.refuse_when = self.scalar_condition(value, "refuse_when"),
+                "partial_when" => policy.partial_when = self.scalar_condition(value, "partial_when"),
+                "review_when" => policy.review_when = self.scalar_condition(value, "review_when"),
                 "late" => policy.refuses_late = self.either(value, ["allow", "refuse"]).unwrap_or(false),
                 "full_day" => {
                     policy.waits_for_days = !self.either(value, ["wait", "exclude"]).unwrap_or(false);

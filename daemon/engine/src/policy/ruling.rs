@@ -115,11 +115,9 @@ impl Ruling {
         }
     }
 
-    /// Whether the order may have more than one shipment.
-    pub(crate) fn may_split(&self, order: &OrderFacts<'_>) -> bool {
-        let condition = self.kept.as_ref().and_then(|kept| kept.policy.split_when.as_ref());
-        condition
-            .is_none_or(|condition| eval::holds(condition, &scene(order, &LineFacts::default(), &self.time)))
+    /// Whether a condition that is about orders alone is true of this one.
+    pub(crate) fn holds(&self, condition: &Term, order: &OrderFacts<'_>) -> bool {
+        eval::holds(condition, &scene(order, &LineFacts::default(), &self.time))
     }
 
     /// Rules on an order by the policy in force, at this time; no rule has given way yet.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use earmark_protocol::ids::{Lsn, Tenant, TimestampMs};
 use earmark_protocol::reply::PolicyView;
 
-use super::model::{Policy, Unfillable};
+use super::model::Policy;
 use super::program::Program;
 
 /// Versions kept of each tenant's policy, so that an explanation can name the rules an older plan was made by.
@@ -23,13 +23,6 @@ pub(crate) struct Kept {
     pub(crate) text: String,
     pub(crate) policy: Policy,
     pub(crate) program: Program,
-}
-
-impl Kept {
-    /// Whether an order some of which cannot be had takes the rest.
-    pub(crate) fn takes_part(&self) -> bool {
-        self.policy.unfillable == Unfillable::Partial
-    }
 }
 
 /// All policies at one moment.

@@ -36,6 +36,7 @@ const CALENDAR: u8 = 19;
 const TARIFFS: u8 = 20;
 const EXPIRE: u8 = 24;
 const DAY: u8 = 25;
+const REVIEW: u8 = 26;
 
 /// The fixed part of an effect on its way into the log: put together here, appended once.
 struct Fixed {
@@ -132,6 +133,7 @@ pub(super) fn write(effect: &Effect, bytes: &mut Vec<u8>) {
         Effect::Settle { status, deadline } => {
             Fixed::new(SETTLE).put(deadline.0.to_le_bytes()).put([*status as u8]).onto(bytes);
         }
+        Effect::Review { waits } => Fixed::new(REVIEW).put([u8::from(*waits)]).onto(bytes),
         Effect::Facts { text } => {
             Fixed::new(FACTS).onto(bytes);
             put_text(text, bytes);
@@ -209,6 +211,10 @@ pub(super) fn write(effect: &Effect, bytes: &mut Vec<u8>) {
     }
 }
 
+fn truth(number: u8) -> Option<bool> {
+    (number < 2).then_some(number == 1)
+}
+
 fn value<T: DeserializeOwned>(left: &mut Bytes<'_>) -> Result<T, WireError> {
     let text = left.text()?;
     let begins = left.at() - text.len() as u64;
@@ -257,6 +263,7 @@ pub(super) fn read(left: &mut Bytes<'_>) -> Result<Effect, WireError> {
             let deadline = TimestampMs(left.u64()?);
             Effect::Settle { status: left.one_of(Status::from_number)?, deadline }
         }
+        REVIEW => Effect::Review { waits: left.one_of(truth)? },
         FACTS => Effect::Facts { text: left.text()?.to_vec() },
         CELLS => {
             let (sku, count) = (SkuIx(left.u32()?), left.u32()? as usize);
@@ -268,7 +275,7 @@ pub(super) fn read(left: &mut Bytes<'_>) -> Result<Effect, WireError> {
             let (sku, place) = (SkuIx(left.u32()?), left.u32()?);
             let (on_hand, safety, unsellable) = (left.u32()?.cast_signed(), left.u32()?, left.u32()?);
             let (moved, as_of, source) = (left.u32()?.cast_signed(), TimestampMs(left.u64()?), left.u16()?);
-            let is_counted = left.one_of(|number| (number < 2).then_some(number == 1))?;
+            let is_counted = left.one_of(truth)?;
             let counted = is_counted.then_some((source, as_of));
             Effect::Stock { sku, place, on_hand, safety, unsellable, moved, counted }
         }
@@ -339,6 +346,7 @@ mod tests {
             Effect::Claim { row: 1, cell: 12, line, sku, place, quantity: 5, stage: Stage::Held },
             Effect::Move { row: 1, cell: 12, from: Stage::Held, to: Stage::Shipped, quantity: 5 },
             Effect::Settle { status: Status::Cancelled, deadline: TimestampMs(0) },
+            Effect::Review { waits: true },
             Effect::Facts { text: vec![1, 2, 3] },
             Effect::Cells { sku, places: vec![1, 2, u32::MAX] },
             Effect::Stock {

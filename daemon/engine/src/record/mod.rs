@@ -128,6 +128,11 @@ pub enum Effect {
         /// Deadline.
         deadline: TimestampMs,
     },
+    /// Whether the reservation waits for review from now on.
+    Review {
+        /// Whether it does.
+        waits: bool,
+    },
     /// The reservation's facts from now on.
     Facts {
         /// In the codec of the wire.

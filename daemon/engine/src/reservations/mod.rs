@@ -179,6 +179,7 @@ fn view_of(head: &Head, rows: &[RowValue], text: &[u8]) -> ReservationView {
         rows: rows.iter().map(RowValue::view).collect(),
         order,
         plans,
+        in_review: head.in_review,
     }
 }
 
@@ -411,6 +412,7 @@ impl ReservationsWriter {
             status: Status::Held,
             used: true,
             takes_days: false,
+            in_review: false,
             rows_at,
         };
         self.table.slot(slot).store_head(&head);
@@ -480,6 +482,12 @@ impl ReservationsWriter {
         let old = TextAt(at.load(Ordering::Relaxed));
         at.store(text.0, Ordering::Relaxed);
         old
+    }
+
+    /// Notes whether the reservation waits for review.
+    pub(crate) fn set_review(&mut self, slot: u32, in_review: bool) {
+        let head = self.table.head(slot);
+        self.table.slot(slot).store_head(&Head { in_review, ..head });
     }
 
     /// Notes that the reservation takes room of nodes' days.

@@ -131,7 +131,7 @@ pub(crate) struct Slot {
     content: AtomicU64,
     lsn: AtomicU64,
     deadline: AtomicU64,
-    /// 16 bits each of rows and tenant above 8 of class above 8 of status above 16: whether it is used, and takes days.
+    /// 16 bits each of rows and tenant above 8 of class above 8 of status above 16: whether it is used, takes days, waits for review.
     meta: AtomicU64,
     /// Where the rows lie when they are more than [`INLINE_ROWS`].
     rows_at: AtomicU32,
@@ -161,6 +161,8 @@ pub(crate) struct Head {
     pub(crate) used: bool,
     /// Whether it takes, or took, room of nodes' days: its plans say which.
     pub(crate) takes_days: bool,
+    /// Whether it waits for review: what is held cannot be confirmed.
+    pub(crate) in_review: bool,
     pub(crate) rows_at: u32,
 }
 
@@ -179,6 +181,7 @@ impl Slot {
             status: Status::from_number((meta >> 16) as u8).unwrap_or_default(),
             used: meta & 1 == 1,
             takes_days: meta & 2 == 2,
+            in_review: meta & 4 == 4,
             rows_at: self.rows_at.load(Ordering::Relaxed),
         }
     }
@@ -211,6 +214,7 @@ impl Slot {
             | u64::from(head.tenant.0) << 32
             | u64::from(head.class.0) << 24
             | (head.status as u64) << 16
+            | u64::from(head.in_review) << 2
             | u64::from(head.takes_days) << 1
             | u64::from(head.used);
         set_u64(&self.meta, meta);

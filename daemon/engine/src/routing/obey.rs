@@ -81,6 +81,26 @@ impl Planner {
         self.policy_for(&policies, reader, tenant, order).map_or(0, |kept| kept.version)
     }
 
+    /// Whether a plan of this order by this version of the policy may leave something out. `asked` is what its client says.
+    pub(crate) fn takes_part(
+        &mut self,
+        reader: &Reader,
+        tenant: Tenant,
+        order: &Order,
+        version: u32,
+        asked: bool,
+    ) -> bool {
+        let policies = self.bookmark.policies(reader);
+        let Some(kept) = policies.version(tenant, version) else { return asked };
+        if self.read_order(reader, tenant, order, true).is_err() {
+            return asked;
+        }
+        let no_texts = SkuTexts::new();
+        let lines = line_facts(reader, &self.demand, &no_texts);
+        let facts = order_facts(order, &lines);
+        kept.policy.takes_part(asked, |term| kept.policy.holds(term, self.now, &facts))
+    }
+
     /// Plans in this scope, but for what the policy says.
     pub(super) fn plan_under(
         &mut self,
@@ -90,10 +110,12 @@ impl Planner {
         best_effort: bool,
     ) -> Result<Proposal, Refusal> {
         let (kept, ..) = obeyed;
-        let best_effort = best_effort || kept.takes_part();
         self.under(obeyed, scope, order, |planner, ruling, asked| {
-            let limit = match (order.shipments_max, kept.policy.shipments_max) {
-                _ if !ruling.may_split(&asked.order) => 1,
+            let policy = &kept.policy;
+            let best_effort = policy.takes_part(best_effort, |term| ruling.holds(term, &asked.order));
+            let may_split = policy.split_when.as_ref().is_none_or(|term| ruling.holds(term, &asked.order));
+            let limit = match (order.shipments_max, policy.shipments_max) {
+                _ if !may_split => 1,
                 (0, Some(limit)) => limit,
                 (0, None) => scope.reader.rules().shipments_max,
                 (limit, _) => limit,
@@ -101,7 +123,7 @@ impl Planner {
             loop {
                 let by_want = by_want(ruling, planner.demand.wants.len());
                 let ruled = lean(scope, kept, ruling, &by_want);
-                let late = Late::of(&ruled, &kept.policy, order.deliver_by_ms);
+                let late = Late::of(&ruled, policy, order.deliver_by_ms);
                 let scope = late.as_ref().map_or(ruled, |late| late.lean(&ruled));
                 let planned = planner.plan_in(&scope, limit, order, best_effort);
                 let is_whole = planned.as_ref().is_ok_and(|proposal| proposal.plan.unfilled.is_empty());
@@ -116,6 +138,8 @@ impl Planner {
                     return planned.map(|mut proposal| {
                         proposal.plan.policy = kept.version;
                         proposal.plan.eliminated = ruling.eliminated().to_vec();
+                        let review = policy.review_when.as_ref();
+                        proposal.plan.review = review.is_some_and(|term| ruling.holds(term, &asked.order));
                         if let Some(nodes) = late.map(|late| late.refused).filter(|nodes| *nodes > 0) {
                             proposal.plan.eliminated.push(Eliminated { rule: Eliminated::LATE, nodes });
                         }

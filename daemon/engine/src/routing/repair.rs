@@ -76,6 +76,7 @@ impl Planner {
             let mut plan = written.plan;
             plan.unfilled.clone_from(&proposal.plan.unfilled);
             plan.policy = proposal.plan.policy;
+            plan.review = proposal.plan.review;
             plan.eliminated.clone_from(&proposal.plan.eliminated);
             let bound =
                 if scope.lanes.is_none() { plan.cost.0 } else { scope.floor(&repair.units).min(plan.cost.0) };

@@ -92,7 +92,7 @@ impl Author<'_> {
 
     /// Some command.
     pub(crate) fn any(&mut self) -> CommandBody {
-        let weights = [16, 22, 10, 4, 5, 8, 4, 6, 4, 4, 9, 7, 6, 5, 3, 5, 2, 1, 2, 1, 1, 1, 3];
+        let weights = [16, 22, 10, 4, 5, 8, 4, 6, 4, 4, 9, 7, 6, 5, 3, 5, 2, 1, 2, 2, 1, 1, 4, 3];
         match self.dice.weighted(&weights) {
             0 => CommandBody::Hold(self.hold()),
             1 => CommandBody::Reserve(self.reserve()),
@@ -126,6 +126,7 @@ impl Author<'_> {
             19 => CommandBody::SetPolicy(SetPolicy { text: self.dice.pick(&POLICIES).0.to_owned() }),
             20 => CommandBody::PutCalendars(self.calendars()),
             21 => CommandBody::PutTariffs(tariffs(self.dice.pick(&TARIFFS))),
+            22 => CommandBody::Approve(self.reservation(|row| row.held)),
             _ => CommandBody::SetNodeState(SetNodeState {
                 node: self.node(),
                 state: *self.dice.pick(&[

@@ -108,6 +108,7 @@ impl Given {
             | CommandBody::Ship(step)
             | CommandBody::Collect(step) => step.reservation,
             CommandBody::Extend(extend) => extend.reservation,
+            CommandBody::Approve(reservation) => *reservation,
             CommandBody::Amend(amend) => amend.reservation,
             CommandBody::Reject(reject) => reject.reservation,
             _ => command.id,

@@ -16,11 +16,16 @@ use super::{Model, Noes, Yes};
 const COST_MAX: i64 = 1_000_000_000_000;
 
 /// Policies, and how many rules each has; `None` for one with a mistake in line 2, column 13.
-pub(crate) const POLICIES: [(&str, Option<usize>); 3] = [
+pub(crate) const POLICIES: [(&str, Option<usize>); 4] = [
     ("name = 'plain'\n", Some(0)),
     ("name = 'one'\n[[rule]]\nname = 'nobody'\nexclude = 'node.code == \"no such node\"'\n", Some(1)),
+    (CAREFUL, Some(0)),
     ("name = 'bad'\ntime_zone = 'Mars'\n", None),
 ];
+
+/// A policy by which orders of more than [`REVIEWED_OVER`] units are looked at.
+const CAREFUL: &str = "name = 'careful'\nreview_when = 'order.units > 3'\n";
+pub(super) const REVIEWED_OVER: i64 = 3;
 
 /// Codes of calendars: two that are put now and then, and one that never is.
 pub(crate) const CALENDARS: [&str; 3] = ["weekdays", "daily", "never put"];
@@ -238,7 +243,8 @@ impl Model {
         let Some(rules) = rules else {
             return Err(Refusal::of(RefusalCode::PolicyInvalid, Field::Policy).at(2).detail(13));
         };
-        *self.policies.entry(tenant).or_default() += 1;
+        let (version, is_careful) = self.policies.entry(tenant).or_default();
+        (*version, *is_careful) = (*version + 1, set.text == CAREFUL);
         Ok(listed(*rules))
     }
 }

@@ -158,7 +158,9 @@ impl Model {
         plans: Vec<Plan>,
     ) {
         let lsn = Lsn(self.lsn.0 + 1);
-        let reservation = Reservation { lsn, class, expires, rows, ended: Status::Held, order, plans };
+        let in_review = plans.first().is_some_and(|plan| plan.review);
+        let ended = Status::Held;
+        let reservation = Reservation { lsn, class, expires, rows, ended, order, plans, in_review };
         let before = self.reservations.insert((tenant, id), reservation);
         assert!(before.is_none(), "a reservation's id is decided once");
     }

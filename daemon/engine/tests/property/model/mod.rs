@@ -76,8 +76,8 @@ pub(crate) struct Model {
     pub(crate) stock: Stock,
     pub(crate) reservations: BTreeMap<(Tenant, CommandId), Reservation>,
     pub(crate) outcomes: BTreeMap<(Tenant, CommandId), Outcome>,
-    /// The version of each tenant's policy.
-    pub(crate) policies: BTreeMap<Tenant, u32>,
+    /// The version of each tenant's policy, and whether it has large orders reviewed.
+    pub(crate) policies: BTreeMap<Tenant, (u32, bool)>,
     /// Whose shipments a carrier prices.
     pub(crate) carried: BTreeSet<Tenant>,
     /// How the command at hand was planned, where that was not right before it is decided.
@@ -229,6 +229,7 @@ impl Model {
             | CommandBody::Ship(_)
             | CommandBody::Collect(_) => self.step(now, tenant, &command.body, seen),
             CommandBody::Extend(extend) => self.extend(now, tenant, extend, seen),
+            CommandBody::Approve(id) => self.approve(now, tenant, *id, seen),
             CommandBody::Amend(amend) => self.amend(now, tenant, amend, seen),
             CommandBody::Reject(reject) => self.reject(now, tenant, reject, seen),
             CommandBody::SetStock(set) => self.set_stock(now, tenant, set, seen),

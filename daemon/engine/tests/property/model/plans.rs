@@ -9,6 +9,7 @@ use earmark_protocol::ids::{LineId, NodeIx, Segment, SkuIx};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{Plan, Refused, Reply};
 
+use super::catalogue::REVIEWED_OVER;
 use super::stock::CellKey;
 use super::{Model, Noes, Wish, plan_of, refused_with};
 
@@ -81,9 +82,15 @@ impl Model {
         let taken = self.judge_shape(wish, plan)?;
         self.judge_price(wish, plan)?;
         self.judge_promises(wish, plan)?;
-        let policy = self.policies.get(&wish.tenant).copied().unwrap_or(0);
+        let (policy, is_careful) = self.policies.get(&wish.tenant).copied().unwrap_or_default();
         if !plan.shipments.is_empty() && (plan.policy != policy || !plan.eliminated.is_empty()) {
             return Err(format!("policy {policy} excludes no node: {plan:?}"));
+        }
+        // What is routed again was looked at before.
+        let units: i64 = wish.demands().iter().map(|(_, units)| units).sum();
+        let review = is_careful && units > REVIEWED_OVER && wish.without.is_none();
+        if plan.review != review && !plan.shipments.is_empty() {
+            return Err(format!("an order of {units} units is reviewed: {review}, not {}", plan.review));
         }
         for (key, units) in &taken.cells {
             let there = self.stock.available(key).max(0);

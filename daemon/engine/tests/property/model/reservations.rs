@@ -23,6 +23,7 @@ pub(crate) struct Reservation {
     pub(crate) ended: Status,
     pub(crate) order: Option<Order>,
     pub(crate) plans: Vec<Plan>,
+    pub(crate) in_review: bool,
 }
 
 /// A column of a row.
@@ -180,6 +181,9 @@ impl Model {
         if moves.is_empty() && (step.best_effort || step.lines.is_empty()) {
             noes.push(Refusal::of(RefusalCode::WrongStatus, Field::Reservation).detail(status as i64));
         }
+        if matches!(body, CommandBody::Confirm(_)) && reservation.in_review && !moves.is_empty() {
+            noes.no(RefusalCode::InReview, Field::Reservation);
+        }
         if let Some(refusal) = noes.first() {
             return Ok(Err(refusal));
         }
@@ -256,6 +260,31 @@ impl Model {
         Ok(Ok(self.put_back(tenant, extend.reservation, reservation, 0, &BTreeSet::new())))
     }
 
+    pub(super) fn approve(
+        &mut self,
+        now: TimestampMs,
+        tenant: Tenant,
+        id: CommandId,
+        seen: &Reply,
+    ) -> Decided {
+        let mut noes = Noes::default();
+        let Some(mut reservation) = self.find(tenant, id, seen)? else {
+            noes.no(RefusalCode::UnknownReservation, Field::Reservation);
+            return Ok(Err(noes.first().expect("it is unknown")));
+        };
+        if reservation.is_expired(now) {
+            noes.no(RefusalCode::Expired, Field::Reservation);
+        } else if !reservation.in_review || !reservation.has(Stage::Held) {
+            let detail = reservation.status() as i64;
+            noes.push(Refusal::of(RefusalCode::WrongStatus, Field::Reservation).detail(detail));
+        }
+        if let Some(refusal) = noes.first() {
+            return Ok(Err(refusal));
+        }
+        reservation.in_review = false;
+        Ok(Ok(self.put_back(tenant, id, reservation, 0, &BTreeSet::new())))
+    }
+
     /// Gives back all that is held past its deadline by these reservations.
     ///
     /// # Panics
@@ -309,6 +338,7 @@ impl Model {
             rows: reservation.rows.clone(),
             order: reservation.order.clone(),
             plans: reservation.plans.clone(),
+            in_review: reservation.in_review,
         })
     }
 
