@@ -77,7 +77,10 @@ fn settle_plan(
             if is_current(state, now, tenant, order, proposal, &mut decision.planner)
                 && is_fair(proposal, &mut decision.planner) =>
         {
-            if let Some(claims) = claims(state, tenant, proposal) {
+            let planner = &mut decision.planner;
+            if let Some(claims) = claims(state, tenant, proposal)
+                && planner.at(now).leaves_buffers(&reader, reader.lanes(), tenant, order, proposal)
+            {
                 return Ok(Some((proposal.plan.clone(), claims)));
             }
             let repaired = decision.planner.at(now).repair(&reader, reader.lanes(), tenant, order, proposal);

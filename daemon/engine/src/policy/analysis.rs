@@ -53,6 +53,20 @@ pub(crate) fn warnings(text: &str, policy: &Policy) -> Vec<Finding> {
             found.push((rule.body_at, warning));
         }
     }
+    let never =
+        |when: &Option<Term>, body: &Term| is_never(&Term::And(when.iter().chain([body]).cloned().collect()));
+    for bond in policy.bonds.iter().filter(|bond| bond.lines().iter().any(|lines| never(&bond.when, lines))) {
+        found.push((
+            bond.body_at,
+            format!("{:?} can never match: no line is ever what it is about", bond.name),
+        ));
+    }
+    for buffer in policy.buffers.iter().filter(|buffer| never(&buffer.when, &buffer.body)) {
+        found.push((
+            buffer.body_at,
+            format!("{:?} can never match: no node is ever what it is about", buffer.name),
+        ));
+    }
     found.sort();
     found.into_iter().map(|(at, reason)| finding(text, at, Severity::Warning, reason)).collect()
 }

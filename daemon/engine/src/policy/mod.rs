@@ -42,7 +42,7 @@ impl Policy {
     /// How many rules it has.
     #[must_use]
     pub fn rules(&self) -> usize {
-        self.rules.len()
+        self.names().count()
     }
 
     /// Reads a policy.

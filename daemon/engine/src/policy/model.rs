@@ -43,6 +43,10 @@ pub struct Policy {
     pub(crate) transit_miles_per_day: Option<u16>,
     pub(crate) transit_weekends: bool,
     pub(crate) rules: Vec<Rule>,
+    /// Which lines go together, and which never do.
+    pub(crate) bonds: Vec<Bond>,
+    /// What nodes keep back.
+    pub(crate) buffers: Vec<Buffer>,
 }
 
 /// What becomes of an order some of which cannot be had.
@@ -76,6 +80,8 @@ impl Default for Policy {
             transit_miles_per_day: None,
             transit_weekends: false,
             rules: Vec::new(),
+            bonds: Vec::new(),
+            buffers: Vec::new(),
         }
     }
 }
@@ -100,6 +106,26 @@ impl Policy {
             && (asked || self.unfillable == Unfillable::Partial || says(&self.partial_when))
     }
 
+    /// The names of all its rules: those that can exclude nodes first, since plans say them by their places.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        let rules = self.rules.iter().map(|rule| rule.name.as_str());
+        let bonds = self.bonds.iter().map(|bond| bond.name.as_str());
+        rules.chain(bonds).chain(self.buffers.iter().map(|buffer| buffer.name.as_str()))
+    }
+
+    /// All its conditions but `only_when`.
+    pub(crate) fn terms(&self) -> impl Iterator<Item = &Term> {
+        let rules = self.rules.iter().flat_map(|rule| {
+            [Some(&rule.body), rule.when.as_ref(), rule.otherwise.as_ref()].into_iter().flatten()
+        });
+        let bonds = self.bonds.iter().flat_map(|bond| bond.lines().into_iter().chain(&bond.when));
+        let buffers = self
+            .buffers
+            .iter()
+            .flat_map(|buffer| [Some(&buffer.body), buffer.when.as_ref()].into_iter().flatten());
+        rules.chain(bonds).chain(buffers).chain(self.order_conditions().map(|(_, term)| term))
+    }
+
     /// How fast goods travel, where it says so.
     pub(crate) fn transit(&self) -> Option<Transit> {
         let weekends = self.transit_weekends;
@@ -107,12 +133,44 @@ impl Policy {
     }
 }
 
-/// A rule.
+/// A rule about lines of one order.
+#[derive(Clone, Debug)]
+pub(crate) struct Bond {
+    pub(crate) name: String,
+    /// Where its condition stands in the text.
+    pub(crate) body_at: usize,
+    /// For which orders and times it is in force; always where it is not said.
+    pub(crate) when: Option<Term>,
+    pub(crate) kind: BondKind,
+}
+
+/// What a rule says of lines.
+#[derive(Clone, Debug)]
+pub(crate) enum BondKind {
+    /// Those of which this is true leave from one node, all or none.
+    Together(Term),
+    /// None of which the first is true leaves from a node from which another one leaves of which the second is.
+    Apart(Term, Term),
+}
+
+/// A rule about units that nodes keep back from routed orders.
+#[derive(Clone, Debug)]
+pub(crate) struct Buffer {
+    pub(crate) name: String,
+    /// Where its condition stands in the text.
+    pub(crate) body_at: usize,
+    /// For which orders, lines and times it is in force; always where it is not said.
+    pub(crate) when: Option<Term>,
+    /// Which nodes keep something back.
+    pub(crate) body: Term,
+    /// Of each sku.
+    pub(crate) units: u16,
+}
+
+/// A rule about nodes.
 #[derive(Clone, Debug)]
 pub(crate) struct Rule {
     pub(crate) name: String,
-    /// Where it begins in the text.
-    pub(crate) at: usize,
     /// Where its condition stands in the text.
     pub(crate) body_at: usize,
     pub(crate) kind: Kind,
@@ -145,6 +203,16 @@ impl Kind {
             Self::Exclude => "exclude",
             Self::Prefer(_) => "prefer",
             Self::Avoid(_) => "avoid",
+        }
+    }
+}
+
+impl Bond {
+    /// The conditions of lines that have to be there for it to matter.
+    pub(crate) fn lines(&self) -> Vec<&Term> {
+        match &self.kind {
+            BondKind::Together(lines) => vec![lines],
+            BondKind::Apart(lines, from) => vec![lines, from],
         }
     }
 }

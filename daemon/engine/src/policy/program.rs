@@ -70,6 +70,8 @@ pub(crate) struct Program {
     pub(crate) node_terms: Vec<Term>,
     pub(crate) hard: Vec<Hard>,
     pub(crate) soft: Vec<Soft>,
+    /// Who keeps back how many units of a line's sku.
+    pub(crate) buffers: Vec<(Set, i64)>,
     /// Rules that can give way.
     pub(crate) fallbacks: u16,
     /// Whether hard rules, and lines of them, ask for codes and groups of skus.
@@ -109,15 +111,14 @@ impl Program {
                 Kind::Prefer(cost) | Kind::Avoid(cost) => program.soft.push(Soft { hits, cost, is_mixed }),
             }
         }
+        for buffer in &policy.buffers {
+            let parts = buffer.when.iter().chain([&buffer.body]).cloned().collect();
+            let nodes = program.set(&Term::And(parts));
+            program.buffers.push((nodes, i64::from(buffer.units)));
+        }
         program.shipment_cost = policy.shipment_cost;
         program.has_late_costs = policy.mile_cost.0 > 0 || program.soft.iter().any(|soft| soft.is_mixed);
-        let fields = |asked: &[Field]| {
-            let rules = policy.rules.iter().flat_map(|rule| {
-                [Some(&rule.body), rule.when.as_ref(), rule.otherwise.as_ref()].into_iter().flatten()
-            });
-            let conditions = policy.order_conditions().map(|(_, term)| term);
-            rules.chain(conditions).any(|term| asked.iter().any(|field| term.asks(*field)))
-        };
+        let fields = |asked: &[Field]| policy.terms().any(|term| asked.iter().any(|field| term.asks(*field)));
         program.asks_sku_texts = fields(&[Field::LineSku, Field::LineGroup]);
         program.asks_time = fields(&[
             Field::TimeYear,

@@ -12,7 +12,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::check::{self, Term};
-use super::model::{Kind, Policy, Rule, Unfillable};
+use super::model::{Bond, BondKind, Buffer, Kind, Policy, Rule, Unfillable};
 use super::schema::{Needs, nearest};
 use super::tokens::Mistake;
 use crate::promise::{MILES_PER_DAY, time_zone};
@@ -100,6 +100,19 @@ struct Reader<'a> {
 }
 
 type Value<'a> = Spanned<DeValue<'a>>;
+
+/// A rule as it is read.
+struct Said {
+    name: String,
+    what: What,
+}
+
+/// What kind of rule it is; its name is still left out.
+enum What {
+    Of(Rule),
+    Bond(Bond),
+    Buffer(Buffer),
+}
 
 impl Reader<'_> {
     fn mistake(&mut self, at: usize, reason: impl Into<String>) {
@@ -215,17 +228,22 @@ impl Reader<'_> {
                 self.mistake(rule.span().start, "expected a rule: begin each with [[rule]]");
                 continue;
             };
-            if let Some(rule) = self.rule(table, rule.span().start) {
-                if policy.rules.iter().any(|other| other.name == rule.name) {
-                    self.mistake(
-                        rule.at,
-                        format!("there is a rule {:?} already; give each its own name", rule.name),
-                    );
-                }
-                policy.rules.push(rule);
+            let at = rule.span().start;
+            let before = self.findings.len();
+            let Some(Said { name, what }) = self.rule(table, at).filter(|_| self.findings.len() == before)
+            else {
+                continue;
+            };
+            if policy.names().any(|other| other == name) {
+                self.mistake(at, format!("there is a rule {name:?} already; give each its own name"));
+            }
+            match what {
+                What::Of(rule) => policy.rules.push(Rule { name, ..rule }),
+                What::Bond(bond) => policy.bonds.push(Bond { name, ..bond }),
+                What::Buffer(buffer) => policy.buffers.push(Buffer { name, ..buffer }),
             }
         }
-        if policy.rules.len() > RULES_MAX {
+        if policy.rules() > RULES_MAX {
             self.mistake(at, format!("the policy has more than {RULES_MAX} rules; join some"));
         }
         if policy.rules.iter().filter(|rule| rule.otherwise.is_some()).count() > FALLBACKS_MAX {
@@ -233,28 +251,47 @@ impl Reader<'_> {
         }
     }
 
-    fn rule(&mut self, table: &DeTable<'_>, at: usize) -> Option<Rule> {
-        const KEYS: [&str; 8] =
-            ["name", "when", "require", "exclude", "prefer", "avoid", "cost", "otherwise"];
+    fn rule(&mut self, table: &DeTable<'_>, at: usize) -> Option<Said> {
+        const KEYS: [&str; 13] = [
+            "name",
+            "when",
+            "require",
+            "exclude",
+            "prefer",
+            "avoid",
+            "together",
+            "apart",
+            "keep",
+            "cost",
+            "otherwise",
+            "from",
+            "units",
+        ];
         let before = self.findings.len();
         let mut name = None;
-        let (mut when, mut otherwise) = (None, None);
-        let mut cost: Option<(usize, Money)> = None;
+        let mut when = None;
+        let mut beside: Vec<(&str, usize)> = Vec::new();
+        let (mut otherwise, mut from, mut cost, mut units) = (None, None, None, None);
         let mut bodies: Vec<(&str, usize, Term)> = Vec::new();
         for (key, value) in table {
             let place = value.span().start;
-            match key.get_ref().as_ref() {
-                "name" => name = self.name(value),
-                "when" => when = self.scalar_condition(value, "when"),
-                "otherwise" => otherwise = self.condition(value).map(|term| (key.span().start, term)),
-                "cost" => cost = self.money(value).map(|cost| (key.span().start, cost)),
-                kind @ ("require" | "exclude" | "prefer" | "avoid") => {
-                    bodies.extend(self.condition(value).map(|term| {
-                        let kind = KEYS.into_iter().find(|known| *known == kind).unwrap_or_default();
-                        (kind, place, term)
-                    }));
+            let known = KEYS.into_iter().find(|known| *known == key.get_ref().as_ref());
+            match known {
+                Some("name") => name = self.name(value),
+                Some("when") => when = self.scalar_condition(value, "when"),
+                Some(kind @ ("require" | "exclude" | "prefer" | "avoid" | "together" | "apart" | "keep")) => {
+                    bodies.extend(self.condition(value).map(|term| (kind, place, term)));
                 }
-                unknown => self.unknown(unknown, key.span(), &KEYS, "a rule has"),
+                Some(other) => {
+                    beside.push((other, key.span().start));
+                    match other {
+                        "otherwise" => otherwise = self.condition(value),
+                        "from" => from = self.condition(value),
+                        "cost" => cost = self.money(value),
+                        _ => units = self.number_of(value),
+                    }
+                }
+                None => self.unknown(key.get_ref(), key.span(), &KEYS, "a rule has"),
             }
         }
         if self.findings.len() > before {
@@ -267,41 +304,74 @@ impl Reader<'_> {
         let [(kind, body_at, body)] = <[_; 1]>::try_from(bodies)
             .map_err(|bodies| {
                 let what = if bodies.is_empty() { "none" } else { "more than one" };
-                let reason =
-                    format!("a rule has one of require, exclude, prefer and avoid; {name:?} has {what}");
+                let reason = format!(
+                    "a rule has one of require, exclude, prefer, avoid, together, apart and keep; {name:?} has {what}"
+                );
                 self.mistake(at, reason);
             })
             .ok()?;
-        let kind = match (kind, cost) {
-            ("require", None) => Kind::Require,
-            ("exclude", None) => Kind::Exclude,
-            ("prefer", Some((_, cost))) => Kind::Prefer(cost),
-            ("avoid", Some((_, cost))) => Kind::Avoid(cost),
-            ("prefer" | "avoid", None) => {
+        let takes = match kind {
+            "require" | "exclude" => "otherwise",
+            "prefer" | "avoid" => "cost",
+            "apart" => "from",
+            "keep" => "units",
+            _ => "nothing",
+        };
+        if let Some((other, place)) = beside.iter().find(|(other, _)| *other != takes) {
+            let belongs = match *other {
+                "otherwise" => "only a rule that requires or excludes can have an `otherwise`",
+                "cost" => "only a rule that prefers or avoids has a cost",
+                "from" => "only a rule that says what is `apart` says `from` what",
+                _ => "only a rule that says who keeps something says how many `units`",
+            };
+            self.mistake(*place, belongs);
+            return None;
+        }
+        let bond = |when, kind| What::Bond(Bond { name: String::new(), body_at, when, kind });
+        let rule =
+            |kind, when, body, otherwise| Rule { name: String::new(), body_at, kind, when, body, otherwise };
+        let what = match (kind, cost, units) {
+            ("together" | "apart", ..) => {
+                let others = from.unwrap_or_else(|| body.clone());
+                if [&body, &others].iter().any(|lines| !lines.needs().is_scalar()) {
+                    let reason = "which lines it is about cannot depend on a node; ask order, line and time";
+                    self.mistake(body_at, reason);
+                    return None;
+                }
+                if when.as_ref().is_some_and(|when| when.needs().has(Needs::LINE)) {
+                    let reason = "`when` of a rule about lines may ask about order and time alone";
+                    self.mistake(at, reason);
+                    return None;
+                }
+                let is_together = kind == "together";
+                bond(when, if is_together { BondKind::Together(body) } else { BondKind::Apart(body, others) })
+            }
+            ("keep", _, Some(units)) => {
+                What::Buffer(Buffer { name: String::new(), body_at, when, body, units })
+            }
+            ("keep", ..) => {
+                self.mistake(at, format!("{name:?} says not how much is kept; add units = 2"));
+                return None;
+            }
+            ("require", ..) => What::Of(rule(Kind::Require, when, body, otherwise)),
+            ("exclude", ..) => What::Of(rule(Kind::Exclude, when, body, otherwise)),
+            (_, None, _) => {
                 self.mistake(at, format!("{name:?} says not what it costs; add cost = \"2.50\""));
                 return None;
             }
-            (_, Some((cost_at, _))) => {
-                self.mistake(cost_at, "a rule that requires or excludes has no cost");
-                return None;
+            (_, Some(cost), _) => {
+                let kind = if kind == "prefer" { Kind::Prefer(cost) } else { Kind::Avoid(cost) };
+                let rule = rule(kind, when, body, None);
+                if rule.needs().has(Needs::LINE) {
+                    let reason = "a preference is about whole orders and cannot ask about a line; ask order.hazmat, \
+                         order.cold, order.units, …";
+                    self.mistake(body_at, reason);
+                    return None;
+                }
+                What::Of(rule)
             }
-            _ => unreachable!("no other kind is collected"),
         };
-        let rule =
-            Rule { name, at, body_at, kind, when, body, otherwise: otherwise.as_ref().map(|x| x.1.clone()) };
-        if !rule.is_hard() {
-            if let Some((at, _)) = otherwise {
-                self.mistake(at, "only a rule that requires or excludes can have an `otherwise`");
-                return None;
-            }
-            if rule.needs().has(Needs::LINE) {
-                let reason = "a preference is about whole orders and cannot ask about a line; ask order.hazmat, order.cold, \
-                              order.units, …";
-                self.mistake(body_at, reason);
-                return None;
-            }
-        }
-        Some(rule)
+        Some(Said { name, what })
     }
 
     fn text_of(&mut self, value: &Value<'_>) -> Option<String> {

@@ -14,6 +14,7 @@ use xxhash_rust::xxh3::Xxh3DefaultBuilder;
 
 use super::check::Term;
 use super::eval::{self, LineFacts, OrderFacts, Scene, TimeFacts};
+use super::model::BondKind;
 use super::program::{Bits, Ground, Mixed, Program, collect, is_set};
 use super::table::Kept;
 use crate::NodeTable;
@@ -297,6 +298,60 @@ impl Ruling {
             charge(&mut self.extra, nodes, &ground.bits(&soft.hits), soft.cost.0);
         }
         self.extra_least = self.extra.iter().copied().min().unwrap_or(0);
+    }
+
+    /// By line: nodes, a bit each, that keep back so many units of it. Empty where the policy has nobody do that.
+    pub(crate) fn buffers(&self, asked: &Asked<'_>) -> Vec<Vec<(Vec<u64>, i64)>> {
+        let Some(kept) = self.kept.as_ref().filter(|kept| !kept.program.buffers.is_empty()) else {
+            return Vec::new();
+        };
+        let (mut leaves, program) = (Vec::new(), &kept.program);
+        let of_line = |line| {
+            let scene = scene(&asked.order, line, &self.time);
+            truths(&program.line_leaves, &scene, &mut leaves);
+            let ground = Ground {
+                order: &self.order_leaves,
+                line: &leaves,
+                nodes: &self.nodes,
+                words: self.words,
+                mixed: Some(Mixed { scene, table: asked.table, miles: asked.miles }),
+            };
+            let of_rule = |(nodes, units): &(_, i64)| match ground.bits(nodes) {
+                Bits::None => None,
+                Bits::All => Some((vec![u64::MAX; self.words], *units)),
+                Bits::Of(words) => Some((words, *units)),
+            };
+            program.buffers.iter().filter_map(of_rule).collect()
+        };
+        asked.lines.iter().map(of_line).collect()
+    }
+
+    /// Lines that go together, and pairs that never do, by the rules in force for the order.
+    pub(crate) fn bonds(&self, asked: &Asked<'_>) -> (Vec<Vec<usize>>, Vec<(usize, usize)>) {
+        let (mut together, mut apart) = (Vec::new(), Vec::new());
+        let Some(kept) = &self.kept else { return (together, apart) };
+        let is_in_force =
+            |when: &Option<Term>| when.as_ref().is_none_or(|when| self.holds(when, &asked.order));
+        for bond in kept.policy.bonds.iter().filter(|bond| is_in_force(&bond.when)) {
+            let lines = |term: &Term| -> Vec<usize> {
+                let is_one =
+                    |at: &usize| eval::holds(term, &scene(&asked.order, &asked.lines[*at], &self.time));
+                (0..asked.lines.len()).filter(is_one).collect()
+            };
+            match &bond.kind {
+                BondKind::Together(term) => together.push(lines(term)),
+                BondKind::Apart(term, from) => {
+                    let others = lines(from);
+                    let pairs =
+                        |line: usize| others.iter().map(move |other| (line.min(*other), line.max(*other)));
+                    apart.extend(lines(term).into_iter().flat_map(pairs).filter(|(a, b)| a != b));
+                }
+            }
+        }
+        together.retain(|group: &Vec<usize>| group.len() > 1);
+        apart.sort_unstable();
+        apart.dedup();
+        (together, apart)
     }
 
     /// The nodes that may serve a line.

@@ -63,7 +63,7 @@ impl PolicyTable {
             name: kept.policy.name.clone(),
             lsn: kept.lsn,
             since: kept.since,
-            rules: kept.policy.rules.iter().map(|rule| rule.name.clone()).collect(),
+            rules: kept.policy.names().map(str::to_owned).collect(),
             text: kept.text.clone(),
         })
     }

@@ -44,7 +44,7 @@ fn mistakes_have_line_and_column_of_the_file() {
         ("name = \"a\"\n[[rule]]\nexclude = 'node.cold'", "2:1: the rule has no name"),
         (
             "name = \"a\"\n[[rule]]\nname = \"b\"",
-            "2:1: a rule has one of require, exclude, prefer and avoid; \"b\" has none",
+            "2:1: a rule has one of require, exclude, prefer, avoid, together, apart and keep; \"b\" has none",
         ),
         (
             "name = \"a\"\n[[rule]]\nname = \"b\"\nexclude = 'node.kind == \"shop\"'",
@@ -62,7 +62,7 @@ fn mistakes_have_line_and_column_of_the_file() {
         ("name = \"a\"\n[[rule]]\nname = \"b\"\navoid = 'node.cold'\ncost = -1", "5:8: expected an amount"),
         (
             "name = \"a\"\n[[rule]]\nname = \"b\"\nexclude = 'node.cold'\ncost = 1",
-            "5:1: a rule that requires or excludes has no cost",
+            "5:1: only a rule that prefers or avoids has a cost",
         ),
         (
             "name = \"a\"\n[[rule]]\nname = \"b\"\navoid = 'line.cold'\ncost = 1",
@@ -71,6 +71,27 @@ fn mistakes_have_line_and_column_of_the_file() {
         (
             "name = \"a\"\n[[rule]]\nname = \"b\"\nwhen = 'node.cold'\nexclude = 'true'",
             "4:8: `when` may ask about order, line and time alone",
+        ),
+        (
+            "name = \"a\"\n[[rule]]\nname = \"b\"\ntogether = 'node.cold'",
+            "4:12: which lines it is about cannot depend on a node",
+        ),
+        (
+            "name = \"a\"\n[[rule]]\nname = \"b\"\nwhen = 'line.cold'\napart = 'line.hazmat'",
+            "2:1: `when` of a rule about lines may ask about order and time alone",
+        ),
+        (
+            "name = \"a\"\n[[rule]]\nname = \"b\"\ntogether = 'line.cold'\nfrom = 'line.hazmat'",
+            "5:1: only a rule that says what is `apart`",
+        ),
+        ("name = \"a\"\n[[rule]]\nname = \"b\"\nkeep = 'true'", "2:1: \"b\" says not how much is kept"),
+        (
+            "name = \"a\"\n[[rule]]\nname = \"b\"\nkeep = 'true'\nunits = 0",
+            "5:9: expected a whole number from 1",
+        ),
+        (
+            "name = \"a\"\n[[rule]]\nname = \"b\"\nkeep = 'true'\nunits = 1\n[[rule]]\nname = \"b\"\napart = 'true'",
+            "6:1: there is a rule \"b\" already",
         ),
     ] {
         let found = mistakes(text);
@@ -125,6 +146,12 @@ fn rules_that_never_match_or_only_repeat_others_are_warned_of() {
             "7:11: warning: \"b\" does nothing",
         ),
         ("split_when = 'order.units < 1'".to_owned(), "1:1: warning: split_when is never true"),
+        ("review_when = 'order.units < 1'".to_owned(), "1:1: warning: review_when is never true"),
+        (rule("a", "apart = 'line.cold && !line.cold'"), "4:9: warning: \"a\" can never match: no line"),
+        (
+            rule("a", "when = 'time.hour > 23'\nkeep = 'node.cold'\nunits = 1"),
+            "5:8: warning: \"a\" can never match: no node",
+        ),
     ] {
         let found = warnings(&rules(&policy));
         assert_eq!(found.len(), 1, "{policy}\n{found:?}");
@@ -142,7 +169,10 @@ fn sound_policies_are_taken_without_a_word() {
             .replace("0.000_1", "0.0001")
             + &rule("a", "require = 'node.kind == \"dc\"'\notherwise = 'true'")
             + &rule("b", "when = 'line.hazmat'\nexclude = 'node.kind == \"dc\"'")
-            + &rule("c", "avoid = 'node.miles > 500'\ncost = \"2.50\"");
+            + &rule("c", "avoid = 'node.miles > 500'\ncost = \"2.50\"")
+            + &rule("d", "when = 'order.channel == 1'\ntogether = 'line.group == \"kitchen\"'")
+            + &rule("e", "apart = 'line.hazmat'\nfrom = 'line.cold'")
+            + &rule("f", "when = 'line.quantity < 5'\nkeep = 'node.kind == \"store\"'\nunits = 2");
     assert_eq!(warnings(&rules(&policy)), [] as [&str; 0]);
 }
 

@@ -315,6 +315,15 @@ impl Gatherer {
             }
             everywhere
         });
+        if !scope.leaning.buffers.is_empty() {
+            let mut place = 0;
+            hits.retain_mut(|hit| {
+                place += 1;
+                let keeps = if place > start { scope.buffer(want, hit.node) } else { 0 };
+                hit.available -= keeps;
+                hit.available > 0
+            });
+        }
         self.hits = hits;
         self.words += seen;
         read.unwrap_or(false)

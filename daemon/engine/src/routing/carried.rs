@@ -78,12 +78,12 @@ impl Carried {
     }
 
     /// The bits of the nodes that can promise so many units of a sku over some segments, into a row as long as those of
-    /// [`Carried::bits`]. `false` where there is none.
+    /// [`Carried::bits`]. How many depends on the node. `false` where there is none.
     pub(crate) fn enough(
         reader: &Reader,
         sku: SkuIx,
         segments: &[Segment],
-        units: i64,
+        units: impl Fn(u32) -> i64,
         row: &mut [u64],
     ) -> bool {
         let read = reader.read_words(sku, |words| {
@@ -98,7 +98,7 @@ impl Carried {
                 }
                 if segments.contains(&place.segment()) {
                     there += i64::from(word_available(word).max(0));
-                    let bits = row.get_mut(node as usize / NODES).filter(|_| there >= units);
+                    let bits = row.get_mut(node as usize / NODES).filter(|_| there >= units(node));
                     any |= bits.is_some();
                     bits.into_iter().for_each(|bits| *bits |= 1 << (node as usize % NODES));
                 }

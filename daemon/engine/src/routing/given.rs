@@ -77,7 +77,7 @@ impl Planner {
         let policies = self.bookmark.policies(reader);
         let priced = match self.policy_for(&policies, reader, tenant, order) {
             Some(kept) => {
-                self.strictly_under((&kept, tenant, &sight.table), &scope, order, |planner, scope| {
+                self.strictly_under((&kept, tenant, &sight.table), &scope, order, |planner, scope, _| {
                     let mut priced = planner.price_in(scope, order, &nodes, &parts);
                     priced.proposal.plan.policy = kept.version;
                     priced

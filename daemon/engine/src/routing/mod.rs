@@ -7,8 +7,10 @@
 //! What others decided is priced the same way ([`given`]). All of them price by [`price`]. Nothing here changes state, reads a clock or draws a random number: the same order over the same
 //! stock gives the same plan, whatever order nodes were put in.
 
+mod bonds;
 mod bound;
 mod branch;
+mod buffers;
 mod candidates;
 mod carriage;
 mod carried;

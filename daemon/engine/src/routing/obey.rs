@@ -12,6 +12,7 @@ use earmark_protocol::refusal::Refusal;
 use earmark_protocol::reply::Eliminated;
 
 use super::Proposal;
+use super::bonds::Bonds;
 use super::demand::Demand;
 use super::late::Late;
 use super::planner::Planner;
@@ -120,12 +121,13 @@ impl Planner {
                 (0, None) => scope.reader.rules().shipments_max,
                 (limit, _) => limit,
             };
+            let (bonds, buffers) = (Bonds::of(ruling, asked), ruling.buffers(asked));
             loop {
                 let by_want = by_want(ruling, planner.demand.wants.len());
-                let ruled = lean(scope, kept, ruling, &by_want);
+                let ruled = lean(scope, kept, ruling, &by_want, &buffers);
                 let late = Late::of(&ruled, policy, order.deliver_by_ms);
                 let scope = late.as_ref().map_or(ruled, |late| late.lean(&ruled));
-                let planned = planner.plan_in(&scope, limit, order, best_effort);
+                let planned = planner.plan_bonded(&scope, &bonds, limit, order, best_effort);
                 let is_whole = planned.as_ref().is_ok_and(|proposal| proposal.plan.unfilled.is_empty());
                 let mut short = Vec::new();
                 if !is_whole && ruling.can_relax() {
@@ -157,14 +159,15 @@ impl Planner {
         obeyed: Obeyed<'_>,
         scope: &Scope<'_>,
         order: &Order,
-        work: impl FnOnce(&mut Self, &Scope<'_>) -> R,
+        work: impl FnOnce(&mut Self, &Scope<'_>, &Bonds) -> R,
     ) -> R {
         let (kept, ..) = obeyed;
-        self.under(obeyed, scope, order, |planner, ruling, _| {
+        self.under(obeyed, scope, order, |planner, ruling, asked| {
+            let (bonds, buffers) = (Bonds::of(ruling, asked), ruling.buffers(asked));
             let by_want = by_want(ruling, planner.demand.wants.len());
-            let ruled = lean(scope, kept, ruling, &by_want);
+            let ruled = lean(scope, kept, ruling, &by_want, &buffers);
             let late = Late::of(&ruled, &kept.policy, order.deliver_by_ms);
-            work(planner, &late.as_ref().map_or(ruled, |late| late.lean(&ruled)))
+            work(planner, &late.as_ref().map_or(ruled, |late| late.lean(&ruled)), &bonds)
         })
     }
 
@@ -184,8 +187,12 @@ impl Planner {
                     && self.gatherer.eligible(scope, node)
                     && scope.suits(want, wanted.flags, node);
                 if counts {
-                    at_node = (node, if at_node.0 == node { at_node.1 + available } else { available });
-                    total += available;
+                    // The first cell of a node bears what it keeps back.
+                    let available =
+                        if at_node.0 == node { available } else { available - scope.buffer(want, node) };
+                    let before = if at_node.0 == node { at_node.1 } else { 0 };
+                    at_node = (node, before + available);
+                    total += at_node.1.max(0) - before.max(0);
                     most = most.max(at_node.1);
                 }
             }
@@ -200,9 +207,15 @@ fn by_want(ruling: &Ruling, wants: usize) -> Vec<&[u64]> {
 }
 
 /// The scope with the ruling in it.
-fn lean<'a>(scope: &Scope<'a>, kept: &Kept, ruling: &'a Ruling, by_want: &'a [&'a [u64]]) -> Scope<'a> {
+fn lean<'a>(
+    scope: &Scope<'a>,
+    kept: &Kept,
+    ruling: &'a Ruling,
+    by_want: &'a [&'a [u64]],
+    buffers: &'a [Vec<(Vec<u64>, i64)>],
+) -> Scope<'a> {
     let (extra, extra_least) = ruling.extra();
-    let leaning = Leaning { eligible: Some(ruling.eligible()), extra, extra_least, by_want };
+    let leaning = Leaning { eligible: Some(ruling.eligible()), extra, extra_least, by_want, buffers };
     let split_lines = kept.policy.split_lines.unwrap_or(scope.split_lines);
     let (waits, transit) = (kept.policy.waits_for_days, kept.policy.transit());
     Scope { split_lines, leaning, waits, transit, ..*scope }

@@ -44,7 +44,7 @@ pub struct Planner {
     pub(super) demand: Demand,
     pub(super) gatherer: Gatherer,
     named: Vec<NodeIx>,
-    reasons: Vec<Option<RefusalCode>>,
+    pub(super) reasons: Vec<Option<RefusalCode>>,
     /// The wants in the order they are asked for at one node.
     probes: Vec<u32>,
     parts: Vec<Part>,
@@ -321,7 +321,7 @@ impl Planner {
                 let (_, from) = self.subsets.chosen.iter().find(serves).expect("every want is shared out");
                 let carried = &self.gatherer.carried;
                 let there = carried.available(scope.reader, facts.sku, NodeIx(from.node), scope.segments);
-                wrong |= usize::from(there < facts.units) << want;
+                wrong |= usize::from(there < facts.units + scope.buffer(want, from.node)) << want;
             }
             if wrong == 0 {
                 break;
@@ -331,6 +331,7 @@ impl Planner {
                 self.subsets.rows.iter_mut().enumerate().filter(|(want, _)| wrong >> want & 1 == 1)
             {
                 let Want { sku, units, .. } = wants[want];
+                let units = |node| units + scope.buffer(want, node);
                 if !Carried::enough(scope.reader, sku, scope.segments, units, row) {
                     return Few::Short;
                 }
@@ -405,11 +406,11 @@ impl Planner {
             !carries || !scope.suits(*at as usize, want.flags, node)
         });
         let missing = missing.or_else(|| {
-            self.probes.iter().position(|want| {
-                let want = &self.demand.wants[*want as usize];
+            self.probes.iter().position(|at| {
+                let want = &self.demand.wants[*at as usize];
                 let there =
                     self.gatherer.carried.available(scope.reader, want.sku, NodeIx(node), scope.segments);
-                there < want.units
+                there < want.units + scope.buffer(*at as usize, node)
             })
         });
         if let Some(at) = missing {

@@ -84,7 +84,7 @@ impl Gatherer {
             }
             let (sku, node) = (demand.wants[want].sku, NodeIx(case.list[part.slot as usize].node));
             let there = self.carried.available(scope.reader, sku, node, scope.segments);
-            let enough = there >= part.units;
+            let enough = there >= part.units + scope.buffer(want, node.0);
             confirmed &= enough;
             if look_at_all {
                 self.looked_at[want] = true;

@@ -54,8 +54,9 @@ impl Planner {
         let policies = self.bookmark.policies(reader);
         let repaired = match self.policy_for(&policies, reader, tenant, order) {
             Some(kept) => {
-                self.strictly_under((&kept, tenant, &sight.table), &scope, order, |planner, scope| {
-                    planner.repair_in(scope, order, proposal)
+                self.strictly_under((&kept, tenant, &sight.table), &scope, order, |planner, scope, bonds| {
+                    let repaired = planner.repair_in(scope, order, proposal);
+                    repaired.filter(|repaired| bonds.broken_by(&planner.demand, repaired).is_none())
                 })
             }
             None => self.repair_in(&scope, order, proposal),
@@ -116,12 +117,13 @@ impl Repair {
     /// Keeps what still fits and moves what does not.
     fn mend(&mut self, scope: &Scope<'_>, planner: &Planner) -> Option<()> {
         let mut lookups = 0;
-        let mut available = |sku: SkuIx, candidate: &Candidate| {
+        let mut available = |want: usize, sku: SkuIx, candidate: &Candidate| {
             lookups += scope.segments.len();
             let of =
                 |segment| scope.reader.available(sku, NodeIx(candidate.node), segment).unwrap_or(0).max(0);
             (lookups <= LOOKUPS_MAX)
                 .then(|| scope.segments.iter().map(|segment| i64::from(of(*segment))).sum::<i64>())
+                .map(|there| there - scope.buffer(want, candidate.node))
         };
         self.mended.clear();
         for parts in self.taken.chunk_by(|a, b| a.want == b.want) {
@@ -129,7 +131,7 @@ impl Repair {
             let facts = scope.reader.sku(sku).filter(|facts| !facts.retired)?;
             let mut fits = true;
             for part in parts {
-                fits &= available(sku, &self.list[part.slot as usize])? >= part.units;
+                fits &= available(want as usize, sku, &self.list[part.slot as usize])? >= part.units;
             }
             if fits {
                 self.mended.extend_from_slice(parts);
@@ -140,7 +142,7 @@ impl Repair {
             let mut whole: Option<(i64, u32)> = None;
             for (slot, candidate) in self.list.iter().enumerate() {
                 let able = scope.suits(want as usize, facts.flags, candidate.node);
-                let there = if able { available(sku, candidate)? } else { 0 };
+                let there = if able { available(want as usize, sku, candidate)? } else { 0 };
                 if there >= need {
                     let cost = candidate.line.saturating_add(candidate.unit.saturating_mul(need));
                     whole = Some(whole.map_or((cost, slot as u32), |least| least.min((cost, slot as u32))));

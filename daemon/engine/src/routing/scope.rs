@@ -33,6 +33,8 @@ pub(crate) struct Leaning<'a> {
     pub(crate) extra_least: i64,
     /// By want: a bit per node that may serve it. Empty where all wants may be served by whoever is eligible.
     pub(crate) by_want: &'a [&'a [u64]],
+    /// By want: nodes, a bit each, that keep back so many units of it. Empty where nobody does.
+    pub(crate) buffers: &'a [Vec<(Vec<u64>, i64)>],
 }
 
 /// What is read before an order's lines are looked at; a [`Scope`] borrows from it.
@@ -188,6 +190,13 @@ impl Scope<'_> {
         let Some(site) = self.sheet.sites.get(node as usize) else { return false };
         site.capabilities & flags == flags
             && self.leaning.by_want.get(want).is_none_or(|bits| has_bit(bits, node))
+    }
+
+    /// Units of a want that a node keeps back.
+    #[inline]
+    pub(crate) fn buffer(&self, want: usize, node: u32) -> i64 {
+        let buffers = self.leaning.buffers.get(want).map_or(&[][..], Vec::as_slice);
+        buffers.iter().filter(|(bits, _)| has_bit(bits, node)).map(|(_, units)| *units).max().unwrap_or(0)
     }
 
     /// How many days on which it could ship the node lets pass; `None` where it may not serve for that.

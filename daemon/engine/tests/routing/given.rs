@@ -26,7 +26,8 @@ fn what_others_decided_costs_what_the_formula_says() {
             let barred = (0..world.nodes.len()).filter(|node| world.nodes[*node].priority == 2);
             let excluded =
                 barred.flat_map(|node| (0..world.flags.len()).map(move |sku| (sku, node))).collect();
-            world.lean = Lean { excluded, extra: vec![1_500_000; world.nodes.len()], limit: None };
+            world.lean =
+                Lean { excluded, extra: vec![1_500_000; world.nodes.len()], limit: None, ..Lean::default() };
         }
         let (mut takes, mut cost, mut barred) = (Vec::new(), 0, BTreeSet::new());
         let mut shipments: BTreeMap<usize, BTreeMap<usize, u32>> = BTreeMap::new();

@@ -10,7 +10,7 @@ use earmark_protocol::ids::{LineId, Money};
 use crate::world::World;
 
 /// Per node: units of each sku.
-type Assignment = Vec<BTreeMap<usize, u32>>;
+pub(crate) type Assignment = Vec<BTreeMap<usize, u32>>;
 
 /// All ways to serve this many units of a sku: whole from a node that has them, or else split over several.
 pub(crate) fn ways(world: &World, order: &Order, sku: usize, units: u32) -> Vec<Vec<u32>> {
@@ -69,6 +69,16 @@ pub(crate) fn cheapest(
     order: &Order,
     demand: &BTreeMap<usize, u32>,
 ) -> Option<(i64, u64, Vec<String>)> {
+    cheapest_where(world, order, demand, |_| true)
+}
+
+/// The same among the assignments of which this is true.
+pub(crate) fn cheapest_where(
+    world: &World,
+    order: &Order,
+    demand: &BTreeMap<usize, u32>,
+    is_legal: impl Fn(&Assignment) -> bool,
+) -> Option<(i64, u64, Vec<String>)> {
     let mut assignments: Vec<Assignment> = vec![vec![BTreeMap::new(); world.nodes.len()]];
     for (sku, units) in demand.iter().filter(|(_, units)| **units > 0) {
         let ways = ways(world, order, *sku, *units);
@@ -84,7 +94,7 @@ pub(crate) fn cheapest(
         }
         assignments = next;
     }
-    let judged = assignments.iter().filter_map(|assignment| {
+    let judged = assignments.iter().filter(|assignment| is_legal(assignment)).filter_map(|assignment| {
         let used: Vec<usize> = (0..assignment.len()).filter(|node| !assignment[*node].is_empty()).collect();
         let cost = |node: &usize| {
             let parts = &assignment[*node];
@@ -120,6 +130,9 @@ pub(crate) fn judge(world: &World, order: &Order, proposal: &Proposal) -> BTreeM
     }
     for (cell, units) in &taken {
         assert!(i64::from(world.stock[cell]) >= i64::from(*units), "{cell:?} has not {units}");
+    }
+    for ((sku, node), units) in &at_node {
+        assert!(world.available(order, *sku, *node) >= *units, "{node} may not give {units} of {sku}");
     }
     for line in &order.lines {
         let unfilled = plan.unfilled.iter().filter(|unfilled| unfilled.line == line.line);

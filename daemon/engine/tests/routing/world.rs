@@ -40,6 +40,8 @@ pub(crate) struct Lean {
     pub(crate) extra: Vec<i64>,
     /// Most shipments.
     pub(crate) limit: Option<usize>,
+    /// Units of a sku that nodes keep back.
+    pub(crate) buffers: BTreeMap<(usize, usize), u32>,
 }
 
 impl World {
@@ -213,7 +215,8 @@ impl World {
         }
         let segments = &self.rules.channels[usize::from(order.channel.0)];
         let of = |segment: &Segment| self.stock.get(&(sku, node, segment.0)).copied().unwrap_or(0);
-        segments.iter().map(|segment| of(segment).max(0).unsigned_abs()).sum()
+        let there: u32 = segments.iter().map(|segment| of(segment).max(0).unsigned_abs()).sum();
+        there.saturating_sub(self.lean.buffers.get(&(sku, node)).copied().unwrap_or(0))
     }
 
     /// What a shipment of these skus with their units costs.
