@@ -151,6 +151,26 @@ fn every_bad_row_is_told_with_file_line_column_and_reason() {
             ],
         ),
         (
+            "supplies without a day, of nothing known, twice for a cell",
+            &[
+                ("nodes.csv", NODES),
+                ("skus.csv", SKUS),
+                (
+                    "supplies.csv",
+                    "supply,sku,node,quantity,day\nP,A,DC1,4,soon\nP,Z,DC1,4,2026-11-27\nP,A,DC9,4,2026-11-27\n\
+                     P,A,ST1,4,2026-11-27\nQ,A,ST1,4,2026-11-27\nP,A,ST1,5,2026-11-28\n,A,ST1,-1,2026-11-28\n",
+                ),
+            ],
+            &[
+                ("supplies.csv:2 day", "\"soon\""),
+                ("supplies.csv:8 supply", "it is empty"),
+                ("supplies.csv:8 quantity", "\"-1\""),
+                ("supplies.csv:3 sku", "\"Z\""),
+                ("supplies.csv:4 node", "\"DC9\""),
+                ("supplies.csv:7 supply", "line 5 already"),
+            ],
+        ),
+        (
             "one kind of data in two files",
             &[("skus.csv", "code\nA\n"), ("skus.jsonl", "{\"code\":\"A\"}\n")],
             &[("skus.jsonl:0 ", "skus.csv too")],
@@ -343,6 +363,7 @@ fn the_example_store_is_without_fault() {
     let data = read_dir(&dir, &mut bad);
     assert!(bad.is_empty(), "{bad}");
     assert!(data.nodes.is_some() && data.skus.is_some() && data.stock.is_some() && data.orders.is_some());
+    assert_eq!(data.supplies.unwrap().rows.len(), 2);
 }
 
 #[test]

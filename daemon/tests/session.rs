@@ -112,6 +112,33 @@ fn id(object: &Value) -> String {
 }
 
 #[test]
+fn what_is_on_its_way_is_asked_for_by_date_and_received() {
+    let served = Served::start();
+    let imported = served.done(&["import", "examples/store"]);
+    assert_eq!(imported["imported"]["supplies"], 2);
+    let inbound = |day: &str| {
+        let answer = served.done(&["atp", "MUG-BLUE", "--node", "ST-CHI", "--by", day, "--per-node"]);
+        let sku = &answer["skus"][0];
+        assert_eq!(sku["cells"][0]["inbound"], sku["inbound"]);
+        (sku["available"].as_i64().unwrap(), sku["inbound"].as_i64().unwrap())
+    };
+    assert_eq!((inbound("2030-03-03"), inbound("2030-03-04")), ((7, 0), (7, 24)));
+    served.done(&["supply", "put", "PO-1001", "MUG-BLUE@ST-CHI:20", "--day", "2030-03-06"]);
+    assert_eq!((inbound("2030-03-04"), inbound("2030-03-06")), ((7, 0), (7, 20)));
+    let received = served.done(&["supply", "receive", "PO-1001", "MUG-BLUE@ST-CHI:12"]);
+    assert_eq!(received["moved"], 12);
+    assert_eq!(inbound("2030-03-06"), (19, 8));
+    served.refused(&["supply", "receive", "PO-9", "MUG-BLUE@ST-CHI:1"], "UnknownSupply");
+    let list =
+        |arguments: &[&str]| served.done(&[&["supply", "list"], arguments].concat())["supplies"].clone();
+    let left = list(&["MUG-BLUE"]);
+    assert_eq!((&left[0]["supply"], &left[0]["units"]), (&"PO-1001".into(), &8.into()));
+    assert_eq!(list(&[]).as_array().map(Vec::len), Some(2));
+    served.done(&["supply", "receive", "PO-1001", "MUG-BLUE@ST-CHI:1", "--close"]);
+    assert_eq!((inbound("2030-03-06"), list(&["MUG-BLUE"])), ((20, 0), serde_json::json!([])));
+}
+
+#[test]
 fn an_order_goes_from_files_to_the_door() {
     let served = Served::start();
     let imported = served.done(&["import", "examples/store"]);
@@ -307,7 +334,7 @@ fn a_daemon_that_is_told_to_stop_ends_with_0() {
 fn the_readmes_session_works_as_typed() {
     let page = std::fs::read_to_string(repository().join("README.md")).unwrap();
     let blocks: Vec<_> = page.split("<!-- session -->\n```sh\n").skip(1).collect();
-    assert_eq!(blocks.len(), 3);
+    assert_eq!(blocks.len(), 4);
     let script: String = blocks.iter().map(|block| block.split("```").next().unwrap()).collect();
     let served = Served::start();
     let binaries = Path::new(env!("CARGO_BIN_EXE_earmark")).parent().unwrap().to_string_lossy().into_owned();

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalogue::{CalendarSpec, NodeSpec, NodeState, SkuSpec};
 use crate::geo::Position;
 use crate::ids::{Channel, CommandId, HoldClass, LineId, Money, NodeIx, Segment, SkuIx, TimestampMs};
+use crate::supply::{Receive, SupplySpec};
 use crate::tariff::PutTariffs;
 
 /// A changing command.
@@ -71,6 +72,10 @@ pub enum CommandBody {
     PutTariffs(PutTariffs),
     /// A reservation that waits for review may be confirmed from now on. One that may not is released.
     Approve(CommandId),
+    /// What purchase orders and transfers bring to cells, and when.
+    PutSupplies(Vec<SupplySpec>),
+    /// Units of a supply have arrived: they are on hand, and no longer to come.
+    Receive(Receive),
 }
 
 /// Hold quantities of named cells: a list of (sku, node, segment, quantity). A line's id is its place in the

@@ -20,5 +20,6 @@ pub mod query;
 pub mod receive;
 pub mod refusal;
 pub mod reply;
+pub mod supply;
 pub mod tariff;
 pub mod wire_error;

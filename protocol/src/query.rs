@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::Order;
 use crate::ids::{CommandId, NodeIx, Segment, ServiceIx, SkuIx};
+use crate::supply::SupplyKey;
 
 /// A question. The place in this list is the number on the wire: append, never reorder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +56,11 @@ pub enum Query {
         /// First handle of the page.
         from: NodeIx,
     },
+    /// What is on its way to cells, by sku, node, segment and code, after this one; a page at a time.
+    Supplies {
+        /// The one before the first of the page; `None` for the first page.
+        after: Option<SupplyKey>,
+    },
 }
 
 /// Ask what can be promised: for each sku, over a scope, in one segment.
@@ -68,6 +74,8 @@ pub struct Atp {
     pub segment: Option<Segment>,
     /// Answer per node, not the sum alone.
     pub per_node: bool,
+    /// Say what supply adds by this day as well, in days since 1970; `None` for what is in stock alone.
+    pub by_day: Option<u32>,
 }
 
 /// Which nodes a question is about.

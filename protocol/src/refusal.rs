@@ -120,6 +120,8 @@ numbered!(
         /// See [`RefusalCode::meaning`].
         UnknownTimeZone = 38, "No such time zone; give an IANA name like America/Chicago.";
         /// See [`RefusalCode::meaning`].
+        UnknownSupply = 39, "Nothing of that supply is on its way to the cell; put it first.";
+        /// See [`RefusalCode::meaning`].
         QuantityZero = 40, "The quantity is 0; give at least 1.";
         /// See [`RefusalCode::meaning`].
         QuantityTooLarge = 41, "The quantity, or a sum of quantities, is over the limit; detail says the limit.";

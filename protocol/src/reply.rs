@@ -6,6 +6,7 @@ use crate::catalogue::{CalendarSpec, DayLoad, NodeSpec, NodeState, SkuSpec};
 use crate::command::Order;
 use crate::ids::{CommandId, HoldClass, LineId, Lsn, Money, NodeIx, Segment, ServiceIx, SkuIx, TimestampMs};
 use crate::refusal::{Refusal, RefusalCode};
+use crate::supply::SupplySpec;
 use crate::tariff::TariffsView;
 
 /// An answer. The place in this list is the number on the wire: append, never reorder.
@@ -46,6 +47,8 @@ pub enum Reply {
     Tariffs(Box<TariffsView>),
     /// To `NodeDays`: days that something is or was taken of, by node and day; all of a node on one page.
     NodeDays(Vec<NodeDay>),
+    /// To `Supplies`.
+    Supplies(Vec<SupplySpec>),
 }
 
 /// Where a reservation stands. Quantities move line by line; the status is that of the least advanced
@@ -255,7 +258,9 @@ pub struct AtpSku {
     pub available: u64,
     /// Units promised beyond what is there, over the scope's cells that are short.
     pub short: u64,
-    /// A row per cell, where it was asked for: those with nothing available and nothing short are left out.
+    /// Units that supply adds by the day that was asked about; 0 where none was.
+    pub inbound: u64,
+    /// A row per cell, where it was asked for: those with nothing available, nothing short and no inbound are left out.
     pub cells: Vec<AtpCell>,
 }
 
@@ -268,11 +273,13 @@ pub struct AtpCell {
     pub segment: Segment,
     /// Units available; below 0 where it is short.
     pub available: i64,
+    /// Units that supply adds by the day that was asked about, once it has made up for what is short.
+    pub inbound: u64,
 }
 
 impl AtpCell {
     /// Bytes of one in an answer.
-    pub const BYTES: usize = 14;
+    pub const BYTES: usize = 22;
 }
 
 /// A reservation as it is.

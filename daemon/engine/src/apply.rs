@@ -17,6 +17,7 @@ use crate::reservations::ids::Remembered;
 use crate::reservations::slot::{Row, RowValue};
 use crate::reservations::{Forgotten, Opening};
 use crate::state::State;
+use crate::supply::Expected;
 use crate::sync::Ordering;
 
 /// Applies a record. Total: a record that [`crate::decide()`] or [`crate::expire()`] made of this very state always fits.
@@ -109,6 +110,10 @@ pub fn apply(state: &mut State, record: &Record) {
                 let by = Change { orders: *orders, lines: *lines, units: *units };
                 state.shared.days.change(*node, *day, by);
                 state.reservations.mark_days(of_reservation(slot));
+            }
+            Effect::Supply { sku, place, code, quantity, day } => {
+                let expected = Expected { quantity: *quantity, day: *day };
+                state.shared.supplies.write().put(*sku, Place(*place), code, expected);
             }
             Effect::Sku { tenant, spec } => {
                 if state.skus.skus.find(*tenant, &spec.code).is_some() {

@@ -47,6 +47,9 @@ pub fn digest(state: &State) -> u64 {
     for of_day in state.shared.days.of_nodes(state.nodes.handles()) {
         sum = sum.wrapping_add(hash(12, &of_day));
     }
+    for spec in state.shared.supplies.read().after(None) {
+        sum = sum.wrapping_add(hash(13, &spec));
+    }
     for calendar in state.nodes.calendars() {
         sum = sum.wrapping_add(hash(10, &calendar));
     }

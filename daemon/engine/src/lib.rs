@@ -32,6 +32,7 @@ mod rules;
 mod runs;
 mod shortage;
 mod state;
+mod supply;
 mod sync;
 pub mod tariff;
 

@@ -3,6 +3,7 @@
 //! A reader never waits for the writer and never delays it. Where it cannot get a whole answer in a bounded number of
 //! tries it says so (`None`), and the question goes to the committer instead.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use earmark_protocol::catalogue::{DayLoad, NodeState};
@@ -13,6 +14,7 @@ use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{
     AtpCell, AtpReply, AtpSku, CellView, NodeDay, NodeView, PolicyView, ReservationView, SkuView,
 };
+use earmark_protocol::supply::{SupplyKey, SupplySpec};
 use earmark_protocol::tariff::{ServiceSpec, TariffsView};
 
 use crate::catalogue::{NodeTable, SkuFacts};
@@ -212,6 +214,14 @@ impl Reader {
         page
     }
 
+    /// At most `most` supplies of a tenant's cells, by sku, node, segment and code, after this one.
+    #[must_use]
+    pub fn supplies_page(&self, tenant: Tenant, after: Option<&SupplyKey>, most: usize) -> Vec<SupplySpec> {
+        let book = self.shared.supplies.read();
+        let own = book.after(after).filter(|spec| self.own_sku(tenant, spec.sku).is_some());
+        own.take(most).collect()
+    }
+
     /// What can be promised: one atomic word per cell, so it is never a torn sum of a cell; cells of one sku are read
     /// one after the other. `None` where a sku grew again and again meanwhile: ask the committer.
     ///
@@ -249,13 +259,18 @@ impl Reader {
             }
             let in_segment =
                 |cell: &&CellStock| question.segment.is_none_or(|segment| segment == cell.segment);
-            let mut row = AtpSku { sku: *sku, available: 0, short: 0, cells: Vec::new() };
+            let mut row = AtpSku { sku: *sku, available: 0, short: 0, inbound: 0, cells: Vec::new() };
+            // After the words: units that are received in between are missed rather than counted twice.
+            let supply = question.by_day.map(|day| self.inbound(*sku, day, &mut stock)).unwrap_or_default();
             for cell in stock.iter().filter(in_segment).filter(|cell| scope.has(cell.node)) {
                 row.available += u64::from(cell.available.max(0).unsigned_abs());
                 row.short += u64::from(cell.available.min(0).unsigned_abs());
-                if question.per_node && cell.available != 0 {
+                let comes = supply.get(&Place::new(cell.node, cell.segment)).copied().unwrap_or(0);
+                let inbound = comes.saturating_sub(u64::from(cell.available.min(0).unsigned_abs()));
+                row.inbound += inbound;
+                if question.per_node && (cell.available != 0 || inbound > 0) {
                     let (node, segment, available) = (cell.node, cell.segment, i64::from(cell.available));
-                    row.cells.push(AtpCell { node, segment, available });
+                    row.cells.push(AtpCell { node, segment, available, inbound });
                 }
             }
             cells += row.cells.len();
@@ -266,6 +281,22 @@ impl Reader {
             reply.skus.push(row);
         }
         Ok(Some(reply))
+    }
+
+    /// What comes to the cells of a sku by a day; cells that were never stocked are added to those that were.
+    fn inbound(&self, sku: SkuIx, day: u32, stock: &mut Vec<CellStock>) -> BTreeMap<Place, u64> {
+        let supply: BTreeMap<Place, u64> = self.shared.supplies.read().by_day(sku, day).collect();
+        let mut new = supply.clone();
+        for cell in stock.iter() {
+            new.remove(&Place::new(cell.node, cell.segment));
+        }
+        stock.extend(new.keys().map(|place| CellStock {
+            node: place.node(),
+            segment: place.segment(),
+            available: 0,
+        }));
+        stock.sort_unstable_by_key(|cell| (cell.node, cell.segment));
+        supply
     }
 
     /// The order that a rejection asks to route again: the lines it takes off the node, to the same destination.
@@ -379,7 +410,7 @@ mod tests {
         let tenant = Tenant(0);
         state.skus.put(tenant, &SkuSpec { code: "S".into(), ..SkuSpec::default() });
         let (reader, skus) = (state.reader(), vec![SkuIx(0)]);
-        let question = Atp { skus, scope: Scope::All, segment: None, per_node: false };
+        let question = Atp { skus, scope: Scope::All, segment: None, per_node: false, by_day: None };
         assert!(matches!(reader.atp(tenant, &question, 1), Ok(Some(_))));
         let row = state.skus.skus.row(SkuIx(0)).unwrap();
         row.growths.fetch_add(1, Ordering::Relaxed);

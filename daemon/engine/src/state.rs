@@ -20,6 +20,7 @@ use crate::reservations::ids::Ids;
 use crate::reservations::{Reservations, ReservationsWriter};
 use crate::routing::LaneBook;
 use crate::rules::{Capacity, Rules};
+use crate::supply::Supplies;
 use crate::sync::{AtomicU64, Ordering};
 
 /// What everyone may read beside the writer.
@@ -29,6 +30,7 @@ pub(crate) struct Shared {
     pub(crate) reservations: Arc<Reservations>,
     pub(crate) lanes: LaneBook,
     pub(crate) days: Days,
+    pub(crate) supplies: Supplies,
     nodes: Mutex<Arc<NodeTable>>,
     nodes_version: AtomicU64,
     policies: Mutex<Arc<PolicyTable>>,
@@ -160,6 +162,7 @@ impl State {
             reservations: Arc::clone(&reservations.table),
             lanes: LaneBook::default(),
             days: Days::new(memory.days, &scalars.days),
+            supplies: Supplies::new(scalars.supplies),
             nodes: Mutex::new(Arc::clone(&nodes)),
             nodes_version: AtomicU64::new(nodes.version),
             policies: Mutex::new(Arc::clone(&policies)),
@@ -241,6 +244,7 @@ impl State {
             ("skus", u64::from(self.skus.skus.len())),
             ("nodes", self.nodes.nodes.len() as u64),
             ("cells", self.inventory.len()),
+            ("supplies", self.shared.supplies.read().len() as u64),
             ("reservations_live", self.reservations.live()),
             ("reservations_remembered", self.reservations.remembered()),
             ("reservation_slots_used", u64::from(self.reservations.used())),

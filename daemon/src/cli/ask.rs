@@ -35,6 +35,9 @@ pub(super) struct AtpArgs {
     /// In this segment alone; without it, in all together
     #[arg(long, value_parser = field::segment, value_name = "NUMBER")]
     segment: Option<Segment>,
+    /// Say what supply adds by this day, like 2026-11-27
+    #[arg(long, value_name = "DATE", value_parser = field::day)]
+    by: Option<u32>,
     /// Show every node, not the sum alone
     #[arg(long)]
     per_node: bool,
@@ -87,7 +90,8 @@ pub(super) async fn atp(args: &AtpArgs, session: &Session) -> Outcome {
         None if nodes.is_empty() => Scope::All,
         None => Scope::Nodes(nodes),
     };
-    let question = Atp { skus, scope, segment: args.segment, per_node: args.per_node };
+    let (segment, per_node, by_day) = (args.segment, args.per_node, args.by);
+    let question = Atp { skus, scope, segment, per_node, by_day };
     let Reply::Atp(reply) = query(&client, Query::Atp(question), attempted).await? else {
         return Err(Failure::unexpected(attempted));
     };
@@ -95,35 +99,38 @@ pub(super) async fn atp(args: &AtpArgs, session: &Session) -> Outcome {
     reply.skus.iter().flat_map(|sku| &sku.cells).for_each(|cell| unnamed.node(cell.node));
     let names = Names::of(&client, unnamed).await?;
 
-    let columns: &[&str] = if args.per_node {
-        &["sku", ">available", ">short", "node", ">segment"]
-    } else {
-        &["sku", ">available", ">short"]
-    };
-    let (mut table, mut rows) = (Table::new(columns), Vec::new());
+    let mut columns = vec!["sku", ">available", ">short"];
+    columns.extend(args.by.map(|_| ">inbound"));
+    columns.extend(args.per_node.then_some(["node", ">segment"]).into_iter().flatten());
+    let (mut table, mut rows) = (Table::new(&columns), Vec::new());
     for (code, sku) in args.skus.iter().zip(&reply.skus) {
-        let cells: Vec<_> = sku.cells.iter().map(|cell| {
-            json!({ "node": names.node(cell.node), "segment": cell.segment, "available": cell.available })
-        }).collect();
         let mut row = json!({ "sku": code, "available": sku.available, "short": sku.short });
         let mut fields = vec![code.clone(), sku.available.to_string(), sku.short.to_string()];
+        if args.by.is_some() {
+            row["inbound"] = json!(sku.inbound);
+            fields.push(sku.inbound.to_string());
+        }
         if args.per_node {
-            row["cells"] = json!(cells);
+            row["cells"] = json!([]);
             fields.extend(["all".to_owned(), String::new()]);
         }
         table.row(fields);
-        rows.push(row);
         for cell in &sku.cells {
             let (available, short) = (cell.available.max(0), (-cell.available).max(0));
             let node = names.node(cell.node);
-            table.row([
-                String::new(),
-                available.to_string(),
-                short.to_string(),
-                node,
-                cell.segment.to_string(),
-            ]);
+            let mut of_cell = json!({ "node": node, "segment": cell.segment, "available": cell.available });
+            let mut fields = vec![String::new(), available.to_string(), short.to_string()];
+            if args.by.is_some() {
+                of_cell["inbound"] = json!(cell.inbound);
+                fields.push(cell.inbound.to_string());
+            }
+            fields.extend([node, cell.segment.to_string()]);
+            table.row(fields);
+            if let Value::Array(cells) = &mut row["cells"] {
+                cells.push(of_cell);
+            }
         }
+        rows.push(row);
     }
     Ok(Answer { text: table.text(""), json: json!({ "lsn": reply.lsn, "skus": rows }) })
 }

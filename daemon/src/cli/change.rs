@@ -30,7 +30,10 @@ pub(super) async fn send(
     named: impl Fn(&Refusal) -> Option<String>,
 ) -> Outcome {
     let id = id.id.unwrap_or_else(|| client.new_id());
-    let moves_units = !matches!(body, CommandBody::SetNodeState(_) | CommandBody::SetPolicy(_));
+    let moves_units = !matches!(
+        body,
+        CommandBody::SetNodeState(_) | CommandBody::SetPolicy(_) | CommandBody::PutSupplies(_)
+    );
     let outcome = match client.command_as(id, body).await {
         Ok(Reply::Reserved(reserved)) => reserved_answer(client, id, attempted, &reserved).await,
         Ok(Reply::Done(mut done)) => {

@@ -91,6 +91,12 @@ impl Unnamed {
         view.plans.iter().for_each(|plan| self.plan(plan));
     }
 
+    /// Those of a cell.
+    pub(super) fn cell(&mut self, sku: SkuIx, node: NodeIx) {
+        self.skus.insert(sku);
+        self.nodes.insert(node);
+    }
+
     /// A node.
     pub(super) fn node(&mut self, node: NodeIx) {
         self.nodes.insert(node);

@@ -130,6 +130,12 @@ fn words(effect: &Effect) -> (&'static str, Fields) {
             let fields = vec![("node", json!(node)), ("day", json!(day)), ("orders", json!(orders))];
             ("day", [fields, vec![("lines", json!(lines)), ("units", json!(units))]].concat())
         }
+        Effect::Supply { sku, place: at, code, quantity, day } => {
+            let mut fields = vec![("supply", json!(code)), ("sku", json!(sku))];
+            fields.extend(place(*at));
+            fields.extend([("quantity", json!(quantity)), ("day", json!(day_text(*day)))]);
+            ("supply", fields)
+        }
         Effect::Sku { tenant, spec } => ("sku", vec![("tenant", json!(tenant)), ("spec", json!(spec))]),
         Effect::SkuRetired { sku } => ("sku_retired", vec![("sku", json!(sku))]),
         Effect::Node { tenant, spec } => ("node", vec![("tenant", json!(tenant)), ("spec", json!(spec))]),

@@ -18,7 +18,7 @@ use crate::demo::scenario::Scenario;
 /// A directory.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Directory {
-    /// A directory with any of calendars, nodes, skus, rates, zones, services, tariffs, stock, orders as .csv or .jsonl, perhaps .gz (see docs/data-files.md)
+    /// A directory with any of calendars, nodes, skus, rates, zones, services, tariffs, stock, supplies, orders as .csv or .jsonl, perhaps .gz (see docs/data-files.md)
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     /// Most bad rows to report
@@ -56,6 +56,7 @@ pub(super) fn check(args: &CheckArgs) -> Outcome {
         ("services", "services", tariffs.services.as_ref().map(|file| (&file.name, file.rows.len()))),
         ("tariffs", "price steps", tariffs.steps.as_ref().map(|file| (&file.name, file.rows.len()))),
         ("stock", "cells", data.stock.as_ref().map(|file| (&file.name, file.rows.len()))),
+        ("supplies", "supplies", data.supplies.as_ref().map(|file| (&file.name, file.rows.len()))),
         ("orders", "orders", data.orders.as_ref().map(|file| (&file.name, file.rows.len()))),
     ];
     for (key, what, file) in files {
@@ -76,7 +77,8 @@ pub(super) async fn import(args: &ImportArgs, session: &Session, quiet: bool) ->
     let rows = data.calendars.as_ref().map_or(0, |file| file.rows.len())
         + data.nodes.as_ref().map_or(0, |file| file.rows.len())
         + data.skus.as_ref().map_or(0, |file| file.rows.len())
-        + data.stock.as_ref().map_or(0, |file| file.rows.len());
+        + data.stock.as_ref().map_or(0, |file| file.rows.len())
+        + data.supplies.as_ref().map_or(0, |file| file.rows.len());
     let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(rows as u64) };
     let style = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} rows, {per_sec}, {eta} left");
     bar.set_style(style.expect("the template is one"));
@@ -89,6 +91,9 @@ pub(super) async fn import(args: &ImportArgs, session: &Session, quiet: bool) ->
     );
     if loaded.calendars > 0 {
         let _ = writeln!(text, "imported {} calendars", loaded.calendars);
+    }
+    if loaded.supplies > 0 {
+        let _ = writeln!(text, "imported {} supplies", loaded.supplies);
     }
     if let Some(orders) = &data.orders {
         let _ = writeln!(

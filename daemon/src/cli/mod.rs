@@ -20,6 +20,7 @@ mod replay;
 mod serve;
 mod step;
 mod stock;
+mod supply;
 mod table;
 mod tariff;
 mod text;
@@ -94,6 +95,9 @@ enum Command {
     /// Count, correct, take back and move stock
     #[command(subcommand)]
     Stock(stock::StockCommand),
+    /// Say what is on its way to cells, and receive it
+    #[command(subcommand)]
+    Supply(supply::SupplyCommand),
     /// Pause, resume, retire and list nodes
     #[command(subcommand)]
     Node(node::NodeCommand),
@@ -192,6 +196,7 @@ async fn ask_daemon(command: &Command, session: &Session, as_json: bool) -> Outc
         Command::Show(args) => ask::show(args, session).await,
         Command::Explain(args) => ask::explain(args, session).await,
         Command::Stock(command) => stock::run(command, session).await,
+        Command::Supply(command) => supply::run(command, session).await,
         Command::Tariff(command) => tariff::run(command, session).await,
         Command::Node(command) => node::run(command, session).await,
         Command::Calendar(command) => calendar::run(command, session).await,
@@ -289,6 +294,7 @@ mod tests {
             "show",
             "explain",
             "stock",
+            "supply",
             "node",
             "calendar",
             "policy",

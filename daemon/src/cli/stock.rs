@@ -153,19 +153,37 @@ async fn transfer(args: &TransferArgs, session: &Session) -> Outcome {
 }
 
 async fn cell(client: &Client, text: &CellText, quantity: u32) -> Result<CellQuantity, Failure> {
-    let cells = cells(client, std::slice::from_ref(text)).await?;
-    let &(sku, node) = cells.first().ok_or_else(|| Failure::unexpected("looking up a cell"))?;
-    Ok(CellQuantity { sku, node, segment: text.at.segment, quantity })
+    let cells = cell_quantities(client, std::slice::from_ref(text), vec![quantity]).await?;
+    cells.first().copied().ok_or_else(|| Failure::unexpected("looking up a cell"))
 }
 
-async fn cells(client: &Client, texts: &[CellText]) -> Result<Vec<(SkuIx, NodeIx)>, Failure> {
+/// Cells with so many units each.
+pub(super) async fn cell_quantities(
+    client: &Client,
+    texts: &[CellText],
+    units: Vec<u32>,
+) -> Result<Vec<CellQuantity>, Failure> {
+    let cells = cells(client, texts).await?.into_iter().zip(texts).zip(units);
+    let of = |(((sku, node), text), quantity): (((SkuIx, NodeIx), &CellText), u32)| {
+        let segment = text.at.segment;
+        CellQuantity { sku, node, segment, quantity }
+    };
+    Ok(cells.map(of).collect())
+}
+
+/// Handles of skus and nodes.
+pub(super) async fn cells(client: &Client, texts: &[CellText]) -> Result<Vec<(SkuIx, NodeIx)>, Failure> {
     let skus: Vec<_> = texts.iter().map(|text| text.sku.as_str()).collect();
     let nodes: Vec<_> = texts.iter().map(|text| text.at.node.as_str()).collect();
     let (skus, nodes) = handles(client, &skus, &nodes).await?;
     Ok(skus.into_iter().zip(nodes).collect())
 }
 
-fn numbers<T>(texts: &[CellText], reading: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, Failure> {
+/// The number of each.
+pub(super) fn numbers<T>(
+    texts: &[CellText],
+    reading: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, Failure> {
     texts.iter().map(|text| reading(&text.number).map_err(|reason| wrong(text, &reason))).collect()
 }
 
@@ -174,6 +192,6 @@ fn wrong(text: &CellText, reason: &str) -> Failure {
 }
 
 /// What the user called the cell that a refusal speaks of.
-fn named(refusal: &Refusal, cells: &[CellText]) -> Option<String> {
+pub(super) fn named(refusal: &Refusal, cells: &[CellText]) -> Option<String> {
     cells.get(refusal.index? as usize).map(|cell| format!("{}@{}", cell.sku, cell.at.node))
 }

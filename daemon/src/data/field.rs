@@ -119,6 +119,13 @@ pub fn day_text(day: u32) -> String {
     date.map_or_else(|_| format!("day {day}"), |date| date.to_string())
 }
 
+/// A date, in days since 1970.
+pub fn day(text: &str) -> Result<u32, String> {
+    let since = |date: jiff::civil::Date| (date - jiff::civil::date(1970, 1, 1)).get_days();
+    let day = text.parse().ok().map(since).and_then(|days| u32::try_from(days).ok());
+    day.filter(|_| text.len() == 10).ok_or_else(|| format!("{text:?} is no date; write it like 2026-11-27"))
+}
+
 /// An amount of money as it is written: exact to the micro, without needless zeros.
 #[must_use]
 pub fn money_text(amount: Money) -> String {
@@ -225,6 +232,17 @@ mod tests {
             }
         }
         assert!(flags("cold wet").is_err());
+    }
+
+    #[test]
+    fn dates_read_back_as_they_were_written() {
+        for days in [0, 20_784, 2_932_896] {
+            assert_eq!(day(&day_text(days)), Ok(days));
+        }
+        assert_eq!(day("2026-11-27"), Ok(20_784));
+        for text in ["", "2026-11-31", "1969-12-31", "20261127", "2026-11-27T08:30", "tomorrow"] {
+            assert!(day(text).is_err(), "{text:?} was taken for a date");
+        }
     }
 
     #[test]

@@ -11,10 +11,12 @@ use earmark_protocol::ids::{NodeIx, SkuIx};
 use earmark_protocol::query::{Query, Resolve};
 use earmark_protocol::refusal::Refusal;
 use earmark_protocol::reply::Reply;
+use earmark_protocol::supply::SupplySpec;
 use earmark_protocol::tariff::PutTariffs;
 
 use super::DataSet;
 use super::stock::Count;
+use super::supplies::SupplyRow;
 use super::trouble::BadRows;
 
 /// Nodes, skus or codes in one message: with codes and groups of 64 bytes they stay well below a frame.
@@ -48,7 +50,7 @@ pub enum LoadError {
         sent: usize,
     },
     /// Codes that neither the files nor the daemon know.
-    #[error("looking up codes: the daemon knows some of them not; nothing of the stock was sent\n{0}")]
+    #[error("looking up codes: the daemon knows some of them not; nothing was sent\n{0}")]
     UnknownCodes(BadRows),
     /// The daemon answered with something that is no answer to this.
     #[error("sending {what}: the daemon's answer is of another kind; use client and daemon of one version")]
@@ -73,36 +75,14 @@ pub struct Loaded {
     pub cells: usize,
     /// Units they add up to.
     pub units: u64,
+    /// What supplies bring to cells.
+    pub supplies: usize,
 }
 
 /// Sends all that a directory says. `progress` is told how many rows were sent.
 pub async fn load(client: &Client, data: &DataSet, progress: impl Fn(u64)) -> Result<Loaded, LoadError> {
     let mut loaded = Loaded::default();
-    let stock = data.stock.as_ref();
-    // Stock alone may name what the directory does not define: that is looked up before anything is sent.
-    if let Some(file) = stock
-        && (data.nodes.is_none() || data.skus.is_none())
-    {
-        let mut bad = BadRows::new(super::trouble::BAD_ROWS_MAX);
-        let rows = || file.rows.iter().map(|row| &row.value);
-        let skus = if data.skus.is_none() { codes(rows().map(|count| &*count.sku)) } else { Vec::new() };
-        let nodes = if data.nodes.is_none() { codes(rows().map(|count| &*count.node)) } else { Vec::new() };
-        let (known_skus, known_nodes) = resolve(client, &skus, &nodes).await?;
-        let unknown_skus = unknown(&skus, &known_skus);
-        let unknown_nodes = unknown(&nodes, &known_nodes);
-        for row in &file.rows {
-            for (column, code, unknown) in
-                [("sku", &row.value.sku, &unknown_skus), ("node", &row.value.node, &unknown_nodes)]
-            {
-                if unknown.contains(&**code) {
-                    bad.push(&file.name, row.line, column, format!("the daemon knows no {column} {code:?}"));
-                }
-            }
-        }
-        if !bad.is_empty() {
-            return Err(LoadError::UnknownCodes(bad));
-        }
-    }
+    unknown_codes(client, data).await?;
     if let Some(file) = &data.calendars {
         let specs: Vec<_> = file.rows.iter().map(|row| row.value.clone()).collect();
         put_calendars(client, &specs).await?;
@@ -124,14 +104,46 @@ pub async fn load(client: &Client, data: &DataSet, progress: impl Fn(u64)) -> Re
         put_tariffs(client, tariffs).await?;
         loaded.services = tariffs.services.len();
     }
-    if let Some(file) = stock {
+    if let Some(file) = &data.stock {
         let rows: Vec<_> = file.rows.iter().map(|row| &row.value).collect();
         let counts = counts(client, &rows).await?;
         set_stock(client, &counts, &progress).await?;
         loaded.cells = counts.len();
         loaded.units = counts.iter().map(|count| u64::from(count.on_hand)).sum();
     }
+    if let Some(file) = &data.supplies {
+        let rows: Vec<_> = file.rows.iter().map(|row| &row.value).collect();
+        put_supplies(client, &rows, &progress).await?;
+        loaded.supplies = rows.len();
+    }
     Ok(loaded)
+}
+
+/// Stock and supplies alone may name what the directory does not define: that is looked up before anything is sent.
+async fn unknown_codes(client: &Client, data: &DataSet) -> Result<(), LoadError> {
+    let stock = data.stock.iter().flat_map(|file| {
+        file.rows.iter().map(|row| (&file.name, row.line, &*row.value.sku, &*row.value.node))
+    });
+    let supplies = data.supplies.iter().flat_map(|file| {
+        file.rows.iter().map(|row| (&file.name, row.line, &*row.value.sku, &*row.value.node))
+    });
+    if data.nodes.is_some() && data.skus.is_some() {
+        return Ok(());
+    }
+    let rows: Vec<(&String, u64, &str, &str)> = stock.chain(supplies).collect();
+    let mut bad = BadRows::new(super::trouble::BAD_ROWS_MAX);
+    let skus = if data.skus.is_none() { codes(rows.iter().map(|row| row.2)) } else { Vec::new() };
+    let nodes = if data.nodes.is_none() { codes(rows.iter().map(|row| row.3)) } else { Vec::new() };
+    let (known_skus, known_nodes) = resolve(client, &skus, &nodes).await?;
+    let (unknown_skus, unknown_nodes) = (unknown(&skus, &known_skus), unknown(&nodes, &known_nodes));
+    for (file, line, sku, node) in rows {
+        for (column, code, unknown) in [("sku", sku, &unknown_skus), ("node", node, &unknown_nodes)] {
+            if unknown.contains(code) {
+                bad.push(file, line, column, format!("the daemon knows no {column} {code:?}"));
+            }
+        }
+    }
+    if bad.is_empty() { Ok(()) } else { Err(LoadError::UnknownCodes(bad)) }
 }
 
 /// Puts calendars into the catalogue.
@@ -258,21 +270,62 @@ async fn command(
 
 /// The counts by handles, still in the order of the rows.
 async fn counts(client: &Client, rows: &[&Count]) -> Result<Vec<StockCount>, LoadError> {
-    let (skus, nodes) = (codes(rows.iter().map(|row| &*row.sku)), codes(rows.iter().map(|row| &*row.node)));
-    let (sku_handles, node_handles) = resolve(client, &skus, &nodes).await?;
-    let skus: HashMap<_, _> = skus.into_iter().zip(sku_handles).collect();
-    let nodes: HashMap<_, _> = nodes.into_iter().zip(node_handles).collect();
+    let handles = Handles::of(client, rows.iter().map(|row| (&*row.sku, &*row.node))).await?;
     let count = |row: &&Count| {
-        Some(StockCount {
-            sku: skus.get(&*row.sku).copied().flatten()?,
-            node: nodes.get(&*row.node).copied().flatten()?,
-            segment: row.segment,
-            on_hand: row.on_hand,
-            safety: row.safety,
-        })
+        let (sku, node) = handles.cell(&row.sku, &row.node)?;
+        Some(StockCount { sku, node, segment: row.segment, on_hand: row.on_hand, safety: row.safety })
     };
     // All codes were put or looked up just before; one that is gone again is the daemon's inconsistency.
     rows.iter().map(count).collect::<Option<Vec<_>>>().ok_or(LoadError::Unexpected { what: "stock" })
+}
+
+/// Puts what is on its way to cells.
+async fn put_supplies(client: &Client, rows: &[&SupplyRow], progress: impl Fn(u64)) -> Result<(), LoadError> {
+    let what = "supplies";
+    let handles = Handles::of(client, rows.iter().map(|row| (&*row.sku, &*row.node))).await?;
+    let spec = |row: &&SupplyRow| {
+        let (sku, node) = handles.cell(&row.sku, &row.node)?;
+        let SupplyRow { supply, segment, quantity, day, .. } = *row;
+        Some(SupplySpec {
+            code: supply.clone(),
+            sku,
+            node,
+            segment: *segment,
+            quantity: *quantity,
+            day: *day,
+        })
+    };
+    let specs = rows.iter().map(spec).collect::<Option<Vec<_>>>().ok_or(LoadError::Unexpected { what })?;
+    for (batch, sent) in batches(&specs, batch_len(client, SPECS_PER_BATCH)) {
+        command(client, CommandBody::PutSupplies(batch.to_vec()), what, sent).await?;
+        progress(batch.len() as u64);
+    }
+    Ok(())
+}
+
+/// Handles of codes.
+struct Handles<'a> {
+    skus: HashMap<&'a str, Option<SkuIx>>,
+    nodes: HashMap<&'a str, Option<NodeIx>>,
+}
+
+impl<'a> Handles<'a> {
+    /// Those of the skus and nodes of these cells.
+    async fn of(
+        client: &Client,
+        cells: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+    ) -> Result<Self, LoadError> {
+        let (skus, nodes) = (codes(cells.clone().map(|(sku, _)| sku)), codes(cells.map(|(_, node)| node)));
+        let (sku_handles, node_handles) = resolve(client, &skus, &nodes).await?;
+        Ok(Self {
+            skus: skus.into_iter().zip(sku_handles).collect(),
+            nodes: nodes.into_iter().zip(node_handles).collect(),
+        })
+    }
+
+    fn cell(&self, sku: &str, node: &str) -> Option<(SkuIx, NodeIx)> {
+        self.skus.get(sku).copied().flatten().zip(self.nodes.get(node).copied().flatten())
+    }
 }
 
 /// Each code once, in order.

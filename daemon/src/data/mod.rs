@@ -1,4 +1,4 @@
-//! Data files: a directory of calendars, nodes, skus, tariffs, stock and orders as CSV or JSON lines, read and checked as
+//! Data files: a directory of calendars, nodes, skus, tariffs, stock, supplies and orders as CSV or JSON lines, read and checked as
 //! a whole before anything is sent anywhere. The columns are described in `docs/data-files.md`.
 
 pub mod calendars;
@@ -10,6 +10,7 @@ pub mod orders;
 pub mod references;
 pub mod skus;
 pub mod stock;
+pub mod supplies;
 pub mod table;
 pub mod tariffs;
 pub mod trouble;
@@ -23,12 +24,13 @@ use earmark_protocol::tariff::PutTariffs;
 
 use orders::OrderData;
 use stock::{Codes, Count};
+use supplies::SupplyRow;
 use table::{Column, ENDINGS, Located, Row};
 use tariffs::TariffFiles;
 use trouble::BadRows;
 
 /// The files a directory may hold, without their endings, in the order they are read.
-pub const FILES: [(&str, &[Column]); 9] = [
+pub const FILES: [(&str, &[Column]); 10] = [
     ("calendars", calendars::COLUMNS),
     ("nodes", nodes::COLUMNS),
     ("skus", skus::COLUMNS),
@@ -37,6 +39,7 @@ pub const FILES: [(&str, &[Column]); 9] = [
     ("services", tariffs::SERVICE_COLUMNS),
     ("tariffs", tariffs::STEP_COLUMNS),
     ("stock", stock::COLUMNS),
+    ("supplies", supplies::COLUMNS),
     ("orders", orders::COLUMNS),
 ];
 
@@ -66,6 +69,8 @@ pub struct DataSet {
     pub tariff_files: TariffFiles,
     /// Counts, sorted by sku, node and segment.
     pub stock: Option<DataFile<Count>>,
+    /// What is on its way to cells.
+    pub supplies: Option<DataFile<SupplyRow>>,
     /// Orders, a row each.
     pub orders: Option<DataFile<OrderData>>,
     /// Files that look like data but carry none of the names of [`FILES`].
@@ -103,6 +108,7 @@ pub fn read_dir(dir: &Path, bad: &mut BadRows) -> DataSet {
     };
     data.tariffs = data.tariff_files.is_any().then(|| data.tariff_files.join(bad));
     data.stock = find("stock", bad).map(|path| read_stock(&path, bad));
+    data.supplies = find("supplies", bad).map(|path| file(&path, supplies::COLUMNS, bad, supplies::parse));
     data.orders = find("orders", bad).map(|path| read_orders(&path, bad));
     let known = |stem: &str| FILES.iter().any(|(name, _)| *name == stem);
     data.ignored =

@@ -19,6 +19,7 @@ pub fn check(data: &DataSet, bad: &mut BadRows) {
     let skus = data.skus.as_ref().and_then(|file| by_code(file, |sku: &SkuSpec| &sku.code, bad));
     calendars(data, bad);
     stock(data, nodes.as_ref(), skus.as_ref(), bad);
+    supplies(data, nodes.as_ref(), skus.as_ref(), bad);
     orders(data, nodes.as_ref(), skus.as_ref(), bad);
 }
 
@@ -83,6 +84,24 @@ fn stock(
             let reason =
                 format!("sku {sku:?} at node {node:?}, segment {segment}, stands in line {before} already");
             bad.push(&file.name, pair[1].line, "sku", reason);
+        }
+    }
+}
+
+fn supplies(
+    data: &DataSet,
+    nodes: Option<&ByCode<'_, NodeSpec>>,
+    skus: Option<&ByCode<'_, SkuSpec>>,
+    bad: &mut BadRows,
+) {
+    let Some(file) = &data.supplies else { return };
+    let mut lines = HashMap::with_capacity(file.rows.len());
+    for Located { line, value } in &file.rows {
+        known(skus, &value.sku, &file.name, *line, "sku", bad);
+        known(nodes, &value.node, &file.name, *line, "node", bad);
+        if let Some(before) = lines.insert((&value.supply, &value.sku, &value.node, value.segment), *line) {
+            let reason = format!("supply {:?} of that cell stands in line {before} already", value.supply);
+            bad.push(&file.name, *line, "supply", reason);
         }
     }
 }

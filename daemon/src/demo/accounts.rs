@@ -102,7 +102,7 @@ pub async fn compare(ground: &Ground, balance: &Balance) -> Result<Accounts, Cli
             last += 1;
         }
         let skus = ground.skus[first..last].to_vec();
-        let question = Atp { skus, scope: Scope::All, segment: None, per_node: true };
+        let question = Atp { skus, scope: Scope::All, segment: None, per_node: true, by_day: None };
         match ground.client.query(Query::Atp(question)).await? {
             Reply::Atp(reply) => {
                 let mut said: HashMap<(SkuIx, NodeIx), i64> = HashMap::new();

@@ -31,7 +31,12 @@ pub fn command_work(body: &CommandBody) -> (Role, Work) {
         | C::Collect(_)
         | C::Reject(_)
         | C::Approve(_) => (Role::Oms, Work::Finish),
-        C::SetStock(_) | C::AdjustStock(_) | C::Restock(_) | C::Transfer(_) => (Role::Oms, Work::Keep),
+        C::SetStock(_)
+        | C::AdjustStock(_)
+        | C::Restock(_)
+        | C::Transfer(_)
+        | C::PutSupplies(_)
+        | C::Receive(_) => (Role::Oms, Work::Keep),
         C::PutSkus(_)
         | C::RetireSkus(_)
         | C::PutNodes(_)
@@ -57,6 +62,7 @@ pub fn query_work(query: &Query) -> (Role, Work) {
         | Query::Policy { .. }
         | Query::Calendars { .. }
         | Query::NodeDays { .. }
+        | Query::Supplies { .. }
         | Query::Tariffs { .. }
         | Query::Skus { .. }
         | Query::Cells(_) => (Role::Read, Work::Ask),

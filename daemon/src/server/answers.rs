@@ -23,6 +23,10 @@ const NODE_DAYS_BYTES_MAX: usize = 64 * NODE_DAY_BYTES;
 const CALENDAR_BYTES_MAX: usize = 4_600;
 /// Longest a sku can be in a reply.
 const SKU_BYTES_MAX: usize = 200;
+/// Supplies of one page: what fills a frame, and not more than this.
+const SUPPLIES_PAGE_MAX: usize = 5_000;
+/// Longest a supply can be in a reply: a text of 64 bytes with its length, and some numbers.
+const SUPPLY_BYTES_MAX: usize = 96;
 /// Longest a service can be in a reply, its zones aside: four texts of 64 bytes with their lengths, and some numbers;
 /// and bytes of a zone, its steps aside, and of a step.
 const SERVICE_BYTES: usize = 384;
@@ -63,6 +67,10 @@ pub(super) fn answer(shared: &Shared, tenant: Tenant, query: &Query) -> Reply {
         Query::NodeDays { from } => {
             let room = frame.saturating_sub(2 * NODE_DAYS_BYTES_MAX) / NODE_DAY_BYTES;
             Ok(Reply::NodeDays(reader.node_days(tenant, *from, NODE_DAYS_PAGE_MAX.min(room).max(1))))
+        }
+        Query::Supplies { after } => {
+            let most = SUPPLIES_PAGE_MAX.min(frame / SUPPLY_BYTES_MAX);
+            Ok(Reply::Supplies(reader.supplies_page(tenant, after.as_ref(), most)))
         }
         Query::Stats => Ok(Reply::Stats(shared.stats())),
         Query::Atp(_)

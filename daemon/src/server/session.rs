@@ -294,6 +294,7 @@ impl Session {
             | Query::Stats
             | Query::Calendars { .. }
             | Query::NodeDays { .. }
+            | Query::Supplies { .. }
             | Query::Tariffs { .. }
             | Query::Policy { .. } => {
                 push_reply(&mut self.replies, correlation, &answers::answer(&shared, tenant, &query));

@@ -73,7 +73,8 @@ impl Followed {
     }
 
     async fn available(&self) -> u64 {
-        let atp = Atp { skus: vec![SkuIx(0)], scope: Scope::All, segment: None, per_node: false };
+        let atp =
+            Atp { skus: vec![SkuIx(0)], scope: Scope::All, segment: None, per_node: false, by_day: None };
         match self.client.query(Query::Atp(atp)).await.unwrap() {
             Reply::Atp(reply) => reply.skus[0].available,
             other => panic!("{other:?}"),

@@ -84,7 +84,13 @@ async fn act(client: Client, cells: Vec<Cell>, clock: Arc<AtomicU64>, seed: u64)
                 (done.lsn, What::Receive { cell, units })
             }
             _ => {
-                let atp = Atp { skus: vec![cell.0], scope: Scope::All, segment: None, per_node: true };
+                let atp = Atp {
+                    skus: vec![cell.0],
+                    scope: Scope::All,
+                    segment: None,
+                    per_node: true,
+                    by_day: None,
+                };
                 let Reply::Atp(reply) = client.query(Query::Atp(atp)).await.unwrap() else {
                     panic!("no atp")
                 };

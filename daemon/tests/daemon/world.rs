@@ -128,7 +128,7 @@ impl World {
 
     /// What can be promised of a sku over all nodes.
     pub(crate) async fn available(&self, sku: SkuIx) -> u64 {
-        let atp = Atp { skus: vec![sku], scope: Scope::All, segment: None, per_node: false };
+        let atp = Atp { skus: vec![sku], scope: Scope::All, segment: None, per_node: false, by_day: None };
         match self.client.query(Query::Atp(atp)).await.unwrap() {
             Reply::Atp(reply) => reply.skus[0].available,
             other => panic!("{other:?}"),

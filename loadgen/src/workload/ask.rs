@@ -64,7 +64,13 @@ impl Workload for Browsing {
     fn begin(&mut self, out: &mut Outgoing<'_>) -> Asked<()> {
         if self.rng.u32(..=self.checks_per_order) > 0 {
             let skus = vec![self.baskets.sku(&mut self.rng)];
-            out.query(&Query::Atp(Atp { skus, scope: Scope::All, segment: None, per_node: false }));
+            out.query(&Query::Atp(Atp {
+                skus,
+                scope: Scope::All,
+                segment: None,
+                per_node: false,
+                by_day: None,
+            }));
             return Asked { step: 0, ticket: () };
         }
         let order = self.baskets.order(out.turn, &mut self.rng);

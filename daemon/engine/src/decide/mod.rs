@@ -16,6 +16,7 @@ mod reject;
 mod reserve;
 mod step;
 mod stock;
+mod supply;
 
 use earmark_protocol::command::{Command, CommandBody};
 use earmark_protocol::hold_one::{HoldOne, HoldOneReply};
@@ -234,6 +235,8 @@ fn verdict(
         CommandBody::PutCalendars(specs) => calendar::put(state, tenant, specs, effects),
         CommandBody::SetPolicy(set) => put::policy(state, tenant, set, effects),
         CommandBody::PutTariffs(put) => put::tariffs(state, tenant, put, effects),
+        CommandBody::PutSupplies(specs) => supply::put(state, tenant, specs, effects),
+        CommandBody::Receive(receive) => supply::receive(state, tenant, receive, effects),
     }
 }
 

@@ -18,16 +18,16 @@ use crate::state::State;
 use crate::sync::Ordering;
 
 /// A change of a cell's stock in the making.
-struct Change {
-    sku: SkuIx,
-    place: Place,
-    after: Quantities,
-    moved: i32,
-    counted: Option<(u16, TimestampMs)>,
+pub(super) struct Change {
+    pub(super) sku: SkuIx,
+    pub(super) place: Place,
+    pub(super) after: Quantities,
+    pub(super) moved: i32,
+    pub(super) counted: Option<(u16, TimestampMs)>,
 }
 
 /// Checks a cell that may have to be made.
-fn check_place(
+pub(super) fn check_place(
     state: &State,
     tenant: Tenant,
     sku: SkuIx,
@@ -46,13 +46,13 @@ fn check_place(
     (sku.is_some() && known && segment_fits.is_some()).then(|| Place::new(node, segment))
 }
 
-fn quantities(state: &State, sku: SkuIx, place: Place) -> Quantities {
+pub(super) fn quantities(state: &State, sku: SkuIx, place: Place) -> Quantities {
     let cell = state.inventory.inventory.find(sku, place);
     cell.map(|cell| state.inventory.inventory.quantities(cell)).unwrap_or_default()
 }
 
 /// On hand must stay within the limit, below zero too.
-fn on_hand(value: i64) -> Result<i32, Refusal> {
+pub(super) fn on_hand(value: i64) -> Result<i32, Refusal> {
     if value.unsigned_abs() > u64::from(QUANTITY_MAX) { Err(check::too_large()) } else { Ok(value as i32) }
 }
 
@@ -205,7 +205,7 @@ pub(crate) fn transfer(
 }
 
 /// Writes changes down, with the cells they need first, where there is room for them.
-fn write(
+pub(super) fn write(
     state: &State,
     changes: &[Change],
     moved: u64,

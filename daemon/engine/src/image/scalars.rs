@@ -3,8 +3,9 @@
 
 use earmark_protocol::catalogue::{DayLoad, NodeState};
 use earmark_protocol::codec;
-use earmark_protocol::ids::{Lsn, NodeIx, Tenant, TimestampMs};
+use earmark_protocol::ids::{Lsn, NodeIx, Segment, Tenant, TimestampMs};
 use earmark_protocol::reply::NodeDay;
+use earmark_protocol::supply::SupplySpec;
 use earmark_protocol::wire_error::WireError;
 
 use crate::bytes::Bytes;
@@ -12,13 +13,14 @@ use crate::catalogue::nodes::NodeTable;
 use crate::catalogue::skus::SkuScalars;
 use crate::counts::OtherCounts;
 use crate::facts::{TextScalars, words_of};
-use crate::inventory::{InventoryScalars, SHARDS};
+use crate::inventory::{InventoryScalars, Place, SHARDS};
 use crate::movements::MovementScalars;
 use crate::policy::PolicyTable;
 use crate::reservations::ReservationScalars;
 use crate::rules::Capacity;
 use crate::runs::Runs;
 use crate::state::State;
+use crate::supply::{Expected, SupplyBook};
 
 /// All that is known of a state beside its arenas.
 #[derive(Clone)]
@@ -33,6 +35,8 @@ pub(crate) struct Scalars {
     pub(crate) other_counts: OtherCounts,
     /// What days of nodes are taken.
     pub(crate) days: Vec<NodeDay>,
+    /// What is on its way to cells.
+    pub(crate) supplies: SupplyBook,
     pub(crate) skus: SkuScalars,
     pub(crate) inventory: InventoryScalars,
     pub(crate) reservations: ReservationScalars,
@@ -55,6 +59,7 @@ impl Scalars {
             policies: PolicyTable::default(),
             other_counts: OtherCounts::default(),
             days: Vec::new(),
+            supplies: SupplyBook::default(),
             skus: SkuScalars::default(),
             inventory: InventoryScalars::default(),
             reservations: ReservationScalars::default(),
@@ -75,6 +80,7 @@ impl Scalars {
             policies: PolicyTable::clone(&state.policies),
             other_counts: state.other_counts.clone(),
             days: state.shared.days.of_nodes(state.nodes.handles()).collect(),
+            supplies: state.shared.supplies.read().clone(),
             skus: state.skus.scalars(),
             inventory: state.inventory.scalars(),
             reservations: state.reservations.scalars(),
@@ -171,6 +177,13 @@ impl Scalars {
             }
             bytes.extend_from_slice(&taken.units.to_le_bytes());
         }
+        put_count(self.supplies.len(), bytes);
+        for spec in self.supplies.after(None) {
+            let mut text = Vec::new();
+            codec::encode(&spec, &mut text);
+            put_count(text.len(), bytes);
+            bytes.extend_from_slice(&text);
+        }
     }
 
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, WireError> {
@@ -227,6 +240,15 @@ impl Scalars {
             let taken = DayLoad { orders: left.u32()?, lines: left.u32()?, units: left.u64()? };
             days.push(NodeDay { node, day, taken });
         }
+        let mut supplies = SupplyBook::default();
+        for _ in 0..left.u32()? {
+            let at = left.at() as usize;
+            let SupplySpec { code, sku, node, segment, quantity, day } = codec::decode(left.text()?)?;
+            if node.0 >= NodeIx::LIMIT || segment.0 >= Segment::LIMIT {
+                return Err(WireError::bad_value(at, u64::from(node.0)));
+            }
+            supplies.put(sku, Place::new(node, segment), &code, Expected { quantity, day });
+        }
         let scalars = Self {
             capacity,
             lsn,
@@ -237,6 +259,7 @@ impl Scalars {
             policies,
             other_counts,
             days,
+            supplies,
             skus,
             inventory,
             reservations,

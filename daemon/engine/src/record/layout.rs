@@ -37,6 +37,7 @@ const TARIFFS: u8 = 20;
 const EXPIRE: u8 = 24;
 const DAY: u8 = 25;
 const REVIEW: u8 = 26;
+const SUPPLY: u8 = 27;
 
 /// The fixed part of an effect on its way into the log: put together here, appended once.
 struct Fixed {
@@ -179,6 +180,15 @@ pub(super) fn write(effect: &Effect, bytes: &mut Vec<u8>) {
             .put(lines.to_le_bytes())
             .put(units.to_le_bytes())
             .onto(bytes),
+        Effect::Supply { sku, place, code, quantity, day } => {
+            Fixed::new(SUPPLY)
+                .put(sku.0.to_le_bytes())
+                .put(place.to_le_bytes())
+                .put(quantity.to_le_bytes())
+                .put(day.to_le_bytes())
+                .onto(bytes);
+            put_text(code.as_bytes(), bytes);
+        }
         Effect::Sku { tenant, spec } => {
             Fixed::new(SKU).put(tenant.0.to_le_bytes()).onto(bytes);
             put_value(spec, bytes);
@@ -219,6 +229,12 @@ fn value<T: DeserializeOwned>(left: &mut Bytes<'_>) -> Result<T, WireError> {
     let text = left.text()?;
     let begins = left.at() - text.len() as u64;
     codec::decode(text).map_err(|error| error.after(begins))
+}
+
+fn string(left: &mut Bytes<'_>) -> Result<String, WireError> {
+    let at = left.at() as usize;
+    let text = left.text()?;
+    String::from_utf8(text.to_vec()).map_err(|_| WireError::bad_value(at, text.len() as u64))
 }
 
 #[inline]
@@ -290,6 +306,10 @@ pub(super) fn read(left: &mut Bytes<'_>) -> Result<Effect, WireError> {
             let (orders, lines) = (left.u32()?.cast_signed(), left.u32()?.cast_signed());
             Effect::Day { node, day, orders, lines, units: left.u64()?.cast_signed() }
         }
+        SUPPLY => {
+            let (sku, place, quantity, day) = (SkuIx(left.u32()?), left.u32()?, left.u32()?, left.u32()?);
+            Effect::Supply { sku, place, code: string(left)?, quantity, day }
+        }
         SKU => Effect::Sku { tenant: Tenant(left.u16()?), spec: value(left)? },
         SKU_RETIRED => Effect::SkuRetired { sku: SkuIx(left.u32()?) },
         NODE => Effect::Node { tenant: Tenant(left.u16()?), spec: value(left)? },
@@ -298,10 +318,8 @@ pub(super) fn read(left: &mut Bytes<'_>) -> Result<Effect, WireError> {
             Effect::NodeState { node, state: left.one_of(NodeState::from_number)? }
         }
         POLICY => {
-            let (tenant, version, at) = (Tenant(left.u16()?), left.u32()?, left.at() as usize);
-            let text = String::from_utf8(left.text()?.to_vec());
-            let text = text.map_err(|_| WireError::bad_value(at, u64::from(version)))?;
-            Effect::Policy { tenant, version, text }
+            let (tenant, version) = (Tenant(left.u16()?), left.u32()?);
+            Effect::Policy { tenant, version, text: string(left)? }
         }
         CALENDAR => Effect::Calendar { tenant: Tenant(left.u16()?), spec: value(left)? },
         TARIFFS => Effect::Tariffs { tenant: Tenant(left.u16()?), version: left.u32()?, put: value(left)? },
@@ -368,6 +386,7 @@ mod tests {
             },
             Effect::Outcome { id, content, tenant, outcome: done, plan: vec![4, 5] },
             Effect::Day { node: NodeIx(2), day: 20_000, orders: -1, lines: -2, units: -30 },
+            Effect::Supply { sku, place, code: "é".to_owned(), quantity: 40, day: 20_000 },
             Effect::Sku { tenant, spec: Box::new(SkuSpec { code: "é".into(), ..SkuSpec::default() }) },
             Effect::SkuRetired { sku },
             Effect::Node { tenant, spec: Box::new(NodeSpec { code: "N1".into(), ..NodeSpec::default() }) },

@@ -188,6 +188,19 @@ pub enum Effect {
         /// Units.
         units: i64,
     },
+    /// What a supply brings to a cell from now on.
+    Supply {
+        /// Sku.
+        sku: SkuIx,
+        /// Node and segment.
+        place: u32,
+        /// The supply's code.
+        code: String,
+        /// Units that are still to come; 0 where nothing comes any more.
+        quantity: u32,
+        /// The day on which they are expected, in days since 1970 by the node's clock.
+        day: u32,
+    },
     /// A sku added or changed.
     Sku {
         /// Whose it is.

@@ -56,7 +56,7 @@ fn the_engine_answers_as_the_naive_model_does() {
 
 /// Sequences that never come to some answer prove nothing about it.
 fn assert_met_everything(met: &Met) {
-    assert_eq!(met.taken, (0..=23).collect(), "every command is taken at some time");
+    assert_eq!(met.taken, (0..=25).collect(), "every command is taken at some time");
     let reachable = RefusalCode::ALL.iter().copied().filter(|code| !ADMISSION.contains(code));
     assert_eq!(met.refusals, reachable.collect(), "every refusal is given at some time");
     let capacities = Field::ALL.iter().copied().filter(|field| field.meaning().starts_with("capacity."));
@@ -226,6 +226,8 @@ impl Game {
             _ => Scope::Nodes((0..8).map(NodeIx).filter(own).collect()),
         };
         let segment = self.dice.one_in(2).then(|| Segment(self.dice.below(3) as u16));
-        self.pair.compare_atp(tenant, &Atp { skus, scope, segment, per_node: self.dice.one_in(2) });
+        let per_node = self.dice.one_in(2);
+        let by_day = self.dice.one_in(2).then(|| self.dice.below(5) as u32);
+        self.pair.compare_atp(tenant, &Atp { skus, scope, segment, per_node, by_day });
     }
 }

@@ -92,7 +92,7 @@ impl Author<'_> {
 
     /// Some command.
     pub(crate) fn any(&mut self) -> CommandBody {
-        let weights = [16, 22, 10, 4, 5, 8, 4, 6, 4, 4, 9, 7, 6, 5, 3, 5, 2, 1, 2, 2, 1, 1, 4, 3];
+        let weights = [16, 22, 10, 4, 5, 8, 4, 6, 4, 4, 9, 7, 6, 5, 3, 5, 2, 1, 2, 2, 1, 1, 4, 4, 4, 3];
         match self.dice.weighted(&weights) {
             0 => CommandBody::Hold(self.hold()),
             1 => CommandBody::Reserve(self.reserve()),
@@ -127,6 +127,8 @@ impl Author<'_> {
             20 => CommandBody::PutCalendars(self.calendars()),
             21 => CommandBody::PutTariffs(tariffs(self.dice.pick(&TARIFFS))),
             22 => CommandBody::Approve(self.reservation(|row| row.held)),
+            23 => CommandBody::PutSupplies(self.supplies()),
+            24 => CommandBody::Receive(self.receive()),
             _ => CommandBody::SetNodeState(SetNodeState {
                 node: self.node(),
                 state: *self.dice.pick(&[
@@ -188,7 +190,7 @@ impl Author<'_> {
     }
 
     /// A list of mostly one to `most` things; rarely none or too many.
-    fn list<T>(&mut self, most: usize, mut one: impl FnMut(&mut Self) -> T) -> Vec<T> {
+    pub(super) fn list<T>(&mut self, most: usize, mut one: impl FnMut(&mut Self) -> T) -> Vec<T> {
         let length = match self.dice.below(120) {
             0 => 0,
             1 => self.model.rules.lines_max + 1,
@@ -461,7 +463,7 @@ impl Author<'_> {
         AdjustStock { changes }
     }
 
-    fn text(&mut self, text: String) -> String {
+    pub(super) fn text(&mut self, text: String) -> String {
         match self.dice.below(100) {
             0 => String::new(),
             1 => "x".repeat(65),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use earmark_engine::{Reader, State, quantities};
 use earmark_protocol::ids::{CommandId, NodeIx, SkuIx, Tenant};
 use earmark_protocol::reply::DigestReply;
+use earmark_protocol::supply::SupplySpec;
 
 use crate::model::Model;
 
@@ -64,6 +65,20 @@ pub(crate) fn compare_all(model: &Model, reader: &Reader) {
         .map(|of| ((of.node, of.day), of.taken))
         .collect();
     assert_eq!(seen, model.day_loads(), "what days of nodes are taken");
+    for tenant in [Tenant(0), Tenant(1)] {
+        let mut seen: Vec<SupplySpec> = Vec::new();
+        loop {
+            let page = reader.supplies_page(tenant, seen.last().map(SupplySpec::key).as_ref(), 2);
+            if page.is_empty() {
+                break;
+            }
+            seen.extend(page);
+        }
+        let seen: Vec<_> = seen.iter().map(|spec| (spec.key(), (spec.quantity, spec.day))).collect();
+        let own = model.supplies.iter().filter(|(key, _)| model.catalogue.sku(tenant, key.sku).is_some());
+        let own: Vec<_> = own.map(|(key, expected)| (key.clone(), *expected)).collect();
+        assert_eq!(seen, own, "what is on its way, of tenant {tenant}");
+    }
     for (key, cell) in model.stock.cells.iter().filter(|(_, cell)| cell.available() < 0) {
         let tenant = model.catalogue.skus[key.0.0 as usize].tenant;
         let seen: Vec<_> = reader

@@ -5,6 +5,7 @@ mod compare;
 mod dice;
 mod scene;
 mod settings;
+mod supplies;
 
 use std::collections::BTreeSet;
 

@@ -19,6 +19,7 @@ mod queries;
 mod rejects;
 mod reservations;
 mod stock;
+mod supply;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,6 +36,7 @@ pub(crate) use orders::{Wish, Wished};
 pub(crate) use plans::Stale;
 pub(crate) use reservations::{Reservation, open_units};
 pub(crate) use stock::{CellKey, Stock};
+pub(crate) use supply::Supplies;
 
 /// What configuration says, as far as it decides answers.
 #[derive(Clone, Debug)]
@@ -74,6 +76,7 @@ pub(crate) struct Model {
     pub(crate) lsn: Lsn,
     pub(crate) catalogue: Catalogue,
     pub(crate) stock: Stock,
+    pub(crate) supplies: Supplies,
     pub(crate) reservations: BTreeMap<(Tenant, CommandId), Reservation>,
     pub(crate) outcomes: BTreeMap<(Tenant, CommandId), Outcome>,
     /// The version of each tenant's policy, and whether it has large orders reviewed.
@@ -139,6 +142,7 @@ impl Model {
             lsn: Lsn(0),
             catalogue: Catalogue::default(),
             stock: Stock::default(),
+            supplies: Supplies::new(),
             reservations: BTreeMap::new(),
             outcomes: BTreeMap::new(),
             policies: BTreeMap::new(),
@@ -243,6 +247,8 @@ impl Model {
             CommandBody::PutCalendars(specs) => Ok(self.put_calendars(tenant, specs)),
             CommandBody::SetPolicy(set) => Ok(self.set_policy(tenant, set)),
             CommandBody::PutTariffs(put) => Ok(self.put_tariffs(tenant, put)),
+            CommandBody::PutSupplies(specs) => Ok(self.put_supplies(tenant, specs)),
+            CommandBody::Receive(receive) => Ok(self.receive(now, tenant, receive)),
         }
     }
 
@@ -266,7 +272,9 @@ impl Model {
                 after.catalogue.nodes.len() > self.limits.nodes
                     || after.catalogue.calendars.len() > self.limits.nodes
             }
-            Field::CapacityCells => after.stock.cells.len() > self.limits.cells || self.limits.tight,
+            Field::CapacityCells => {
+                after.stock.cells.len().max(after.supplies.len()) > self.limits.cells || self.limits.tight
+            }
             Field::CapacityReservations => after.live() > self.limits.reservations,
             Field::CapacityLines | Field::CapacityFacts | Field::CapacityCodes => self.limits.tight,
             field => return Err(format!("{} is no capacity", field.meaning())),
@@ -307,7 +315,8 @@ impl Model {
         assert!(self.catalogue.skus.len() <= self.limits.skus, "more skus than their capacity");
         assert!(self.catalogue.nodes.len() <= self.limits.nodes, "more nodes than their capacity");
         assert!(self.live() <= self.limits.reservations, "more reservations than their capacity");
-        assert!(self.stock.cells.len() <= self.limits.cells, "more cells than their capacity");
+        let cells = self.stock.cells.len().max(self.supplies.len());
+        assert!(cells <= self.limits.cells, "more cells, or supplies of them, than their capacity");
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is asked and changes nothing: what can be promised, and sums over all cells.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use earmark_protocol::catalogue::NodeState;
 use earmark_protocol::digest;
@@ -9,6 +10,7 @@ use earmark_protocol::query::{Atp, Scope};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{AtpCell, AtpReply, AtpSku, CellView, DigestReply};
 
+use super::stock::Cell;
 use super::{CellKey, Model, Noes};
 
 impl Model {
@@ -43,26 +45,32 @@ impl Model {
     }
 
     fn atp_of(&self, atp: &Atp, sku: SkuIx) -> AtpSku {
-        let mut row = AtpSku { sku, available: 0, short: 0, cells: Vec::new() };
-        for (&(of, node, segment), cell) in &self.stock.cells {
+        let mut row = AtpSku { sku, available: 0, short: 0, inbound: 0, cells: Vec::new() };
+        let supplied = self.supplies.keys().map(|key| (key.sku, key.node, key.segment));
+        let keys: BTreeSet<CellKey> = self.stock.cells.keys().copied().chain(supplied).collect();
+        for key in keys {
+            let (of, node, segment) = key;
             let place = &self.catalogue.nodes[node.0 as usize];
             let is_in_scope = match &atp.scope {
                 Scope::All => place.state == NodeState::Active,
                 Scope::Nodes(nodes) => nodes.contains(&node),
                 Scope::Group(group) => place.state == NodeState::Active && place.spec.group == *group,
             };
-            let available = cell.promise();
+            let available = self.stock.cells.get(&key).map_or(0, Cell::promise);
+            let comes = atp.by_day.map_or(0, |day| self.comes_by(key, day));
+            let inbound = comes.saturating_sub(available.min(0).unsigned_abs());
             if of != sku
                 || !is_in_scope
                 || atp.segment.is_some_and(|wanted| wanted != segment)
-                || available == 0
+                || available == 0 && inbound == 0
             {
                 continue;
             }
             row.available += available.max(0) as u64;
             row.short += available.min(0).unsigned_abs();
+            row.inbound += inbound;
             if atp.per_node {
-                row.cells.push(AtpCell { node, segment, available });
+                row.cells.push(AtpCell { node, segment, available, inbound });
             }
         }
         row

@@ -1,0 +1,171 @@
+//! `supply put`, `receive` and `list`: what is on its way to cells.
+
+use clap::{Args, Subcommand};
+use earmark_protocol::client::Client;
+use earmark_protocol::command::CommandBody;
+use earmark_protocol::query::Query;
+use earmark_protocol::reply::Reply;
+use earmark_protocol::supply::{Receive, SupplySpec};
+use serde_json::json;
+
+use super::change::{Id, send};
+use super::codes::{Names, Unnamed, handles, query};
+use super::connect::{Connection, Session};
+use super::outcome::{Answer, Failure, Outcome};
+use super::stock::{cell_quantities, cells, named, numbers};
+use super::table::Table;
+use super::text::CellText;
+use crate::data::field::{self, day_text};
+
+/// `earmark supply`.
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum SupplyCommand {
+    /// Say what a purchase order or transfer still brings to cells, and when; 0 units where nothing comes any more
+    Put(PutArgs),
+    /// Take in what arrived: it is on hand, and no longer to come
+    Receive(ReceiveArgs),
+    /// List what is on its way
+    List(ListArgs),
+}
+
+/// `earmark supply put`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct PutArgs {
+    /// Code of the purchase order or transfer
+    #[arg(value_name = "SUPPLY")]
+    supply: String,
+    /// What is still to come: SKU@NODE:UNITS or SKU@NODE/SEGMENT:UNITS
+    #[arg(required = true, value_name = "CELL:UNITS")]
+    cells: Vec<CellText>,
+    /// The day on which it is expected, by the node's clock, like 2026-11-27
+    #[arg(long, value_name = "DATE", value_parser = field::day)]
+    day: u32,
+    #[command(flatten)]
+    id: Id,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// `earmark supply receive`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct ReceiveArgs {
+    /// Code of the purchase order or transfer
+    #[arg(value_name = "SUPPLY")]
+    supply: String,
+    /// What arrived: SKU@NODE:UNITS or SKU@NODE/SEGMENT:UNITS
+    #[arg(required = true, value_name = "CELL:UNITS")]
+    cells: Vec<CellText>,
+    /// Nothing more of it comes to these cells, whatever was expected
+    #[arg(long)]
+    close: bool,
+    #[command(flatten)]
+    id: Id,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// `earmark supply list`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct ListArgs {
+    /// A sku's code; without it, all skus
+    #[arg(value_name = "SKU")]
+    sku: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Runs one of them.
+pub(super) async fn run(command: &SupplyCommand, session: &Session) -> Outcome {
+    match command {
+        SupplyCommand::Put(args) => put(args, session).await,
+        SupplyCommand::Receive(args) => receive(args, session).await,
+        SupplyCommand::List(args) => list(args, session).await,
+    }
+}
+
+async fn put(args: &PutArgs, session: &Session) -> Outcome {
+    let units = numbers(&args.cells, field::count)?;
+    let client = session.connect(&args.connection).await?;
+    let cells = cells(&client, &args.cells).await?;
+    let specs = cells.into_iter().zip(&args.cells).zip(units).map(|(((sku, node), cell), quantity)| {
+        let (code, segment) = (args.supply.clone(), cell.at.segment);
+        SupplySpec { code, sku, node, segment, quantity, day: args.day }
+    });
+    let body = CommandBody::PutSupplies(specs.collect());
+    let attempted = format!("putting supply {} for {}", args.supply, day_text(args.day));
+    send(&client, args.id, body, &attempted, |refusal| named(refusal, &args.cells)).await
+}
+
+async fn receive(args: &ReceiveArgs, session: &Session) -> Outcome {
+    let units = numbers(&args.cells, field::quantity)?;
+    let client = session.connect(&args.connection).await?;
+    let cells = cell_quantities(&client, &args.cells, units).await?;
+    let body = CommandBody::Receive(Receive { code: args.supply.clone(), cells, closes: args.close });
+    let attempted = format!("receiving supply {}", args.supply);
+    send(&client, args.id, body, &attempted, |refusal| named(refusal, &args.cells)).await
+}
+
+async fn list(args: &ListArgs, session: &Session) -> Outcome {
+    let client = session.connect(&args.connection).await?;
+    let mut supplies = all_supplies(&client).await?;
+    if let Some(code) = &args.sku {
+        let (skus, _) = handles(&client, &[code.as_str()], &[]).await?;
+        supplies.retain(|spec| skus.contains(&spec.sku));
+    }
+    let mut unnamed = Unnamed::default();
+    supplies.iter().for_each(|spec| unnamed.cell(spec.sku, spec.node));
+    let names = Names::of(&client, unnamed).await?;
+    Ok(listing(&supplies, &names))
+}
+
+fn listing(supplies: &[SupplySpec], names: &Names) -> Answer {
+    let mut table = Table::new(&["supply", "sku", "node", ">segment", ">units", "day"]);
+    let mut rows = Vec::new();
+    for spec in supplies {
+        let (sku, node, day) = (names.sku(spec.sku), names.node(spec.node), day_text(spec.day));
+        rows.push(json!({
+            "supply": spec.code,
+            "sku": sku,
+            "node": node,
+            "segment": spec.segment,
+            "units": spec.quantity,
+            "day": day,
+        }));
+        let (segment, units) = (spec.segment.to_string(), spec.quantity.to_string());
+        table.row([spec.code.clone(), sku, node, segment, units, day]);
+    }
+    let text = if rows.is_empty() { "nothing is on its way".to_owned() } else { table.text("") };
+    Answer { text, json: json!({ "supplies": rows }) }
+}
+
+async fn all_supplies(client: &Client) -> Result<Vec<SupplySpec>, Failure> {
+    let attempted = "listing supplies";
+    let mut supplies: Vec<SupplySpec> = Vec::new();
+    loop {
+        let after = supplies.last().map(SupplySpec::key);
+        match query(client, Query::Supplies { after }, attempted).await? {
+            Reply::Supplies(page) if page.is_empty() => return Ok(supplies),
+            Reply::Supplies(page) => supplies.extend(page),
+            _ => return Err(Failure::unexpected(attempted)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use earmark_protocol::ids::{NodeIx, Segment, SkuIx};
+
+    use super::*;
+
+    #[test]
+    fn supplies_are_listed_with_their_days_and_their_absence_is_said() {
+        let (sku, node, segment) = (SkuIx(7), NodeIx(2), Segment(1));
+        let spec = SupplySpec { code: "PO-7".to_owned(), sku, node, segment, quantity: 40, day: 20_784 };
+        let answer = listing(&[spec], &Names::default());
+        let last = answer.text.lines().last().unwrap_or_default();
+        let words: Vec<_> = last.split_whitespace().collect();
+        assert_eq!(words, ["PO-7", "sku", "#7", "node", "#2", "1", "40", "2026-11-27"]);
+        assert_eq!(answer.json["supplies"][0]["units"], 40);
+        assert_eq!(listing(&[], &Names::default()).text, "nothing is on its way");
+    }
+}

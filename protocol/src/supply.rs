@@ -1,0 +1,57 @@
+//! What is on its way to cells: purchase orders, transfers, production runs.
+
+use serde::{Deserialize, Serialize};
+
+use crate::command::CellQuantity;
+use crate::ids::{NodeIx, Segment, SkuIx};
+
+/// What a supply brings to one cell, as it is put and as it is shown. Putting a known one says what it is from now on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SupplySpec {
+    /// The user's code of the purchase order or transfer, 1 to [`crate::catalogue::CODE_LEN_MAX`] bytes; it may bring
+    /// something to several cells.
+    pub code: String,
+    /// Sku.
+    pub sku: SkuIx,
+    /// Node.
+    pub node: NodeIx,
+    /// Segment.
+    pub segment: Segment,
+    /// Units that are still to come, at most [`crate::ids::QUANTITY_MAX`]; 0 where nothing comes any more.
+    pub quantity: u32,
+    /// The day on which they are expected, in days since 1970 by the node's clock.
+    pub day: u32,
+}
+
+/// Which supply of which cell: where a page of them begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SupplyKey {
+    /// Sku.
+    pub sku: SkuIx,
+    /// Node.
+    pub node: NodeIx,
+    /// Segment.
+    pub segment: Segment,
+    /// Its code.
+    pub code: String,
+}
+
+impl SupplySpec {
+    /// Which it is.
+    #[must_use]
+    pub fn key(&self) -> SupplyKey {
+        let Self { code, sku, node, segment, .. } = self;
+        SupplyKey { sku: *sku, node: *node, segment: *segment, code: code.clone() }
+    }
+}
+
+/// Units of a supply have arrived.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receive {
+    /// The supply's code.
+    pub code: String,
+    /// What arrived, at least one unit of each cell; a cell at most once. It may be more than was expected.
+    pub cells: Vec<CellQuantity>,
+    /// Nothing more of it comes to these cells.
+    pub closes: bool,
+}
