@@ -34,7 +34,8 @@ fn main() {
                 quantity: 1,
             };
             let cells = vec![cell(), cell()];
-            let hold = Hold { cells, class: HoldClass(0), lifetime_ms: 0, best_effort: false };
+            let hold =
+                Hold { cells, class: HoldClass(0), lifetime_ms: 0, best_effort: false, supply_by: None };
             let command = Command { id: random.id(START), give_up_ms: 0, body: CommandBody::Hold(hold) };
             let command = CommandRef::Full(&command);
             let submission = Submission { tenant: TENANT, content: 0, command, planned: None, last: false };

@@ -90,6 +90,9 @@ pub struct Hold {
     pub lifetime_ms: u32,
     /// Take what there is, line by line, where all cannot be had.
     pub best_effort: bool,
+    /// What is not in stock waits for supply of its cell that is expected by this day, in days since 1970 by the node's
+    /// clock; `None` to take from stock alone.
+    pub supply_by: Option<u32>,
 }
 
 /// A quantity of one cell.

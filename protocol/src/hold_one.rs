@@ -87,7 +87,7 @@ impl HoldOne {
     pub fn to_hold(&self) -> Hold {
         let Self { sku, node, segment, quantity, class, lifetime_ms, .. } = *self;
         let cells = vec![CellQuantity { sku, node, segment, quantity }];
-        Hold { cells, class, lifetime_ms, best_effort: false }
+        Hold { cells, class, lifetime_ms, best_effort: false, supply_by: None }
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::Order;
 use crate::ids::{CommandId, NodeIx, Segment, ServiceIx, SkuIx};
-use crate::supply::SupplyKey;
+use crate::supply::{SupplyKey, WaitKey};
 
 /// A question. The place in this list is the number on the wire: append, never reorder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +60,13 @@ pub enum Query {
     Supplies {
         /// The one before the first of the page; `None` for the first page.
         after: Option<SupplyKey>,
+    },
+    /// Who waits for supply, by sku, node, segment and turn, after this one; a page at a time.
+    Waiting {
+        /// The one before the first of the page; `None` for the first page.
+        after: Option<WaitKey>,
+        /// Those alone for whom it comes later than was said, or not at all.
+        late: bool,
     },
 }
 

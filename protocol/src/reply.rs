@@ -6,7 +6,7 @@ use crate::catalogue::{CalendarSpec, DayLoad, NodeSpec, NodeState, SkuSpec};
 use crate::command::Order;
 use crate::ids::{CommandId, HoldClass, LineId, Lsn, Money, NodeIx, Segment, ServiceIx, SkuIx, TimestampMs};
 use crate::refusal::{Refusal, RefusalCode};
-use crate::supply::SupplySpec;
+use crate::supply::{SupplySpec, WaitView};
 use crate::tariff::TariffsView;
 
 /// An answer. The place in this list is the number on the wire: append, never reorder.
@@ -49,6 +49,8 @@ pub enum Reply {
     NodeDays(Vec<NodeDay>),
     /// To `Supplies`.
     Supplies(Vec<SupplySpec>),
+    /// To `Waiting`.
+    Waiting(Vec<WaitView>),
 }
 
 /// Where a reservation stands. Quantities move line by line; the status is that of the least advanced
@@ -195,6 +197,9 @@ pub struct Shipment {
     pub promise_at_ms: TimestampMs,
     /// The node's day that it takes room of, in days since 1970 by the node's clock; 0 where the node has no limit by day.
     pub ship_day: u32,
+    /// The day on which the supply that its lines wait for is expected, in days since 1970 by the node's clock; 0 where it
+    /// ships what is in stock.
+    pub supply_day: u32,
     /// What is in it.
     pub lines: Vec<ShipmentLine>,
 }
@@ -326,6 +331,10 @@ pub struct RowView {
     pub ready: u32,
     /// Shipped or collected.
     pub shipped: u32,
+    /// Waits for supply until the deadline.
+    pub awaited: u32,
+    /// Confirmed, and waits for supply.
+    pub backordered: u32,
 }
 
 /// To `Resolve`: handles in the order of the question, `None` for codes that are not known.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::command::CellQuantity;
-use crate::ids::{NodeIx, Segment, SkuIx};
+use crate::ids::{CommandId, LineId, NodeIx, Segment, SkuIx};
 
 /// What a supply brings to one cell, as it is put and as it is shown. Putting a known one says what it is from now on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,4 +54,36 @@ pub struct Receive {
     pub cells: Vec<CellQuantity>,
     /// Nothing more of it comes to these cells.
     pub closes: bool,
+}
+
+/// Which of those who wait for supply of a cell: where a page of them begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct WaitKey {
+    /// Sku.
+    pub sku: SkuIx,
+    /// Node.
+    pub node: NodeIx,
+    /// Segment.
+    pub segment: Segment,
+    /// Whose turn it is: the lowest number of a cell is served first.
+    pub turn: u64,
+}
+
+/// Units of a reservation that wait for supply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitView {
+    /// Which they are.
+    pub key: WaitKey,
+    /// The reservation.
+    pub reservation: CommandId,
+    /// Its line.
+    pub line: LineId,
+    /// Units that wait until the deadline.
+    pub awaited: u32,
+    /// Units that are confirmed, and wait.
+    pub backordered: u32,
+    /// The day that was said when they were taken, in days since 1970.
+    pub said_day: u32,
+    /// The day by which all that is before them, and they, are served now; `None` where too little is on its way.
+    pub day: Option<u32>,
 }

@@ -17,7 +17,7 @@ use crate::reservations::ids::Remembered;
 use crate::reservations::slot::{Row, RowValue};
 use crate::reservations::{Forgotten, Opening};
 use crate::state::State;
-use crate::supply::Expected;
+use crate::supply::{Expected, Wait};
 use crate::sync::Ordering;
 
 /// Applies a record. Total: a record that [`crate::decide()`] or [`crate::expire()`] made of this very state always fits.
@@ -69,6 +69,11 @@ pub fn apply(state: &mut State, record: &Record) {
             Effect::Move { row, cell, from, to, quantity } => {
                 move_units(state, record.now, (of_reservation(slot), *row), *cell, (*from, *to), *quantity);
             }
+            Effect::Wait { row, line, sku, place, from, to, quantity, day } => {
+                let value = RowValue::empty(*line, *sku, Place(*place));
+                let at = (of_reservation(slot), *row);
+                wait(state, record.now, at, value, (*from, *to), *quantity, *day);
+            }
             Effect::Settle { status, deadline } => {
                 state.reservations.settle(of_reservation(slot), *status, *deadline);
             }
@@ -109,7 +114,7 @@ pub fn apply(state: &mut State, record: &Record) {
             Effect::Day { node, day, orders, lines, units } => {
                 let by = Change { orders: *orders, lines: *lines, units: *units };
                 state.shared.days.change(*node, *day, by);
-                state.reservations.mark_days(of_reservation(slot));
+                state.reservations.mark_more(of_reservation(slot));
             }
             Effect::Supply { sku, place, code, quantity, day } => {
                 let expected = Expected { quantity: *quantity, day: *day };
@@ -207,6 +212,31 @@ fn move_units(
     value.move_units(from, to, quantity);
     state.reservations.set_row(slot, row, &value);
     move_in_cell(state, now, &value, cell, from, to, quantity);
+}
+
+/// Units of a row, of a slot, begin to wait for supply, go on waiting in another stage, come into stock, or are given up.
+fn wait(
+    state: &mut State,
+    now: TimestampMs,
+    (slot, row): (u32, u16),
+    value: RowValue,
+    (from, to): (Stage, Stage),
+    quantity: u32,
+    day: u32,
+) {
+    let cell = (value.sku, value.place);
+    if from == Stage::Free {
+        state.reservations.set_row(slot, row, &value);
+        state.reservations.mark_more(slot);
+        let (reservation, line) = (state.reservations.table.head(slot).id, value.line);
+        let wait = Wait { turn: 0, cell, reservation, line, awaited: 0, backordered: 0, day };
+        state.shared.supplies.write().begin_to_wait((slot, row), wait);
+    }
+    state.shared.supplies.write().shift((slot, row), from, to, quantity);
+    if to != Stage::Free && !to.waits() {
+        let at = state.inventory.inventory.find(value.sku, value.place).expect("a row's cell exists");
+        move_units(state, now, (slot, row), at, (Stage::Free, to), quantity);
+    }
 }
 
 fn of_reservation(slot: Option<u32>) -> u32 {

@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::facts::TextAt;
 use crate::reservations::slot::Row;
 use crate::state::State;
+use crate::supply::Wait;
 use crate::sync::Ordering;
 
 fn hash(part: u8, value: &impl Serialize) -> u64 {
@@ -47,8 +48,16 @@ pub fn digest(state: &State) -> u64 {
     for of_day in state.shared.days.of_nodes(state.nodes.handles()) {
         sum = sum.wrapping_add(hash(12, &of_day));
     }
-    for spec in state.shared.supplies.read().after(None) {
+    let supplies = state.shared.supplies.read();
+    sum = sum.wrapping_add(hash(14, &supplies.turns()));
+    for spec in supplies.after(None) {
         sum = sum.wrapping_add(hash(13, &spec));
+    }
+    for (at, Wait { turn, cell: (sku, place), reservation, line, awaited, backordered, day }) in
+        supplies.waits()
+    {
+        let kept = (at, turn, (sku, place.0), (reservation, line), [awaited, backordered, day]);
+        sum = sum.wrapping_add(hash(15, &kept));
     }
     for calendar in state.nodes.calendars() {
         sum = sum.wrapping_add(hash(10, &calendar));

@@ -6,7 +6,7 @@ use earmark_protocol::reply::Status;
 use crate::decide::{Decision, Outcome, days};
 use crate::prefetch::{PREFETCH, prefetch_due};
 use crate::record::{Effect, Stage};
-use crate::reservations::slot::{Row, RowValue};
+use crate::reservations::slot::RowValue;
 use crate::state::State;
 
 /// Makes a record of at most `most` holds whose deadline has passed; the caller applies it and asks again. `false`,
@@ -34,41 +34,46 @@ fn expire_slot(state: &State, slot: u32, effects: &mut Vec<Effect>) {
     let cell_of =
         |row: &RowValue| state.inventory.inventory.find(row.sku, row.place).expect("a row's cell exists");
     if let [row] = rows
-        && !head.takes_days
+        && !head.takes_more
         && let row = row.load()
-        && let [quantity, 0, 0, 0, _] = row.stages
+        && let [quantity, 0, 0, 0, ..] = row.stages
         && quantity > 0
     {
         effects.push(Effect::Expire { slot, cell: cell_of(&row), quantity });
         return;
     }
     effects.push(Effect::Touch { slot });
-    let mut status = Status::Expired;
-    for (row, value) in rows.iter().map(Row::load).enumerate() {
-        let quantity = value.units(Stage::Held);
-        if quantity > 0 {
-            let (row, cell) = (row as u16, cell_of(&value));
-            effects.push(Effect::Move { row, cell, from: Stage::Held, to: Stage::Free, quantity });
+    let mut rows = table.rows_with_waits(slot, &head, &state.shared.supplies);
+    let days = table.days(slot, &head);
+    let took = days::takes(&rows, &days);
+    for (row, value) in rows.iter_mut().enumerate() {
+        for stage in [Stage::Held, Stage::Awaited] {
+            let quantity = value.units(stage);
+            if quantity > 0 {
+                effects.push(Effect::shift(
+                    row as u16,
+                    value,
+                    cell_of(value),
+                    (stage, Stage::Free),
+                    quantity,
+                ));
+                value.move_units(stage, Stage::Free, quantity);
+            }
         }
-        let mut left = value;
-        left.move_units(Stage::Held, Stage::Free, quantity);
-        status = status_of_open(&left).map_or(status, |open| status.min(open));
     }
-    if head.takes_days {
-        let days = table.days(slot, &head);
-        let mut rows: Vec<_> = rows.iter().map(Row::load).collect();
-        let took = days::takes(&rows, &days);
-        rows.iter_mut().for_each(|row| row.move_units(Stage::Held, Stage::Free, row.units(Stage::Held)));
-        days::change(&took, &days::takes(&rows, &days), effects);
-    }
+    days::change(&took, &days::takes(&rows, &days), effects);
+    let status = rows.iter().filter_map(status_of_open).min().unwrap_or(Status::Expired);
     effects.push(Effect::Settle { status, deadline: TimestampMs(0) });
 }
 
-/// The least advanced stage in which a row has units that have not left; `None` where it has none.
+/// The least advanced stage in which a row has units that have not left; `None` where it has none. What waits for supply is
+/// held or confirmed like what is in stock.
 pub(crate) fn status_of_open(row: &RowValue) -> Option<Status> {
     [
         (Stage::Held, Status::Held),
+        (Stage::Awaited, Status::Held),
         (Stage::Confirmed, Status::Confirmed),
+        (Stage::Backordered, Status::Confirmed),
         (Stage::Dispatched, Status::Dispatched),
         (Stage::Ready, Status::Ready),
     ]

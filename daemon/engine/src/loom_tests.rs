@@ -16,6 +16,7 @@ use crate::record::Stage;
 use crate::reservations::ids::Ids;
 use crate::reservations::slot::RowValue;
 use crate::reservations::{Opening, ReservationMemory, ReservationScalars, ReservationsWriter};
+use crate::supply::Supplies;
 
 const TENANT: Tenant = Tenant(0);
 
@@ -115,7 +116,7 @@ fn loom_a_reservation_is_seen_before_or_after_a_step_never_between() {
         let (mut writer, slot, id) = reservations();
         let table = Arc::clone(&writer.table);
         let reader = loom::thread::spawn(move || {
-            if let Some(view) = table.view(TENANT, &id) {
+            if let Some(view) = table.view(TENANT, &id, &Supplies::default()) {
                 let stages = (view.rows[0].held, view.rows[0].confirmed);
                 assert_eq!(view.rows.len(), 1);
                 assert_eq!(stages, if view.status == Status::Held { (4, 0) } else { (0, 4) });
@@ -135,7 +136,7 @@ fn loom_rows_that_move_are_read_where_they_are() {
         let (mut writer, slot, id) = reservations();
         let table = Arc::clone(&writer.table);
         let reader = loom::thread::spawn(move || {
-            if let Some(view) = table.view(TENANT, &id) {
+            if let Some(view) = table.view(TENANT, &id, &Supplies::default()) {
                 assert!(matches!(view.rows.len(), 1 | 2));
                 assert_eq!(view.rows[0].held, 4, "a row keeps its units when it moves");
                 assert!(view.rows[1..].iter().all(|row| row.held == 0), "a new row is empty: {view:?}");

@@ -14,7 +14,7 @@ use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{
     AtpCell, AtpReply, AtpSku, CellView, NodeDay, NodeView, PolicyView, ReservationView, SkuView,
 };
-use earmark_protocol::supply::{SupplyKey, SupplySpec};
+use earmark_protocol::supply::{SupplyKey, SupplySpec, WaitKey, WaitView};
 use earmark_protocol::tariff::{ServiceSpec, TariffsView};
 
 use crate::catalogue::{NodeTable, SkuFacts};
@@ -24,6 +24,7 @@ use crate::reservations::Brief;
 use crate::routing::LaneBook;
 use crate::rules::Rules;
 use crate::state::Shared;
+use crate::supply::Wait;
 use crate::sync::AtomicU64;
 
 /// Skus of a question whose memory is asked for before the first of them is read.
@@ -163,7 +164,7 @@ impl Reader {
     /// A reservation; `None` where it is unknown, or changed again and again meanwhile: ask the committer.
     #[must_use]
     pub fn show(&self, tenant: Tenant, id: &CommandId) -> Option<ReservationView> {
-        self.shared.reservations.view(tenant, id)
+        self.shared.reservations.view(tenant, id, &self.shared.supplies)
     }
 
     /// The handle of a sku's code.
@@ -222,6 +223,26 @@ impl Reader {
         own.take(most).collect()
     }
 
+    /// At most `most` of those who wait for supply of a tenant's cells, by sku, node, segment and turn, after this one; those
+    /// alone whose supply is late, where only they are asked for.
+    #[must_use]
+    pub fn waiting_page(
+        &self,
+        tenant: Tenant,
+        after: Option<WaitKey>,
+        late: bool,
+        most: usize,
+    ) -> Vec<WaitView> {
+        let book = self.shared.supplies.read();
+        let own = book.waiting_after(after).filter(|(key, ..)| self.own_sku(tenant, key.sku).is_some());
+        let views = own.map(|(key, _, wait, day)| {
+            let Wait { reservation, line, awaited, backordered, day: said_day, .. } = wait;
+            WaitView { key, reservation, line, awaited, backordered, said_day, day }
+        });
+        let is_late = |view: &WaitView| view.day.is_none_or(|day| day > view.said_day);
+        views.filter(|view| !late || is_late(view)).take(most).collect()
+    }
+
     /// What can be promised: one atomic word per cell, so it is never a torn sum of a cell; cells of one sku are read
     /// one after the other. `None` where a sku grew again and again meanwhile: ask the committer.
     ///
@@ -261,7 +282,10 @@ impl Reader {
                 |cell: &&CellStock| question.segment.is_none_or(|segment| segment == cell.segment);
             let mut row = AtpSku { sku: *sku, available: 0, short: 0, inbound: 0, cells: Vec::new() };
             // After the words: units that are received in between are missed rather than counted twice.
-            let supply = question.by_day.map(|day| self.inbound(*sku, day, &mut stock)).unwrap_or_default();
+            let supply: BTreeMap<Place, u64> = match question.by_day {
+                Some(day) => self.shared.supplies.read().by_day(*sku, day).collect(),
+                None => BTreeMap::new(),
+            };
             for cell in stock.iter().filter(in_segment).filter(|cell| scope.has(cell.node)) {
                 row.available += u64::from(cell.available.max(0).unsigned_abs());
                 row.short += u64::from(cell.available.min(0).unsigned_abs());
@@ -281,22 +305,6 @@ impl Reader {
             reply.skus.push(row);
         }
         Ok(Some(reply))
-    }
-
-    /// What comes to the cells of a sku by a day; cells that were never stocked are added to those that were.
-    fn inbound(&self, sku: SkuIx, day: u32, stock: &mut Vec<CellStock>) -> BTreeMap<Place, u64> {
-        let supply: BTreeMap<Place, u64> = self.shared.supplies.read().by_day(sku, day).collect();
-        let mut new = supply.clone();
-        for cell in stock.iter() {
-            new.remove(&Place::new(cell.node, cell.segment));
-        }
-        stock.extend(new.keys().map(|place| CellStock {
-            node: place.node(),
-            segment: place.segment(),
-            available: 0,
-        }));
-        stock.sort_unstable_by_key(|cell| (cell.node, cell.segment));
-        supply
     }
 
     /// The order that a rejection asks to route again: the lines it takes off the node, to the same destination.

@@ -1,13 +1,14 @@
-//! What is on its way to cells: written by the one writer, and read by those who ask by date. Whoever asks for what is in
-//! stock never looks in here. It says what is expected, never what may be promised of it.
+//! What is on its way to cells, and who waits for it, first come first served: written by the one writer, and read by those who ask by date. Whoever asks for what is in
+//! stock never looks in here. It keeps the turns, and knows no rule.
 
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use earmark_protocol::ids::SkuIx;
-use earmark_protocol::supply::{SupplyKey, SupplySpec};
+use earmark_protocol::ids::{CommandId, LineId, SkuIx};
+use earmark_protocol::supply::{SupplyKey, SupplySpec, WaitKey};
 
 use crate::inventory::Place;
+use crate::reservations::slot::Stage;
 
 /// What a supply still brings to a cell, and on which day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,11 +17,80 @@ pub(crate) struct Expected {
     pub(crate) day: u32,
 }
 
+/// Units of a row that wait for supply of their cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wait {
+    /// The lowest is served first.
+    pub(crate) turn: u64,
+    /// The cell they wait for.
+    pub(crate) cell: (SkuIx, Place),
+    /// The reservation, and its line.
+    pub(crate) reservation: CommandId,
+    pub(crate) line: LineId,
+    /// Until the deadline.
+    pub(crate) awaited: u32,
+    /// Confirmed.
+    pub(crate) backordered: u32,
+    /// The day that was said when they began to wait.
+    pub(crate) day: u32,
+}
+
+impl Wait {
+    /// All units of it.
+    pub(crate) fn units(&self) -> u64 {
+        u64::from(self.awaited) + u64::from(self.backordered)
+    }
+
+    fn stage(&mut self, stage: Stage) -> Option<&mut u32> {
+        match stage {
+            Stage::Awaited => Some(&mut self.awaited),
+            Stage::Backordered => Some(&mut self.backordered),
+            _ => None,
+        }
+    }
+}
+
+/// A row of a reservation: its slot, and its place in it.
+pub(crate) type RowAt = (u32, u16);
+
+/// What a cell awaits, and who waits for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct OfCell {
+    expected: BTreeMap<String, Expected>,
+    /// By turn.
+    queue: BTreeMap<u64, RowAt>,
+    /// Units of all in the queue.
+    waiting: u64,
+}
+
+impl OfCell {
+    /// Units expected by a day.
+    fn by_day(&self, day: u32) -> u64 {
+        let in_time = self.expected.values().filter(|expected| expected.day <= day);
+        in_time.map(|expected| u64::from(expected.quantity)).sum()
+    }
+
+    /// The day by which so many units have come; `None` where they do not.
+    fn day_of(&self, units: u64) -> Option<u32> {
+        let mut days: Vec<_> =
+            self.expected.values().map(|expected| (expected.day, expected.quantity)).collect();
+        days.sort_unstable();
+        let sums = days.into_iter().scan(0, |sum, (day, quantity)| {
+            *sum += u64::from(quantity);
+            Some((day, *sum))
+        });
+        sums.into_iter().find(|(_, sum)| *sum >= units).map(|(day, _)| day)
+    }
+}
+
 /// All of it, by cell and code.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SupplyBook {
-    cells: BTreeMap<(SkuIx, Place), BTreeMap<String, Expected>>,
+    cells: BTreeMap<(SkuIx, Place), OfCell>,
+    waits: BTreeMap<RowAt, Wait>,
     len: usize,
+    /// The next turn.
+    turns: u64,
 }
 
 impl SupplyBook {
@@ -31,39 +101,135 @@ impl SupplyBook {
 
     /// What a supply still brings to a cell.
     pub(crate) fn get(&self, sku: SkuIx, place: Place, code: &str) -> Option<Expected> {
-        self.cells.get(&(sku, place))?.get(code).copied()
+        self.cells.get(&(sku, place))?.expected.get(code).copied()
     }
 
     /// A supply of a cell from now on; nothing of it is kept where nothing comes any more.
     pub(crate) fn put(&mut self, sku: SkuIx, place: Place, code: &str, expected: Expected) {
         let of_cell = self.cells.entry((sku, place)).or_default();
         let before = match expected.quantity {
-            0 => of_cell.remove(code),
-            _ => of_cell.insert(code.to_owned(), expected),
+            0 => of_cell.expected.remove(code),
+            _ => of_cell.expected.insert(code.to_owned(), expected),
         };
-        if of_cell.is_empty() {
-            self.cells.remove(&(sku, place));
-        }
         self.len += usize::from(expected.quantity > 0);
         self.len -= usize::from(before.is_some());
+        self.tidy((sku, place));
     }
 
-    /// The cells of a sku to which something comes by a day, each with the units.
+    fn tidy(&mut self, cell: (SkuIx, Place)) {
+        if self.cells.get(&cell).is_some_and(|of| of.expected.is_empty() && of.queue.is_empty()) {
+            self.cells.remove(&cell);
+        }
+    }
+
+    /// Units of the cells of a sku that come by a day and that nobody waits for; nothing comes to cells that are not named.
     pub(crate) fn by_day(&self, sku: SkuIx, day: u32) -> impl Iterator<Item = (Place, u64)> {
         let of_sku = self.cells.range((sku, Place(0))..=(sku, Place(u32::MAX)));
-        of_sku.map(move |((_, place), supplies)| {
-            let in_time = supplies.values().filter(|expected| expected.day <= day);
-            (*place, in_time.map(|expected| u64::from(expected.quantity)).sum())
-        })
+        of_sku.map(move |((_, place), of)| (*place, of.by_day(day).saturating_sub(of.waiting)))
+    }
+
+    /// The same of one cell.
+    pub(crate) fn free_by(&self, sku: SkuIx, place: Place, day: u32) -> u64 {
+        self.cells.get(&(sku, place)).map_or(0, |of| of.by_day(day).saturating_sub(of.waiting))
+    }
+
+    /// The day by which all who wait for a cell are served, and so many units more.
+    pub(crate) fn day_behind_all(&self, sku: SkuIx, place: Place, units: u64) -> Option<u32> {
+        let of = self.cells.get(&(sku, place))?;
+        of.day_of(of.waiting + units)
+    }
+
+    /// Units that wait for a cell, and those of all that is on its way to it.
+    pub(crate) fn load(&self, sku: SkuIx, place: Place) -> (u64, u64) {
+        self.cells.get(&(sku, place)).map_or((0, 0), |of| (of.waiting, of.by_day(u32::MAX)))
+    }
+
+    /// Who waits for a cell, in the order of their turns.
+    pub(crate) fn queue(&self, sku: SkuIx, place: Place) -> impl Iterator<Item = (RowAt, Wait)> {
+        let of_cell = self.cells.get(&(sku, place)).into_iter();
+        of_cell.flat_map(|of| of.queue.values()).map(|at| (*at, self.waits[at]))
+    }
+
+    /// What waits of a slot, by row.
+    pub(crate) fn waits_of(&self, slot: u32) -> impl Iterator<Item = (u16, Wait)> {
+        self.waits.range((slot, 0)..=(slot, u16::MAX)).map(|((_, row), wait)| (*row, *wait))
+    }
+
+    /// All that waits, by row.
+    pub(crate) fn waits(&self) -> impl ExactSizeIterator<Item = (RowAt, Wait)> {
+        self.waits.iter().map(|(at, wait)| (*at, *wait))
+    }
+
+    /// The turn of who begins to wait next.
+    pub(crate) fn turns(&self) -> u64 {
+        self.turns
+    }
+
+    /// All who waited when the next turn was this.
+    pub(crate) fn restore(&mut self, turns: u64, waits: impl Iterator<Item = (RowAt, Wait)>) {
+        for (at, wait) in waits {
+            let of = self.cells.entry(wait.cell).or_default();
+            of.waiting += wait.units();
+            of.queue.insert(wait.turn, at);
+            self.waits.insert(at, wait);
+        }
+        self.turns = turns;
+    }
+
+    /// A row begins to wait, behind all others.
+    pub(crate) fn begin_to_wait(&mut self, at: RowAt, wait: Wait) {
+        let wait = Wait { turn: self.turns, ..wait };
+        self.turns += 1;
+        self.cells.entry(wait.cell).or_default().queue.insert(wait.turn, at);
+        self.waits.insert(at, wait);
+    }
+
+    /// Units of a row that waits go from one stage to another. A row of which nothing waits any more has lost its turn.
+    pub(crate) fn shift(&mut self, at: RowAt, from: Stage, to: Stage, quantity: u32) {
+        let wait = self.waits.get_mut(&at).expect("the row waits");
+        let before = wait.units();
+        if let Some(units) = wait.stage(from) {
+            *units -= quantity;
+        }
+        if let Some(units) = wait.stage(to) {
+            *units += quantity;
+        }
+        let (after, Wait { cell, turn, .. }) = (wait.units(), *wait);
+        let of = self.cells.get_mut(&cell).expect("somebody waits for it");
+        of.waiting = of.waiting + after - before;
+        if after == 0 {
+            of.queue.remove(&turn);
+            self.waits.remove(&at);
+            self.tidy(cell);
+        }
     }
 
     /// All of it, by sku, node, segment and code, from a cell and behind a code of it on.
     pub(crate) fn after(&self, after: Option<&SupplyKey>) -> impl Iterator<Item = SupplySpec> {
         let from = after.map_or((SkuIx(0), Place(0)), |key| (key.sku, Place::new(key.node, key.segment)));
-        let all = self.cells.range(from..).flat_map(|(cell, supplies)| {
-            supplies.iter().map(move |(code, expected)| spec_of(*cell, code, *expected))
+        let all = self.cells.range(from..).flat_map(|(cell, of)| {
+            of.expected.iter().map(move |(code, expected)| spec_of(*cell, code, *expected))
         });
         all.skip_while(move |spec| after.is_some_and(|after| spec.key() <= *after))
+    }
+
+    /// Who waits, by cell and turn, from a cell and behind a turn of it on; each with the day by which all before it, and it,
+    /// are served.
+    pub(crate) fn waiting_after(
+        &self,
+        after: Option<WaitKey>,
+    ) -> impl Iterator<Item = (WaitKey, RowAt, Wait, Option<u32>)> {
+        let from = after.map_or((SkuIx(0), Place(0)), |key| (key.sku, Place::new(key.node, key.segment)));
+        let all = self.cells.range(from..).flat_map(move |((sku, place), of)| {
+            let (sku, node, segment) = (*sku, place.node(), place.segment());
+            of.queue.values().scan(0, move |sum, at| {
+                let wait = self.waits[at];
+                *sum += wait.units();
+                let key = WaitKey { sku, node, segment, turn: wait.turn };
+                Some((key, *at, wait, of.day_of(*sum)))
+            })
+        });
+        all.skip_while(move |(key, ..)| after.is_some_and(|after| *key <= after))
     }
 }
 
@@ -116,5 +282,43 @@ mod tests {
             book.put(sku, place, code, Expected { quantity: 0, day: 0 });
         }
         assert_eq!(book, SupplyBook::default());
+    }
+
+    #[test]
+    fn who_came_first_is_served_first_and_later_ones_wait_for_later_supply() {
+        let (sku, place) = (SkuIx(3), Place::new(NodeIx(2), Segment(0)));
+        let mut book = SupplyBook::default();
+        book.put(sku, place, "a", Expected { quantity: 5, day: 10 });
+        book.put(sku, place, "b", Expected { quantity: 5, day: 20 });
+        for (slot, units) in [(7, 4), (3, 2)] {
+            let (reservation, line) = (CommandId::default(), LineId(0));
+            let wait =
+                Wait { turn: 0, cell: (sku, place), reservation, line, awaited: 0, backordered: 0, day: 10 };
+            book.begin_to_wait((slot, 0), wait);
+            book.shift((slot, 0), Stage::Free, Stage::Awaited, units);
+        }
+        let days = |book: &SupplyBook| {
+            book.waiting_after(None).map(|(_, at, _, day)| (at.0, day)).collect::<Vec<_>>()
+        };
+        assert_eq!(days(&book), [(7, Some(10)), (3, Some(20))]);
+        assert_eq!((book.free_by(sku, place, 10), book.free_by(sku, place, 20)), (0, 4));
+        assert_eq!(
+            (book.day_behind_all(sku, place, 4), book.day_behind_all(sku, place, 5)),
+            (Some(20), None)
+        );
+        let mut again = SupplyBook::default();
+        book.after(None).for_each(|spec| {
+            let SupplySpec { code, quantity, day, .. } = spec;
+            again.put(sku, place, &code, Expected { quantity, day });
+        });
+        again.restore(book.turns(), book.waits());
+        assert_eq!(again, book);
+        book.put(sku, place, "b", Expected { quantity: 0, day: 0 });
+        assert_eq!((days(&book), book.load(sku, place)), (vec![(7, Some(10)), (3, None)], (6, 5)));
+        book.shift((7, 0), Stage::Awaited, Stage::Backordered, 4);
+        book.shift((7, 0), Stage::Backordered, Stage::Confirmed, 4);
+        assert_eq!((days(&book), book.queue(sku, place).count()), (vec![(3, Some(10))], 1));
+        book.shift((3, 0), Stage::Awaited, Stage::Free, 2);
+        assert_eq!((book.waits().len(), book.load(sku, place)), (0, (0, 5)));
     }
 }

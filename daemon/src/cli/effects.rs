@@ -87,6 +87,17 @@ fn words(effect: &Effect) -> (&'static str, Fields) {
                 ("to", json!(stage_name(*to))),
             ],
         ),
+        Effect::Wait { row, line, sku, place: at, from, to, quantity, day } => {
+            let mut fields = vec![("row", json!(row)), ("line", json!(line)), ("sku", json!(sku))];
+            fields.extend(place(*at));
+            fields.extend([
+                ("quantity", json!(quantity)),
+                ("from", json!(stage_name(*from))),
+                ("to", json!(stage_name(*to))),
+                ("day", json!((*day > 0).then(|| day_text(*day)))),
+            ]);
+            ("wait", fields)
+        }
         Effect::Settle { status: now, deadline } => {
             ("settle", vec![("status", json!(status(*now))), ("deadline", deadline_json(*deadline))])
         }
@@ -177,6 +188,8 @@ fn stage_name(stage: Stage) -> &'static str {
         Stage::Dispatched => "dispatched",
         Stage::Ready => "ready",
         Stage::Shipped => "shipped",
+        Stage::Awaited => "awaited",
+        Stage::Backordered => "backordered",
     }
 }
 

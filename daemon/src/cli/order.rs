@@ -18,7 +18,7 @@ use super::connect::{Connection, Session};
 use super::outcome::{Answer, Failure, Outcome};
 use super::text::{LineText, class, duration_ms, moment, position};
 use super::words::{plan_json, plan_text, policy_text};
-use crate::data::field::money;
+use crate::data::field::{day, money};
 use crate::data::orders::{Destination, OrderData};
 use crate::data::read_orders;
 use crate::data::trouble::{BAD_ROWS_MAX, BadRows};
@@ -91,6 +91,9 @@ pub(super) struct ReserveArgs {
     /// How long to hold it, like 90s, 15m or 2h; without it, as long as the class says
     #[arg(long, value_name = "DURATION", value_parser = duration_ms)]
     lifetime: Option<u32>,
+    /// Of named cells: what is not in stock waits for supply expected by this day, like 2026-11-27
+    #[arg(long, value_name = "DATE", value_parser = day)]
+    supply_by: Option<u32>,
     #[command(flatten)]
     id: Id,
     #[command(flatten)]
@@ -135,13 +138,18 @@ pub(super) async fn reserve(args: &ReserveArgs, session: &Session) -> Outcome {
     let client = session.connect(&args.connection).await?;
     let (class, lifetime_ms, best_effort) =
         (args.class, args.lifetime.unwrap_or_default(), args.order.best_effort);
+    if named == 0 && args.supply_by.is_some() {
+        let reason = "--supply-by is for named cells; write each line as SKU@NODE, or leave it away";
+        return Err(Failure::usage(format!("reserving: {reason}")));
+    }
     let (attempted, body) = if named == 0 {
         let order = wanted.resolve(&client).await?;
         let body = CommandBody::Reserve(Reserve { order, class, lifetime_ms, best_effort });
         (wanted.attempted("reserving"), body)
     } else {
         let cells = wanted.cells(&client).await?;
-        let body = CommandBody::Hold(Hold { cells, class, lifetime_ms, best_effort });
+        let supply_by = args.supply_by;
+        let body = CommandBody::Hold(Hold { cells, class, lifetime_ms, best_effort, supply_by });
         (wanted.attempted("holding"), body)
     };
     send(&client, args.id, body, &attempted, |refusal| wanted.named(refusal)).await

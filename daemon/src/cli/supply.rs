@@ -1,11 +1,11 @@
-//! `supply put`, `receive` and `list`: what is on its way to cells.
+//! `supply put`, `receive`, `list` and `waiting`: what is on its way to cells, and who waits for it.
 
 use clap::{Args, Subcommand};
 use earmark_protocol::client::Client;
 use earmark_protocol::command::CommandBody;
 use earmark_protocol::query::Query;
 use earmark_protocol::reply::Reply;
-use earmark_protocol::supply::{Receive, SupplySpec};
+use earmark_protocol::supply::{Receive, SupplySpec, WaitView};
 use serde_json::json;
 
 use super::change::{Id, send};
@@ -26,6 +26,8 @@ pub(super) enum SupplyCommand {
     Receive(ReceiveArgs),
     /// List what is on its way
     List(ListArgs),
+    /// List who waits for it, in the order in which they are served, each with the day that was said and the day it is now
+    Waiting(WaitingArgs),
 }
 
 /// `earmark supply put`.
@@ -74,12 +76,26 @@ pub(super) struct ListArgs {
     connection: Connection,
 }
 
+/// `earmark supply waiting`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct WaitingArgs {
+    /// A sku's code; without it, all skus
+    #[arg(value_name = "SKU")]
+    sku: Option<String>,
+    /// Those alone whose supply comes later than was said, or not at all
+    #[arg(long)]
+    late: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
 /// Runs one of them.
 pub(super) async fn run(command: &SupplyCommand, session: &Session) -> Outcome {
     match command {
         SupplyCommand::Put(args) => put(args, session).await,
         SupplyCommand::Receive(args) => receive(args, session).await,
         SupplyCommand::List(args) => list(args, session).await,
+        SupplyCommand::Waiting(args) => waiting(args, session).await,
     }
 }
 
@@ -93,7 +109,26 @@ async fn put(args: &PutArgs, session: &Session) -> Outcome {
     });
     let body = CommandBody::PutSupplies(specs.collect());
     let attempted = format!("putting supply {} for {}", args.supply, day_text(args.day));
-    send(&client, args.id, body, &attempted, |refusal| named(refusal, &args.cells)).await
+    let answer = send(&client, args.id, body, &attempted, |refusal| named(refusal, &args.cells)).await?;
+    with_late(answer, &client, &args.cells).await
+}
+
+/// The answer, with those who are served later than was said, or not at all, for these cells.
+async fn with_late(mut answer: Answer, client: &Client, texts: &[CellText]) -> Outcome {
+    let cells = cells(client, texts).await?;
+    let mut late = all_waiting(client, true).await?;
+    late.retain(|wait| {
+        let mut named = cells.iter().zip(texts);
+        named
+            .any(|(cell, text)| (*cell, text.at.segment) == ((wait.key.sku, wait.key.node), wait.key.segment))
+    });
+    let hit = named_waiting(client, &late).await?;
+    if !late.is_empty() {
+        answer.text += "Served later than was said, or not at all:\n";
+        answer.text += &hit.text;
+    }
+    answer.json["late"] = hit.json["waiting"].clone();
+    Ok(answer)
 }
 
 async fn receive(args: &ReceiveArgs, session: &Session) -> Outcome {
@@ -102,7 +137,8 @@ async fn receive(args: &ReceiveArgs, session: &Session) -> Outcome {
     let cells = cell_quantities(&client, &args.cells, units).await?;
     let body = CommandBody::Receive(Receive { code: args.supply.clone(), cells, closes: args.close });
     let attempted = format!("receiving supply {}", args.supply);
-    send(&client, args.id, body, &attempted, |refusal| named(refusal, &args.cells)).await
+    let answer = send(&client, args.id, body, &attempted, |refusal| named(refusal, &args.cells)).await?;
+    with_late(answer, &client, &args.cells).await
 }
 
 async fn list(args: &ListArgs, session: &Session) -> Outcome {
@@ -116,6 +152,64 @@ async fn list(args: &ListArgs, session: &Session) -> Outcome {
     supplies.iter().for_each(|spec| unnamed.cell(spec.sku, spec.node));
     let names = Names::of(&client, unnamed).await?;
     Ok(listing(&supplies, &names))
+}
+
+async fn waiting(args: &WaitingArgs, session: &Session) -> Outcome {
+    let client = session.connect(&args.connection).await?;
+    let mut all = all_waiting(&client, args.late).await?;
+    if let Some(code) = &args.sku {
+        let (skus, _) = handles(&client, &[code.as_str()], &[]).await?;
+        all.retain(|wait| skus.contains(&wait.key.sku));
+    }
+    named_waiting(&client, &all).await
+}
+
+async fn named_waiting(client: &Client, all: &[WaitView]) -> Outcome {
+    let mut unnamed = Unnamed::default();
+    all.iter().for_each(|wait| unnamed.cell(wait.key.sku, wait.key.node));
+    let names = Names::of(client, unnamed).await?;
+    Ok(queue(all, &names))
+}
+
+fn queue(all: &[WaitView], names: &Names) -> Answer {
+    let columns =
+        ["sku", "node", ">segment", "reservation", ">line", ">awaited", ">backordered", "said", "now"];
+    let (mut table, mut rows) = (Table::new(&columns), Vec::new());
+    for WaitView { key, reservation, line, awaited, backordered, said_day, day } in all {
+        let (sku, node, said) = (names.sku(key.sku), names.node(key.node), day_text(*said_day));
+        let now = day.map(day_text);
+        rows.push(json!({
+            "sku": sku,
+            "node": node,
+            "segment": key.segment,
+            "reservation": reservation,
+            "line": line,
+            "awaited": awaited,
+            "backordered": backordered,
+            "said": said,
+            "now": now,
+        }));
+        let numbers = [line.to_string(), awaited.to_string(), backordered.to_string()];
+        let mut fields = vec![sku, node, key.segment.to_string(), reservation.to_string()];
+        fields.extend(numbers);
+        fields.extend([said, now.unwrap_or_else(|| "never".to_owned())]);
+        table.row(fields);
+    }
+    let text = if rows.is_empty() { "nobody waits for supply\n".to_owned() } else { table.text("") };
+    Answer { text, json: json!({ "waiting": rows }) }
+}
+
+async fn all_waiting(client: &Client, late: bool) -> Result<Vec<WaitView>, Failure> {
+    let attempted = "listing who waits for supply";
+    let mut all: Vec<WaitView> = Vec::new();
+    loop {
+        let after = all.last().map(|last| last.key);
+        match query(client, Query::Waiting { after, late }, attempted).await? {
+            Reply::Waiting(page) if page.is_empty() => return Ok(all),
+            Reply::Waiting(page) => all.extend(page),
+            _ => return Err(Failure::unexpected(attempted)),
+        }
+    }
 }
 
 fn listing(supplies: &[SupplySpec], names: &Names) -> Answer {

@@ -60,6 +60,7 @@ pub(super) fn plan_json(plan: &Plan, names: &Names) -> Value {
             "ship_at": deadline_json(shipment.ship_at_ms),
             "promise_at": deadline_json(shipment.promise_at_ms),
             "ship_day": (shipment.ship_day > 0).then(|| day_text(shipment.ship_day)),
+            "supply_day": (shipment.supply_day > 0).then(|| day_text(shipment.supply_day)),
             "lines": lines.collect::<Vec<_>>(),
         })
     });
@@ -93,7 +94,9 @@ fn carriage_json(carriage: &Carriage, names: &Names) -> Value {
 #[must_use]
 pub(super) fn plan_text(plan: &Plan, names: &Names) -> String {
     let priced = plan.shipments.iter().any(|shipment| shipment.carriage.is_some());
+    let waits = plan.shipments.iter().any(|shipment| shipment.supply_day > 0);
     let mut columns = vec!["node", ">miles", ">cost", "ships at", "there by", ">line", "sku", ">quantity"];
+    columns.extend(waits.then_some("waits for supply of"));
     if priced {
         columns.insert(3, "by");
     }
@@ -111,6 +114,8 @@ pub(super) fn plan_text(plan: &Plan, names: &Names) -> String {
                 names.sku(line.sku),
                 line.quantity.to_string(),
             ];
+            let day = Some(shipment.supply_day).filter(|day| *day > 0).map(day_text);
+            row.extend(waits.then(|| day.unwrap_or_default()));
             if priced {
                 let by = shipment.carriage.map(|carriage| names.service(carriage.service));
                 row.insert(3, first(by.unwrap_or_default()));
@@ -160,6 +165,8 @@ pub(super) fn reservation_json(view: &ReservationView, names: &Names) -> Value {
             "dispatched": row.dispatched,
             "ready": row.ready,
             "shipped": row.shipped,
+            "awaited": row.awaited,
+            "backordered": row.backordered,
         })
     });
     json!({
@@ -213,18 +220,17 @@ pub(super) fn reservation_text(view: &ReservationView, names: &Names) -> String 
         text += ", waiting for review";
     }
     text += &format!(", made at lsn {}\n", view.lsn);
-    let columns = ["line", "sku", "node", "segment", "held", "confirmed", "dispatched", "ready", "shipped"];
-    let columns: Vec<_> = columns
-        .map(|name| match name {
-            "sku" | "node" => name.to_owned(),
-            _ => format!(">{name}"),
-        })
-        .to_vec();
-    let mut table = Table::new(&columns.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut columns =
+        vec![">line", "sku", "node", ">segment", ">held", ">confirmed", ">dispatched", ">ready", ">shipped"];
+    let waits = view.rows.iter().any(|row| row.awaited + row.backordered > 0);
+    columns.extend(waits.then_some([">awaited", ">backordered"]).into_iter().flatten());
+    let mut table = Table::new(&columns);
     for row in &view.rows {
-        let RowView { line, sku, node, segment, held, confirmed, dispatched, ready, shipped } = *row;
+        let RowView { line, sku, node, segment, held, confirmed, dispatched, ready, shipped, .. } = *row;
         let mut fields = vec![line.to_string(), names.sku(sku), names.node(node), segment.to_string()];
         fields.extend([held, confirmed, dispatched, ready, shipped].map(|units| units.to_string()));
+        let of_supply = [row.awaited, row.backordered].map(|units| units.to_string());
+        fields.extend(waits.then_some(of_supply).into_iter().flatten());
         table.row(fields);
     }
     text + &table.text("  ")

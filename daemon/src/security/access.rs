@@ -63,6 +63,7 @@ pub fn query_work(query: &Query) -> (Role, Work) {
         | Query::Calendars { .. }
         | Query::NodeDays { .. }
         | Query::Supplies { .. }
+        | Query::Waiting { .. }
         | Query::Tariffs { .. }
         | Query::Skus { .. }
         | Query::Cells(_) => (Role::Read, Work::Ask),

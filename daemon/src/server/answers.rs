@@ -27,6 +27,8 @@ const SKU_BYTES_MAX: usize = 200;
 const SUPPLIES_PAGE_MAX: usize = 5_000;
 /// Longest a supply can be in a reply: a text of 64 bytes with its length, and some numbers.
 const SUPPLY_BYTES_MAX: usize = 96;
+/// Bytes of one who waits in a reply.
+const WAIT_BYTES: usize = 64;
 /// Longest a service can be in a reply, its zones aside: four texts of 64 bytes with their lengths, and some numbers;
 /// and bytes of a zone, its steps aside, and of a step.
 const SERVICE_BYTES: usize = 384;
@@ -71,6 +73,10 @@ pub(super) fn answer(shared: &Shared, tenant: Tenant, query: &Query) -> Reply {
         Query::Supplies { after } => {
             let most = SUPPLIES_PAGE_MAX.min(frame / SUPPLY_BYTES_MAX);
             Ok(Reply::Supplies(reader.supplies_page(tenant, after.as_ref(), most)))
+        }
+        Query::Waiting { after, late } => {
+            let most = SUPPLIES_PAGE_MAX.min(frame / WAIT_BYTES);
+            Ok(Reply::Waiting(reader.waiting_page(tenant, *after, *late, most)))
         }
         Query::Stats => Ok(Reply::Stats(shared.stats())),
         Query::Atp(_)

@@ -295,6 +295,7 @@ impl Session {
             | Query::Calendars { .. }
             | Query::NodeDays { .. }
             | Query::Supplies { .. }
+            | Query::Waiting { .. }
             | Query::Tariffs { .. }
             | Query::Policy { .. } => {
                 push_reply(&mut self.replies, correlation, &answers::answer(&shared, tenant, &query));

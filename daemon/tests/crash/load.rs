@@ -271,7 +271,7 @@ impl Goods {
             }
         }
         let lifetime_ms = if one_in(SHORT) { fastrand::u32(10..200) } else { 0 };
-        CommandBody::Hold(Hold { cells, class: CLASS, lifetime_ms, best_effort: one_in(4) })
+        CommandBody::Hold(Hold { cells, class: CLASS, lifetime_ms, best_effort: one_in(4), supply_by: None })
     }
 
     fn reserve(&self) -> CommandBody {

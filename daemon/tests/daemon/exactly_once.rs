@@ -45,6 +45,7 @@ async fn a_retry_of_every_command_gives_the_same_answer_and_changes_nothing() {
             class: HoldClass(0),
             lifetime_ms: 0,
             best_effort: false,
+            supply_by: None,
         })
     };
     let reserve = |skus: &[SkuIx]| {
@@ -125,7 +126,13 @@ async fn a_refusal_is_remembered_too() {
     let id = world.client.new_id();
     let cells =
         vec![CellQuantity { sku: world.skus[0], node: world.nodes[0], segment: Segment(0), quantity: 101 }];
-    let body = CommandBody::Hold(Hold { cells, class: HoldClass(0), lifetime_ms: 0, best_effort: false });
+    let body = CommandBody::Hold(Hold {
+        cells,
+        class: HoldClass(0),
+        lifetime_ms: 0,
+        best_effort: false,
+        supply_by: None,
+    });
     let first = world.client.command_as(id, body.clone()).await.unwrap();
     assert_eq!(refusal(&first), Some(RefusalCode::OutOfStock));
     let more =

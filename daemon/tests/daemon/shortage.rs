@@ -21,7 +21,7 @@ async fn count(world: &World, on_hand: u32) {
 async fn hold(world: &World, class: HoldClass, quantity: u32) -> CommandId {
     let cells =
         vec![CellQuantity { sku: world.skus[0], node: world.nodes[0], segment: Segment(0), quantity }];
-    let hold = Hold { cells, class, lifetime_ms: 0, best_effort: false };
+    let hold = Hold { cells, class, lifetime_ms: 0, best_effort: false, supply_by: None };
     reserved(&world.client, CommandBody::Hold(hold)).await.0
 }
 

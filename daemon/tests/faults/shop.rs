@@ -51,7 +51,8 @@ pub(crate) async fn count(client: &Client, skus: u32) -> Option<RefusalCode> {
 /// Holds a unit: the reservation, or the refusal.
 pub(crate) async fn hold(client: &Client) -> Result<Result<CommandId, RefusalCode>, ClientError> {
     let cell = CellQuantity { sku: SkuIx(0), node: NodeIx(0), segment: Segment(0), quantity: 1 };
-    let hold = Hold { cells: vec![cell], class: HoldClass(2), lifetime_ms: 0, best_effort: false };
+    let hold =
+        Hold { cells: vec![cell], class: HoldClass(2), lifetime_ms: 0, best_effort: false, supply_by: None };
     let id = client.new_id();
     match client.command_as(id, CommandBody::Hold(hold)).await? {
         Reply::Reserved(_) => Ok(Ok(id)),

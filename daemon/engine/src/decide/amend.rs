@@ -35,7 +35,8 @@ pub(crate) fn decide(
         let rows: Vec<usize> =
             rows_of(&draft, &StepLine { line: line.line, node: None, quantity: 0 }).collect();
         let units = |stage| rows.iter().map(|row| u64::from(draft.rows[*row].units(stage))).sum::<u64>();
-        let (held, confirmed) = (units(Stage::Held), units(Stage::Confirmed));
+        let held = units(Stage::Held) + units(Stage::Awaited);
+        let confirmed = units(Stage::Confirmed) + units(Stage::Backordered);
         let (now_there, wanted) = (held + confirmed, u64::from(line.quantity));
         if wanted < now_there {
             if lower(&mut draft, &rows, now_there - wanted) {
@@ -89,15 +90,16 @@ fn check_lines(draft: &Draft<'_>, amend: &Amend) -> Result<(), Refusal> {
     first.done()
 }
 
-/// Gives units back, from the last row first, held ones before confirmed ones; says whether confirmed ones went.
+/// Gives units back, from the last row first, those that wait for supply before those in stock, of both the held before the
+/// confirmed; says whether confirmed ones went.
 fn lower(draft: &mut Draft<'_>, rows: &[usize], mut less: u64) -> bool {
     let mut cancelled = false;
     for row in rows.iter().rev() {
-        for stage in [Stage::Held, Stage::Confirmed] {
+        for stage in [Stage::Awaited, Stage::Backordered, Stage::Held, Stage::Confirmed] {
             let units = less.min(u64::from(draft.rows[*row].units(stage))) as u32;
             draft.shift(*row, stage, Stage::Free, units);
             less -= u64::from(units);
-            cancelled |= units > 0 && stage == Stage::Confirmed;
+            cancelled |= units > 0 && matches!(stage, Stage::Confirmed | Stage::Backordered);
         }
     }
     cancelled

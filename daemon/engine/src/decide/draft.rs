@@ -9,7 +9,7 @@ use crate::expire::status_of_open;
 use crate::facts::days_of;
 use crate::outcomes::CompactReply;
 use crate::record::{Effect, Stage};
-use crate::reservations::slot::{Head, Row, RowValue};
+use crate::reservations::slot::{Head, RowValue};
 use crate::state::State;
 
 /// The change.
@@ -38,7 +38,7 @@ impl<'a> Draft<'a> {
         let slot = super::known::reservation(state, tenant, id)?;
         let table = &state.reservations.table;
         let head = table.head(slot);
-        let rows: Vec<_> = table.rows(slot, &head).iter().map(Row::load).collect();
+        let rows = table.rows_with_waits(slot, &head, &state.shared.supplies);
         let days = table.days(slot, &head);
         let took = days::takes(&rows, &days);
         effects.push(Effect::Touch { slot });
@@ -54,6 +54,11 @@ impl<'a> Draft<'a> {
     /// Units over all rows in a stage.
     pub(crate) fn units(&self, stage: Stage) -> u64 {
         self.rows.iter().map(|row| u64::from(row.units(stage))).sum()
+    }
+
+    /// Whether units are held until the deadline, in stock or on supply.
+    pub(crate) fn has_deadline(&self) -> bool {
+        self.units(Stage::Held) + self.units(Stage::Awaited) > 0
     }
 
     /// A refusal that says the status stands in the way.
@@ -86,7 +91,7 @@ impl<'a> Draft<'a> {
         let limit = self.state.node(tenant, node).map_or(0, |found| found.spec.day_limit.units);
         match (day, limit) {
             (0, _) => u64::MAX,
-            _ if value.stages == [0; 5] => 0,
+            _ if value.stages.iter().all(|units| *units == 0) => 0,
             (_, 0) => u64::MAX,
             _ => {
                 let of = |takes: &Takes| takes.get(&(node, day)).map_or(0, |takes| takes.units);
@@ -103,14 +108,10 @@ impl<'a> Draft<'a> {
         }
         let cell = self.cell(row);
         self.rows[row].move_units(from, to, quantity);
-        self.effects.push(Effect::Move { row: row as u16, cell, from, to, quantity });
+        self.effects.push(Effect::shift(row as u16, &self.rows[row], cell, (from, to), quantity));
         self.moved += u64::from(quantity);
-        let sign = match (from, to) {
-            (Stage::Free, _) => -1,
-            (_, Stage::Free) => 1,
-            _ => 0,
-        };
-        self.freed.push((cell, sign * i64::from(quantity)));
+        let of_cell = |stage: Stage| i64::from(stage != Stage::Free && !stage.waits());
+        self.freed.push((cell, (of_cell(from) - of_cell(to)) * i64::from(quantity)));
     }
 
     /// Plans rows behind all there are: they leave when it says.
@@ -130,7 +131,7 @@ impl<'a> Draft<'a> {
 
     /// Ends the change: the new status, with this one where nothing is open any more.
     pub(crate) fn settle(mut self, ended: Status) -> CompactReply {
-        let held = self.units(Stage::Held) > 0;
+        let held = self.has_deadline();
         let deadline = if held { self.head.deadline } else { TimestampMs(0) };
         self.settle_with(ended, deadline)
     }

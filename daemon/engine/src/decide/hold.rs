@@ -26,6 +26,8 @@ pub(crate) struct Claim {
     pub(crate) place: Place,
     pub(crate) cell: u32,
     pub(crate) quantity: u32,
+    /// Where they wait for supply, the day on which that is expected; `None` where they are in stock.
+    pub(crate) supply_day: Option<u32>,
 }
 
 /// Decides a hold of one cell.
@@ -118,7 +120,8 @@ pub(crate) fn decide(
         let mut of_cell = First::default();
         if let Some(cell) = check_cell(state, submission.tenant, wanted, &mut of_cell) {
             let (line, sku, quantity) = (LineId(index as u32), wanted.sku, wanted.quantity);
-            claims.push(Claim { line, sku, place: Place::new(wanted.node, wanted.segment), cell, quantity });
+            let place = Place::new(wanted.node, wanted.segment);
+            claims.push(Claim { line, sku, place, cell, quantity, supply_day: None });
         }
         first.take(of_cell.done().map_err(|refusal| refusal.at(index)));
     }
@@ -128,8 +131,14 @@ pub(crate) fn decide(
     let short = first_short(state, &claims);
     let plan = match short {
         None => None,
-        Some(refusal) if !hold.best_effort => return Err(refusal),
-        Some(_) => Some(take_what_there_is(state, &mut claims)?),
+        Some(refusal) if !hold.best_effort && hold.supply_by.is_none() => return Err(refusal),
+        Some(_) => {
+            let with_supply = |claim: &Claim| available(state, claim) + comes(state, claim, hold.supply_by);
+            if let Some(refusal) = first_over(&claims, with_supply).filter(|_| !hold.best_effort) {
+                return Err(refusal);
+            }
+            Some(take_what_there_is(state, &mut claims, hold.supply_by)?)
+        }
     };
     let facts = plan.as_ref().map(|plan| Facts { order: None, plans: vec![plan.clone()] });
     let opening = Opening { id, class: hold.class, deadline, claims: &claims, facts: facts.as_ref() };
@@ -150,57 +159,101 @@ pub(crate) fn sums_fit(claims: &[Claim]) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Units of a claim's cell that can be promised.
+fn available(state: &State, claim: &Claim) -> i64 {
+    i64::from(state.inventory.inventory.available_at(claim.cell).max(0))
+}
+
+/// Units that come to a claim's cell by a day, and that nobody waits for; what the cell is short is made up for first.
+fn comes(state: &State, claim: &Claim, by: Option<u32>) -> i64 {
+    let free = |day| state.shared.supplies.read().free_by(claim.sku, claim.place, day).cast_signed();
+    (by.map_or(0, free) - shortage(state, claim)).max(0)
+}
+
+/// What a claim's cell is short.
+fn shortage(state: &State, claim: &Claim) -> i64 {
+    i64::from(state.inventory.inventory.available_at(claim.cell).min(0)).abs()
+}
+
 /// The first line of the first cell whose summed demand is more than can be promised.
 pub(crate) fn first_short(state: &State, claims: &[Claim]) -> Option<Refusal> {
-    let available = |cell| state.inventory.inventory.available_at(cell);
-    let refuse = |index: usize, available: i32| {
-        let refusal = Refusal::of(RefusalCode::OutOfStock, Field::Line).at(index);
-        Some(refusal.detail(i64::from(available.max(0))))
+    first_over(claims, |claim| available(state, claim))
+}
+
+/// The first line of the first cell whose summed demand is more than there is.
+fn first_over(claims: &[Claim], there: impl Fn(&Claim) -> i64) -> Option<Refusal> {
+    let refuse = |index: usize, there: i64| {
+        Some(Refusal::of(RefusalCode::OutOfStock, Field::Line).at(index).detail(there))
     };
     if let [claim] = claims {
-        let available = available(claim.cell);
-        return if i64::from(available) < i64::from(claim.quantity) { refuse(0, available) } else { None };
+        let there = there(claim);
+        return if there < i64::from(claim.quantity) { refuse(0, there) } else { None };
     }
     let mut by_cell: Vec<(u32, usize)> =
         claims.iter().enumerate().map(|(index, claim)| (claim.cell, index)).collect();
     by_cell.sort_unstable();
-    let short = by_cell.chunk_by(|a, b| a.0 == b.0).filter(|of_cell| {
+    let over = by_cell.chunk_by(|a, b| a.0 == b.0).filter_map(|of_cell| {
         let wanted: u64 = of_cell.iter().map(|(_, index)| u64::from(claims[*index].quantity)).sum();
-        i64::from(available(of_cell[0].0)) < wanted.cast_signed()
+        let (first, there) = (of_cell[0].1, there(&claims[of_cell[0].1]));
+        (there < wanted.cast_signed()).then_some((first, there))
     });
-    let (cell, index) = short.map(|of_cell| of_cell[0]).min_by_key(|(_, index)| *index)?;
-    refuse(index, available(cell))
+    let (index, there) = over.min_by_key(|(index, _)| *index)?;
+    refuse(index, there)
 }
 
-/// Cuts claims down to what can be promised, line by line, and says what came of it.
-fn take_what_there_is(state: &State, claims: &mut Vec<Claim>) -> Result<Plan, Refusal> {
-    let mut left: BTreeMap<u32, i64> = BTreeMap::new();
+/// What is left of a cell while claims are cut down to it.
+struct Left {
+    stock: i64,
+    /// Of what comes by the day.
+    supply: i64,
+    /// Taken of that, and what the cell is short before.
+    waits: i64,
+}
+
+/// Cuts claims down to what can be promised, line by line, from stock before supply, and says what came of it.
+fn take_what_there_is(state: &State, claims: &mut Vec<Claim>, by: Option<u32>) -> Result<Plan, Refusal> {
+    let mut left: BTreeMap<u32, Left> = BTreeMap::new();
     let mut plan = Plan { cost: Money(0), bound: Money(0), ..Plan::default() };
-    let mut shipments: BTreeMap<NodeIx, Vec<ShipmentLine>> = BTreeMap::new();
-    claims.retain_mut(|claim| {
-        let left = left
-            .entry(claim.cell)
-            .or_insert_with(|| i64::from(state.inventory.inventory.available_at(claim.cell)));
-        let got = i64::from(claim.quantity).min((*left).max(0)) as u32;
-        *left -= i64::from(got);
-        if got < claim.quantity {
-            let quantity = claim.quantity - got;
-            plan.unfilled.push(Unfilled { line: claim.line, quantity, reason: RefusalCode::OutOfStock });
+    let mut shipments: BTreeMap<(NodeIx, Option<u32>), Vec<ShipmentLine>> = BTreeMap::new();
+    let mut taken = Vec::with_capacity(claims.len());
+    for claim in claims.iter() {
+        let left = left.entry(claim.cell).or_insert_with(|| Left {
+            stock: available(state, claim),
+            supply: comes(state, claim, by),
+            waits: shortage(state, claim),
+        });
+        let wanted = i64::from(claim.quantity);
+        let in_stock = wanted.min(left.stock);
+        let waits = (wanted - in_stock).min(left.supply);
+        left.stock -= in_stock;
+        left.supply -= waits;
+        if in_stock > 0 {
+            taken.push(Claim { quantity: in_stock as u32, ..*claim });
         }
-        claim.quantity = got;
-        if got > 0 {
-            let (line, sku, segment) = (claim.line, claim.sku, claim.place.segment());
-            let shipped = ShipmentLine { line, sku, segment, quantity: got };
-            shipments.entry(claim.place.node()).or_default().push(shipped);
+        if waits > 0 {
+            left.waits += waits;
+            let book = state.shared.supplies.read();
+            let day = book.day_behind_all(claim.sku, claim.place, left.waits.unsigned_abs());
+            assert!(day.is_some(), "as much comes by the day that was asked for");
+            taken.push(Claim { quantity: waits as u32, supply_day: day, ..*claim });
         }
-        got > 0
-    });
-    if claims.is_empty() {
+        if in_stock + waits < wanted {
+            let (line, quantity) = (claim.line, (wanted - in_stock - waits) as u32);
+            plan.unfilled.push(Unfilled { line, quantity, reason: RefusalCode::OutOfStock });
+        }
+    }
+    if taken.is_empty() {
         return Err(Refusal::of(RefusalCode::OutOfStock, Field::Line).at(0));
     }
+    for Claim { line, sku, place, quantity, supply_day, .. } in &taken {
+        let (line, sku, segment, quantity) = (*line, *sku, place.segment(), *quantity);
+        let shipped = ShipmentLine { line, sku, segment, quantity };
+        shipments.entry((place.node(), *supply_day)).or_default().push(shipped);
+    }
+    *claims = taken;
     let shipments = shipments.into_iter();
     plan.shipments = shipments
-        .map(|(node, lines)| Shipment {
+        .map(|((node, supply_day), lines)| Shipment {
             node,
             miles: 0,
             cost: Money(0),
@@ -209,6 +262,7 @@ fn take_what_there_is(state: &State, claims: &mut Vec<Claim>) -> Result<Plan, Re
             ship_at_ms: TimestampMs(0),
             promise_at_ms: TimestampMs(0),
             ship_day: 0,
+            supply_day: supply_day.unwrap_or(0),
             lines,
         })
         .collect();
@@ -244,15 +298,20 @@ pub(crate) fn open(
         return Err(full(Field::CapacityFacts));
     }
     let (content, tenant, rows) = (submission.content, submission.tenant, claims.len() as u16);
-    if let [Claim { line, sku, place, cell, quantity }] = *claims {
+    if let [Claim { line, sku, place, cell, quantity, supply_day: None }] = *claims {
         let place = place.0;
         let hold = Effect::Hold { id, content, tenant, class, deadline, cell, line, sku, place, quantity };
         effects.push(hold);
     } else {
         effects.push(Effect::Open { id, content, tenant, class, deadline, rows });
-        effects.extend(claims.iter().enumerate().map(|(row, claim)| {
-            let Claim { line, sku, place, cell, quantity } = *claim;
-            Effect::Claim { row: row as u16, cell, line, sku, place: place.0, quantity, stage: Stage::Held }
+        effects.extend(claims.iter().zip(0..).map(|(claim, row)| {
+            let Claim { line, sku, place: Place(place), cell, quantity, supply_day } = *claim;
+            if let Some(day) = supply_day {
+                let (from, to) = (Stage::Free, Stage::Awaited);
+                Effect::Wait { row, line, sku, place, from, to, quantity, day }
+            } else {
+                Effect::Claim { row, cell, line, sku, place, quantity, stage: Stage::Held }
+            }
         }));
     }
     if let Some(facts) = facts {

@@ -57,7 +57,7 @@ fn verdict(
         return Err(first.done().expect_err("the reservation is unknown"));
     };
     check_lines(&draft, reject, &mut first);
-    if draft.expired(now) && draft.units(Stage::Held) > 0 {
+    if draft.expired(now) && draft.has_deadline() {
         first.consider(Refusal::of(RefusalCode::Expired, Field::Reservation));
     }
     let (given_up, cells) = give_up(&mut draft, reject, &mut first);
@@ -276,14 +276,14 @@ fn place_again(
     }
     draft.also(Effect::Widen { rows: claims.len() as u16 }, None);
     for claim in claims {
-        let Claim { line, sku, place, cell, quantity } = *claim;
+        let Claim { line, sku, place, cell, quantity, .. } = *claim;
         let left = given_up.get_mut(&line).expect("the picks are within what was given up");
         let confirmed = left.confirmed.min(u64::from(quantity)) as u32;
         let held = quantity - confirmed;
         left.confirmed -= u64::from(confirmed);
         left.held -= u64::from(held);
         let row = draft.rows.len();
-        draft.rows.push(RowValue { line, sku, place, stages: [0; 5] });
+        draft.rows.push(RowValue::empty(line, sku, place));
         let (stage, first) = if confirmed > 0 { (Stage::Confirmed, confirmed) } else { (Stage::Held, held) };
         draft.rows[row].move_units(Stage::Free, stage, first);
         let effect =

@@ -132,7 +132,8 @@ pub(crate) fn claims(state: &State, tenant: Tenant, proposal: &Proposal) -> Opti
         }
         let place = Place::new(pick.node, pick.segment);
         let cell = state.inventory.inventory.find(pick.sku, place)?;
-        claims.push(Claim { line: pick.line, sku: pick.sku, place, cell, quantity: pick.quantity });
+        let (line, sku, quantity) = (pick.line, pick.sku, pick.quantity);
+        claims.push(Claim { line, sku, place, cell, quantity, supply_day: None });
     }
     let holds = first_short(state, &claims).is_none() && claims.len() <= crate::reservations::slot::ROWS_MAX;
     (holds && days::fit(state, tenant, &proposal.plan)).then_some(claims)

@@ -29,17 +29,26 @@ impl Kind {
     /// The stages units are taken from, in this order.
     fn from(self) -> &'static [Stage] {
         match self {
-            Self::Confirm | Self::Release => &[Stage::Held],
-            Self::Cancel => &[Stage::Held, Stage::Confirmed, Stage::Dispatched, Stage::Ready],
+            Self::Confirm | Self::Release => &[Stage::Held, Stage::Awaited],
+            Self::Cancel => &[
+                Stage::Held,
+                Stage::Confirmed,
+                Stage::Dispatched,
+                Stage::Ready,
+                Stage::Awaited,
+                Stage::Backordered,
+            ],
             Self::Dispatch => &[Stage::Confirmed],
             Self::Ready | Self::Ship => &[Stage::Dispatched],
             Self::Collect => &[Stage::Ready],
         }
     }
 
-    fn to(self) -> Stage {
+    /// Where units of a stage go.
+    fn to(self, from: Stage) -> Stage {
         match self {
             Self::Release | Self::Cancel => Stage::Free,
+            Self::Confirm if from == Stage::Awaited => Stage::Backordered,
             Self::Confirm => Stage::Confirmed,
             Self::Dispatch => Stage::Dispatched,
             Self::Ready => Stage::Ready,
@@ -86,7 +95,7 @@ pub(crate) fn decide(
         for row in 0..draft.rows.len() {
             for from in kind.from() {
                 let units = draft.rows[row].units(*from);
-                draft.shift(row, *from, kind.to(), units);
+                draft.shift(row, *from, kind.to(*from), units);
             }
         }
     } else {
@@ -121,7 +130,7 @@ fn step_lines(draft: &mut Draft<'_>, step: &Step, kind: Kind, first: &mut check:
             let rows: Vec<usize> = rows_of(draft, line).collect();
             for row in rows {
                 let units = left.min(u64::from(draft.rows[row].units(*from))) as u32;
-                draft.shift(row, *from, kind.to(), units);
+                draft.shift(row, *from, kind.to(*from), units);
                 left -= u64::from(units);
             }
         }
@@ -169,7 +178,7 @@ pub(crate) fn extend(
     if draft.expired(now) {
         return Err(Refusal::of(RefusalCode::Expired, Field::Reservation));
     }
-    if draft.units(Stage::Held) == 0 {
+    if !draft.has_deadline() {
         return Err(draft.wrong_status());
     }
     let status = draft.head.status;

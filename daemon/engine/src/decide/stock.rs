@@ -204,18 +204,15 @@ pub(crate) fn transfer(
     write(state, &changes, u64::from(quantity), effects)
 }
 
-/// Writes changes down, with the cells they need first, where there is room for them.
-pub(super) fn write(
+/// Makes those of these cells that are new, where there is room for them.
+pub(super) fn make_cells(
     state: &State,
-    changes: &[Change],
-    moved: u64,
+    cells: impl Iterator<Item = (SkuIx, Place)>,
     effects: &mut Vec<Effect>,
-) -> Result<Verdict, Refusal> {
+) -> Result<(), Refusal> {
     let mut new: BTreeMap<SkuIx, BTreeSet<u32>> = BTreeMap::new();
-    for change in changes {
-        if state.inventory.inventory.find(change.sku, change.place).is_none() {
-            new.entry(change.sku).or_default().insert(change.place.0);
-        }
+    for (sku, place) in cells.filter(|(sku, place)| state.inventory.inventory.find(*sku, *place).is_none()) {
+        new.entry(sku).or_default().insert(place.0);
     }
     let mut trial = state.inventory.trial();
     for (sku, places) in new {
@@ -224,6 +221,28 @@ pub(super) fn write(
         }
         effects.push(Effect::Cells { sku, places: places.into_iter().collect() });
     }
+    Ok(())
+}
+
+/// Writes changes down, with the cells they need first, where there is room for them.
+fn write(
+    state: &State,
+    changes: &[Change],
+    moved: u64,
+    effects: &mut Vec<Effect>,
+) -> Result<Verdict, Refusal> {
+    let short = write_changes(state, changes, effects)?;
+    let reply = CompactReply::Done { status: None, deadline: TimestampMs(0), moved, short };
+    Ok(Verdict::Done { reply, plan: None })
+}
+
+/// The same; says how many units stand below what is promised then.
+pub(super) fn write_changes(
+    state: &State,
+    changes: &[Change],
+    effects: &mut Vec<Effect>,
+) -> Result<u64, Refusal> {
+    make_cells(state, changes.iter().map(|change| (change.sku, change.place)), effects)?;
     effects.extend(changes.iter().map(|change| Effect::Stock {
         sku: change.sku,
         place: change.place.0,
@@ -233,7 +252,5 @@ pub(super) fn write(
         moved: change.moved,
         counted: change.counted,
     }));
-    let short = changes.iter().map(|change| change.after.available().min(0).unsigned_abs()).sum();
-    let reply = CompactReply::Done { status: None, deadline: TimestampMs(0), moved, short };
-    Ok(Verdict::Done { reply, plan: None })
+    Ok(changes.iter().map(|change| change.after.available().min(0).unsigned_abs()).sum())
 }

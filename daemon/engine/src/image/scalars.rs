@@ -3,7 +3,7 @@
 
 use earmark_protocol::catalogue::{DayLoad, NodeState};
 use earmark_protocol::codec;
-use earmark_protocol::ids::{Lsn, NodeIx, Segment, Tenant, TimestampMs};
+use earmark_protocol::ids::{CommandId, LineId, Lsn, NodeIx, Segment, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::reply::NodeDay;
 use earmark_protocol::supply::SupplySpec;
 use earmark_protocol::wire_error::WireError;
@@ -20,7 +20,7 @@ use crate::reservations::ReservationScalars;
 use crate::rules::Capacity;
 use crate::runs::Runs;
 use crate::state::State;
-use crate::supply::{Expected, SupplyBook};
+use crate::supply::{Expected, SupplyBook, Wait};
 
 /// All that is known of a state beside its arenas.
 #[derive(Clone)]
@@ -184,6 +184,16 @@ impl Scalars {
             put_count(text.len(), bytes);
             bytes.extend_from_slice(&text);
         }
+        bytes.extend_from_slice(&self.supplies.turns().to_le_bytes());
+        put_count(self.supplies.waits().len(), bytes);
+        for ((slot, row), wait) in self.supplies.waits() {
+            let Wait { turn, cell: (sku, place), reservation, line, awaited, backordered, day } = wait;
+            bytes.extend_from_slice(&turn.to_le_bytes());
+            bytes.extend_from_slice(&reservation.0);
+            for word in [slot, u32::from(row), sku.0, place.0, line.0, awaited, backordered, day] {
+                bytes.extend_from_slice(&word.to_le_bytes());
+            }
+        }
     }
 
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, WireError> {
@@ -249,6 +259,15 @@ impl Scalars {
             }
             supplies.put(sku, Place::new(node, segment), &code, Expected { quantity, day });
         }
+        let (turns, mut waits) = (left.u64()?, Vec::new());
+        for _ in 0..left.u32()? {
+            let (turn, reservation) = (left.u64()?, CommandId(left.array()?));
+            let at = (left.u32()?, left.u32()? as u16);
+            let (cell, line) = ((SkuIx(left.u32()?), Place(left.u32()?)), LineId(left.u32()?));
+            let (awaited, backordered, day) = (left.u32()?, left.u32()?, left.u32()?);
+            waits.push((at, Wait { turn, cell, reservation, line, awaited, backordered, day }));
+        }
+        supplies.restore(turns, waits.into_iter());
         let scalars = Self {
             capacity,
             lsn,

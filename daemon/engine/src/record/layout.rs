@@ -38,6 +38,7 @@ const EXPIRE: u8 = 24;
 const DAY: u8 = 25;
 const REVIEW: u8 = 26;
 const SUPPLY: u8 = 27;
+const WAIT: u8 = 28;
 
 /// The fixed part of an effect on its way into the log: put together here, appended once.
 struct Fixed {
@@ -128,6 +129,15 @@ pub(super) fn write(effect: &Effect, bytes: &mut Vec<u8>) {
         Effect::Move { row, cell, from, to, quantity } => Fixed::new(MOVE)
             .put(cell.to_le_bytes())
             .put(quantity.to_le_bytes())
+            .put(row.to_le_bytes())
+            .put([*from as u8, *to as u8])
+            .onto(bytes),
+        Effect::Wait { row, line, sku, place, from, to, quantity, day } => Fixed::new(WAIT)
+            .put(line.0.to_le_bytes())
+            .put(sku.0.to_le_bytes())
+            .put(place.to_le_bytes())
+            .put(quantity.to_le_bytes())
+            .put(day.to_le_bytes())
             .put(row.to_le_bytes())
             .put([*from as u8, *to as u8])
             .onto(bytes),
@@ -275,6 +285,12 @@ pub(super) fn read(left: &mut Bytes<'_>) -> Result<Effect, WireError> {
                 quantity,
             }
         }
+        WAIT => {
+            let (line, sku, place) = (LineId(left.u32()?), SkuIx(left.u32()?), left.u32()?);
+            let (quantity, day, row) = (left.u32()?, left.u32()?, left.u16()?);
+            let (from, to) = (left.one_of(Stage::from_number)?, left.one_of(Stage::from_number)?);
+            Effect::Wait { row, line, sku, place, from, to, quantity, day }
+        }
         SETTLE => {
             let deadline = TimestampMs(left.u64()?);
             Effect::Settle { status: left.one_of(Status::from_number)?, deadline }
@@ -363,6 +379,16 @@ mod tests {
             Effect::Widen { rows: 3 },
             Effect::Claim { row: 1, cell: 12, line, sku, place, quantity: 5, stage: Stage::Held },
             Effect::Move { row: 1, cell: 12, from: Stage::Held, to: Stage::Shipped, quantity: 5 },
+            Effect::Wait {
+                row: 1,
+                line,
+                sku,
+                place,
+                from: Stage::Free,
+                to: Stage::Awaited,
+                quantity: 5,
+                day: 20_000,
+            },
             Effect::Settle { status: Status::Cancelled, deadline: TimestampMs(0) },
             Effect::Review { waits: true },
             Effect::Facts { text: vec![1, 2, 3] },

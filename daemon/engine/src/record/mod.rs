@@ -13,6 +13,7 @@ mod layout;
 
 use crate::bytes::Bytes;
 use crate::outcomes::CompactReply;
+use crate::reservations::slot::RowValue;
 pub use crate::reservations::slot::Stage;
 use crate::rules::Capacity;
 
@@ -120,6 +121,26 @@ pub enum Effect {
         to: Stage,
         /// Units.
         quantity: u32,
+    },
+    /// Units of a row that wait for supply: they begin to, change their stage, are given up, or come into stock as `Held` or
+    /// `Confirmed`, where the cell follows.
+    Wait {
+        /// The row; where units begin to wait, an empty one.
+        row: u16,
+        /// The line.
+        line: LineId,
+        /// Sku.
+        sku: SkuIx,
+        /// Node and segment.
+        place: u32,
+        /// Where they come from: `Free` where they begin to wait.
+        from: Stage,
+        /// Where they go.
+        to: Stage,
+        /// Units.
+        quantity: u32,
+        /// Where they begin to wait, the day on which their supply is expected, in days since 1970 by the node's clock; else 0.
+        day: u32,
     },
     /// The reservation's status and deadline from now on; a deadline of 0 for none.
     Settle {
@@ -259,6 +280,24 @@ pub enum Effect {
         /// The deadline of all holds that had an earlier one.
         until: TimestampMs,
     },
+}
+
+impl Effect {
+    /// Units of a row, in a cell, that go from one stage to another.
+    pub(crate) fn shift(
+        row: u16,
+        value: &RowValue,
+        cell: u32,
+        (from, to): (Stage, Stage),
+        quantity: u32,
+    ) -> Self {
+        let RowValue { line, sku, place, .. } = *value;
+        if from.waits() || to.waits() {
+            Self::Wait { row, line, sku, place: place.0, from, to, quantity, day: 0 }
+        } else {
+            Self::Move { row, cell, from, to, quantity }
+        }
+    }
 }
 
 impl Record {

@@ -16,9 +16,10 @@ use earmark_protocol::reply::{ReservationView, Status};
 use crate::arena::Arena;
 use crate::facts::{Facts, TextAt, Texts};
 use crate::runs::{Extents, Runs};
+use crate::supply::Supplies;
 use crate::sync::{AtomicU64, Ordering, fence};
 use ids::{Ids, Remembered};
-use slot::{Head, INLINE_ROWS, Row, RowValue, Slot};
+use slot::{Head, INLINE_ROWS, Row, RowValue, Slot, Stage};
 use wheel::Wheel;
 
 /// Times a reader tries before it asks the committer instead; loom tries every interleaving, so fewer tell as much.
@@ -103,7 +104,7 @@ impl Reservations {
 
     /// By row: the day on which it leaves its node; nothing where no row takes room of a day.
     pub(crate) fn days(&self, slot: u32, head: &Head) -> Vec<u32> {
-        let facts = head.takes_days.then(|| self.facts(slot)).flatten();
+        let facts = head.takes_more.then(|| self.facts(slot)).flatten();
         facts.map(|facts| facts.days()).unwrap_or_default()
     }
 
@@ -143,13 +144,32 @@ impl Reservations {
         None
     }
 
+    /// The rows of a slot with this head, with what of them waits for supply.
+    pub(crate) fn rows_with_waits(&self, slot: u32, head: &Head, supplies: &Supplies) -> Vec<RowValue> {
+        let mut rows: Vec<RowValue> = self.rows(slot, head).iter().map(Row::load).collect();
+        if head.takes_more {
+            for (row, wait) in supplies.read().waits_of(slot) {
+                // A torn head may have fewer rows; the reader's validation then fails.
+                let Some(row) = rows.get_mut(usize::from(row)) else { continue };
+                row.move_units(Stage::Free, Stage::Awaited, wait.awaited);
+                row.move_units(Stage::Free, Stage::Backordered, wait.backordered);
+            }
+        }
+        rows
+    }
+
     /// A reservation as it is; `None` where there is none, or where it changed again and again: ask the committer.
-    pub(crate) fn view(&self, tenant: Tenant, id: &CommandId) -> Option<ReservationView> {
+    pub(crate) fn view(
+        &self,
+        tenant: Tenant,
+        id: &CommandId,
+        supplies: &Supplies,
+    ) -> Option<ReservationView> {
         let is_there = |found| matches!(found, Remembered::Slot(slot) if self.is(slot, tenant, id));
         let Remembered::Slot(slot) = self.ids.find(id, is_there)? else { return None };
         let (head, rows, text) = self.read_slot(slot, || {
             let head = self.head(slot);
-            let rows: Vec<RowValue> = self.rows(slot, &head).iter().map(Row::load).collect();
+            let rows = self.rows_with_waits(slot, &head, supplies);
             let at = TextAt(self.facts_at[slot as usize].load(Ordering::Relaxed));
             (head, rows, self.texts.read(at))
         })?;
@@ -411,7 +431,7 @@ impl ReservationsWriter {
             class,
             status: Status::Held,
             used: true,
-            takes_days: false,
+            takes_more: false,
             in_review: false,
             rows_at,
         };
@@ -490,10 +510,10 @@ impl ReservationsWriter {
         self.table.slot(slot).store_head(&Head { in_review, ..head });
     }
 
-    /// Notes that the reservation takes room of nodes' days.
-    pub(crate) fn mark_days(&mut self, slot: u32) {
+    /// Notes that the reservation takes more than units of its cells.
+    pub(crate) fn mark_more(&mut self, slot: u32) {
         let head = self.table.head(slot);
-        self.table.slot(slot).store_head(&Head { takes_days: true, ..head });
+        self.table.slot(slot).store_head(&Head { takes_more: true, ..head });
     }
 
     /// A new status, and a new deadline; a deadline of 0 takes it off the wheel, a final status ends it.

@@ -27,14 +27,27 @@ pub enum Stage {
     Ready,
     /// Shipped or collected: out of the building.
     Shipped,
+    /// Held until the deadline, on supply that is still to come.
+    Awaited,
+    /// Confirmed, on supply that is still to come.
+    Backordered,
 }
+
+/// Stages of a row that lie in the row itself.
+const ROW_STAGES: usize = 5;
 
 impl Stage {
     /// The one of this number.
     pub(crate) fn from_number(number: u8) -> Option<Self> {
-        [Self::Free, Self::Held, Self::Confirmed, Self::Dispatched, Self::Ready, Self::Shipped]
+        use Stage::{Awaited, Backordered, Confirmed, Dispatched, Free, Held, Ready, Shipped};
+        [Free, Held, Confirmed, Dispatched, Ready, Shipped, Awaited, Backordered]
             .get(usize::from(number))
             .copied()
+    }
+
+    /// Whether units in this stage wait for supply: no cell has them, and the book of supply counts them.
+    pub(crate) fn waits(self) -> bool {
+        matches!(self, Self::Awaited | Self::Backordered)
     }
 
     /// Whether units in this stage are allocated in their cell.
@@ -50,7 +63,7 @@ pub(crate) struct Row {
     line: AtomicU32,
     sku: AtomicU32,
     place: AtomicU32,
-    stages: [AtomicU32; 5],
+    stages: [AtomicU32; ROW_STAGES],
 }
 
 /// A row, read out.
@@ -59,15 +72,16 @@ pub(crate) struct RowValue {
     pub(crate) line: LineId,
     pub(crate) sku: SkuIx,
     pub(crate) place: Place,
-    /// Units held, confirmed, dispatched, ready, shipped.
-    pub(crate) stages: [u32; 5],
+    /// Units held, confirmed, dispatched, ready, shipped, and those that wait: awaited, backordered. The last two do not lie in
+    /// the row: whoever needs them asks the book of supply.
+    pub(crate) stages: [u32; ROW_STAGES + 2],
 }
 
 impl RowValue {
     /// A row without units.
     #[inline]
     pub(crate) fn empty(line: LineId, sku: SkuIx, place: Place) -> Self {
-        Self { line, sku, place, stages: [0; 5] }
+        Self { line, sku, place, stages: [0; ROW_STAGES + 2] }
     }
 
     /// Units in a stage; `Free` has none.
@@ -78,7 +92,7 @@ impl RowValue {
         }
     }
 
-    /// Units that have not left the building.
+    /// Units that are in the building and promised.
     pub(crate) fn open(&self) -> u64 {
         self.stages[..4].iter().map(|units| u64::from(*units)).sum()
     }
@@ -94,9 +108,22 @@ impl RowValue {
     }
 
     pub(crate) fn view(&self) -> RowView {
-        let [held, confirmed, dispatched, ready, shipped] = self.stages;
+        let [held, confirmed, dispatched, ready, shipped, awaited, backordered] = self.stages;
         let (node, segment) = (self.place.node(), self.place.segment());
-        RowView { line: self.line, sku: self.sku, node, segment, held, confirmed, dispatched, ready, shipped }
+        let (line, sku) = (self.line, self.sku);
+        RowView {
+            line,
+            sku,
+            node,
+            segment,
+            held,
+            confirmed,
+            dispatched,
+            ready,
+            shipped,
+            awaited,
+            backordered,
+        }
     }
 }
 
@@ -108,7 +135,7 @@ impl Row {
             line: LineId(self.line.load(Ordering::Relaxed)),
             sku: SkuIx(self.sku.load(Ordering::Relaxed)),
             place: Place(self.place.load(Ordering::Relaxed)),
-            stages: [units(0), units(1), units(2), units(3), units(4)],
+            stages: [units(0), units(1), units(2), units(3), units(4), 0, 0],
         }
     }
 
@@ -131,7 +158,7 @@ pub(crate) struct Slot {
     content: AtomicU64,
     lsn: AtomicU64,
     deadline: AtomicU64,
-    /// 16 bits each of rows and tenant above 8 of class above 8 of status above 16: whether it is used, takes days, waits for review.
+    /// 16 bits each of rows and tenant above 8 of class above 8 of status above 16: whether it is used, takes more, waits for review.
     meta: AtomicU64,
     /// Where the rows lie when they are more than [`INLINE_ROWS`].
     rows_at: AtomicU32,
@@ -159,8 +186,9 @@ pub(crate) struct Head {
     pub(crate) status: Status,
     /// Whether a reservation lives or is remembered here.
     pub(crate) used: bool,
-    /// Whether it takes, or took, room of nodes' days: its plans say which.
-    pub(crate) takes_days: bool,
+    /// Whether it takes, or took, more than units of its cells: room of nodes' days, as its plans say, or supply, as the book
+    /// of supply says.
+    pub(crate) takes_more: bool,
     /// Whether it waits for review: what is held cannot be confirmed.
     pub(crate) in_review: bool,
     pub(crate) rows_at: u32,
@@ -180,7 +208,7 @@ impl Slot {
             class: HoldClass((meta >> 24) as u8),
             status: Status::from_number((meta >> 16) as u8).unwrap_or_default(),
             used: meta & 1 == 1,
-            takes_days: meta & 2 == 2,
+            takes_more: meta & 2 == 2,
             in_review: meta & 4 == 4,
             rows_at: self.rows_at.load(Ordering::Relaxed),
         }
@@ -215,7 +243,7 @@ impl Slot {
             | u64::from(head.class.0) << 24
             | (head.status as u64) << 16
             | u64::from(head.in_review) << 2
-            | u64::from(head.takes_days) << 1
+            | u64::from(head.takes_more) << 1
             | u64::from(head.used);
         set_u64(&self.meta, meta);
         set_u32(&self.rows_at, head.rows_at);

@@ -84,6 +84,7 @@ impl Writer {
                 ship_at_ms,
                 promise_at_ms,
                 ship_day,
+                supply_day: 0,
                 lines,
             });
         }

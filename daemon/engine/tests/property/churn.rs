@@ -25,7 +25,13 @@ fn orders_that_end_give_their_room_back() {
             segment: Segment(0),
             quantity: if place == 0 { 50 } else { 2 },
         });
-        let hold = Hold { cells: cells.collect(), class: HoldClass(0), lifetime_ms: 0, best_effort: true };
+        let hold = Hold {
+            cells: cells.collect(),
+            class: HoldClass(0),
+            lifetime_ms: 0,
+            best_effort: true,
+            supply_by: None,
+        };
         let held = take(&mut scene, CommandBody::Hold(hold));
         let step = |reservation| Step { reservation, lines: Vec::new(), best_effort: false };
         if round % 2 == 0 {

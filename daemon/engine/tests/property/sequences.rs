@@ -211,7 +211,13 @@ impl Game {
         let Pick { sku, node, segment, .. } = *self.dice.pick(picks);
         let quantity = 1 + self.dice.below(8) as u32;
         let cell = CellQuantity { sku, node, segment, quantity };
-        let hold = Hold { cells: vec![cell], class: HoldClass(2), lifetime_ms: 0, best_effort: true };
+        let hold = Hold {
+            cells: vec![cell],
+            class: HoldClass(2),
+            lifetime_ms: 0,
+            best_effort: true,
+            supply_by: None,
+        };
         Given::Full(Command { id: self.author(Tenant(0)).id(), give_up_ms: 0, body: CommandBody::Hold(hold) })
     }
 

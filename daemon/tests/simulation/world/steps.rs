@@ -164,7 +164,13 @@ impl World {
         {
             let (tenant, quantity) = (*tenant, 1 + self.dice.below(8) as u32);
             let cell = CellQuantity { sku: pick.sku, node: pick.node, segment: pick.segment, quantity };
-            let hold = Hold { cells: vec![cell], class: HoldClass(2), lifetime_ms: 0, best_effort: true };
+            let hold = Hold {
+                cells: vec![cell],
+                class: HoldClass(2),
+                lifetime_ms: 0,
+                best_effort: true,
+                supply_by: None,
+            };
             let id = self.author(tenant).id();
             return (tenant, Given::Full(Command { id, give_up_ms: 0, body: CommandBody::Hold(hold) }));
         }
@@ -223,7 +229,7 @@ impl World {
         }
         let is_expired = |(tenant, id): &(Tenant, CommandId)| {
             let view = life.reader().show(*tenant, id).expect("what was held is known");
-            view.rows.iter().all(|row| row.held == 0)
+            view.rows.iter().all(|row| row.held + row.awaited == 0)
         };
         // A record has the holds of one tick.
         let mut by_tick = BTreeMap::<u64, Vec<_>>::new();

@@ -96,15 +96,15 @@ impl Author<'_> {
         match self.dice.weighted(&weights) {
             0 => CommandBody::Hold(self.hold()),
             1 => CommandBody::Reserve(self.reserve()),
-            2 => CommandBody::Confirm(self.step(|row| row.held)),
-            3 => CommandBody::Release(self.step(|row| row.held)),
-            4 => CommandBody::Cancel(self.step(|row| open_units(row) as u32)),
+            2 => CommandBody::Confirm(self.step(|row| row.held + row.awaited)),
+            3 => CommandBody::Release(self.step(|row| row.held + row.awaited)),
+            4 => CommandBody::Cancel(self.step(|row| open_units(row) as u32 + row.awaited + row.backordered)),
             5 => CommandBody::Dispatch(self.step(|row| row.confirmed)),
             6 => CommandBody::Ready(self.step(|row| row.dispatched)),
             7 => CommandBody::Ship(self.step(|row| row.dispatched)),
             8 => CommandBody::Collect(self.step(|row| row.ready)),
             9 => CommandBody::Extend(Extend {
-                reservation: self.reservation(|row| row.held),
+                reservation: self.reservation(|row| row.held + row.awaited),
                 lifetime_ms: self.lifetime_ms(),
             }),
             10 => CommandBody::Amend(self.amend()),
@@ -282,6 +282,7 @@ impl Author<'_> {
             class: self.class(),
             lifetime_ms: self.lifetime_ms(),
             best_effort: self.dice.one_in(3),
+            supply_by: self.dice.one_in(3).then(|| self.supply_day()),
         }
     }
 
@@ -383,7 +384,7 @@ impl Author<'_> {
     }
 
     fn amend(&mut self) -> Amend {
-        let promised = |row: &RowView| row.held + row.confirmed;
+        let promised = |row: &RowView| row.held + row.confirmed + row.awaited + row.backordered;
         let reservation = self.reservation(promised);
         let rows = self.rows(reservation);
         let lines = self.list(2, |author| {

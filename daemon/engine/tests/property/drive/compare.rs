@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use earmark_engine::{Reader, State, quantities};
 use earmark_protocol::ids::{CommandId, NodeIx, SkuIx, Tenant};
 use earmark_protocol::reply::DigestReply;
-use earmark_protocol::supply::SupplySpec;
+use earmark_protocol::supply::{SupplySpec, WaitView};
 
 use crate::model::Model;
 
@@ -78,6 +78,19 @@ pub(crate) fn compare_all(model: &Model, reader: &Reader) {
         let own = model.supplies.iter().filter(|(key, _)| model.catalogue.sku(tenant, key.sku).is_some());
         let own: Vec<_> = own.map(|(key, expected)| (key.clone(), *expected)).collect();
         assert_eq!(seen, own, "what is on its way, of tenant {tenant}");
+        let mut seen: Vec<WaitView> = Vec::new();
+        loop {
+            let page = reader.waiting_page(tenant, seen.last().map(|wait| wait.key), false, 3);
+            if page.is_empty() {
+                break;
+            }
+            seen.extend(page);
+        }
+        let is_late = |wait: &&WaitView| wait.day.is_none_or(|day| day > wait.said_day);
+        let late: Vec<_> = seen.iter().filter(is_late).copied().collect();
+        assert_eq!(reader.waiting_page(tenant, None, true, usize::MAX), late, "who is served late");
+        seen.iter_mut().for_each(|wait| wait.key.turn = 0);
+        assert_eq!(seen, model.waiting(tenant), "who waits, of tenant {tenant}");
     }
     for (key, cell) in model.stock.cells.iter().filter(|(_, cell)| cell.available() < 0) {
         let tenant = model.catalogue.skus[key.0.0 as usize].tenant;

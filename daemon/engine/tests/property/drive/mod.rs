@@ -331,7 +331,7 @@ impl Pair {
         let due = self.model.due(self.now, 0);
         let is_expired = |(tenant, id): &(Tenant, CommandId)| {
             let view = self.reader.show(*tenant, id).expect("what was held is known");
-            view.rows.iter().all(|row| row.held == 0)
+            view.rows.iter().all(|row| row.held + row.awaited == 0)
         };
         let expired: Vec<_> = due.into_iter().filter(is_expired).collect();
         assert!(expired.len() <= most, "{} holds expired at once, {most} were allowed", expired.len());

@@ -71,7 +71,13 @@ impl Scene {
     /// A hold of some units of sku 0 at node 0.
     pub(crate) fn hold(quantity: u32) -> CommandBody {
         let cell = CellQuantity { sku: SkuIx(0), node: NodeIx(0), segment: Segment(0), quantity };
-        CommandBody::Hold(Hold { cells: vec![cell], class: HoldClass(0), lifetime_ms: 0, best_effort: false })
+        CommandBody::Hold(Hold {
+            cells: vec![cell],
+            class: HoldClass(0),
+            lifetime_ms: 0,
+            best_effort: false,
+            supply_by: None,
+        })
     }
 
     /// An order of some units of both skus.

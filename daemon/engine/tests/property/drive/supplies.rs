@@ -6,7 +6,12 @@ use earmark_protocol::supply::{Receive, SupplyKey, SupplySpec};
 use super::Author;
 
 impl Author<'_> {
-    /// What purchase orders bring, on one of the first days since 1970: the model knows no other days of theirs.
+    /// One of the first days since 1970: no rule asks how far off it is.
+    pub(super) fn supply_day(&mut self) -> u32 {
+        1 + self.dice.below(5) as u32
+    }
+
+    /// What purchase orders bring.
     pub(super) fn supplies(&mut self) -> Vec<SupplySpec> {
         self.list(3, |author| {
             let known = author.supply();
@@ -19,7 +24,7 @@ impl Author<'_> {
             };
             let SupplyKey { sku, node, segment, code } = key;
             let quantity = if author.dice.one_in(5) { 0 } else { quantity };
-            SupplySpec { code, sku, node, segment, quantity, day: author.dice.below(5) as u32 }
+            SupplySpec { code, sku, node, segment, quantity, day: author.supply_day() }
         })
     }
 

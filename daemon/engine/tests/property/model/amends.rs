@@ -45,7 +45,8 @@ impl Model {
                 let rows = reservation.rows.iter().filter(|row| row.line == line.line);
                 rows.map(|row| i64::from(stage.units(row))).sum()
             };
-            let (held, confirmed) = (units(Stage::Held), units(Stage::Confirmed));
+            let held = units(Stage::Held) + units(Stage::Awaited);
+            let confirmed = units(Stage::Confirmed) + units(Stage::Backordered);
             let change = i64::from(line.quantity) - held - confirmed;
             if change > 0 && held + confirmed == 0 {
                 noes.push(Refusal::of(RefusalCode::WrongStatus, Field::Line).at(index).detail(status as i64));
@@ -126,7 +127,8 @@ impl Model {
         (by - left, day_is_full)
     }
 
-    /// Takes from a line's rows, the last first, of each what is held before what is confirmed. Returns whether
+    /// Takes from a line's rows, the last first, of each what waits before what is in stock, and of both what is held before what
+    /// is confirmed. Returns whether
     /// confirmed units went.
     fn lower(
         &mut self,
@@ -138,7 +140,7 @@ impl Model {
     ) -> bool {
         let (mut left, mut confirmed_went) = (by as u32, false);
         for row in reservation.rows.iter_mut().rev().filter(|row| row.line == line) {
-            for stage in [Stage::Held, Stage::Confirmed] {
+            for stage in [Stage::Awaited, Stage::Backordered, Stage::Held, Stage::Confirmed] {
                 let units = stage.units(row).min(left);
                 if units == 0 {
                     continue;
@@ -148,7 +150,7 @@ impl Model {
                 let key = key_of_row(row);
                 touched.insert(key);
                 self.give_back(now, key, stage, units);
-                confirmed_went |= stage == Stage::Confirmed;
+                confirmed_went |= matches!(stage, Stage::Confirmed | Stage::Backordered);
             }
         }
         confirmed_went

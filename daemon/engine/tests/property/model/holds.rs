@@ -9,8 +9,9 @@ use earmark_protocol::ids::{
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{Plan, Reply, RowView, Shipment, ShipmentLine, Status, Unfilled};
 
-use super::reservations::Stage;
+use super::reservations::{Stage, key_of_row};
 use super::stock::{CellKey, key_of, too_large_at};
+use super::supply::Turn;
 use super::{Decided, Model, Noes, Reservation, Wish, Wished, Yes};
 
 impl Model {
@@ -43,40 +44,53 @@ impl Model {
         }
         if !hold.best_effort {
             for (index, cell) in hold.cells.iter().enumerate() {
-                let available = self.stock.available(&key_of(cell)).max(0);
-                if demand[&key_of(cell)] > available as u64 {
-                    return Err(Refusal::of(RefusalCode::OutOfStock, Field::Line)
-                        .at(index)
-                        .detail(available));
+                let key = key_of(cell);
+                let short = self.stock.available(&key).min(0);
+                let supply = hold.supply_by.map_or(0, |day| self.free_by(key, day) as i64);
+                let there = self.stock.available(&key).max(0) + (supply + short).max(0);
+                if demand[&key] > there as u64 {
+                    return Err(Refusal::of(RefusalCode::OutOfStock, Field::Line).at(index).detail(there));
                 }
             }
         }
         let mut rows = Vec::new();
         let mut unfilled = Vec::new();
+        let mut waits = Vec::new();
         for (index, cell) in hold.cells.iter().enumerate() {
-            let line = LineId(index as u32);
-            let got = i64::from(cell.quantity).min(self.stock.available(&key_of(cell)).max(0));
+            let (key, line) = (key_of(cell), LineId(index as u32));
+            let row = |held, awaited| {
+                let (sku, node, segment) = key;
+                RowView { line, sku, node, segment, held, awaited, ..RowView::default() }
+            };
+            let got = i64::from(cell.quantity).min(self.stock.available(&key).max(0));
             let held = u32::try_from(got).expect("at most what was asked");
-            if held < cell.quantity {
-                let quantity = cell.quantity - held;
-                unfilled.push(Unfilled { line, quantity, reason: RefusalCode::OutOfStock });
-            }
             if held > 0 {
-                self.stock.cell(&key_of(cell)).held += got;
-                rows.push(RowView {
-                    line,
-                    sku: cell.sku,
-                    node: cell.node,
-                    segment: cell.segment,
-                    held,
-                    ..RowView::default()
-                });
+                self.stock.cell(&key).held += got;
+                rows.push(row(held, 0));
+            }
+            // What earlier lines of this command wait for is not in the queue yet.
+            let before: u64 =
+                rows.iter().filter(|row| key_of_row(row) == key).map(|row| u64::from(row.awaited)).sum();
+            let ahead = before + self.stock.available(&key).min(0).unsigned_abs();
+            let supply = hold.supply_by.map_or(0, |day| self.free_by(key, day).saturating_sub(ahead));
+            let awaited = u64::from(cell.quantity - held).min(supply) as u32;
+            if awaited > 0 {
+                let served = self.waiting_for(key) + ahead + u64::from(awaited);
+                let day = self.day_of(key, served).expect("it comes by the day that was asked for");
+                waits.push(Turn { tenant, reservation: id, row: rows.len(), day });
+                rows.push(row(0, awaited));
+            }
+            if held + awaited < cell.quantity {
+                let quantity = cell.quantity - held - awaited;
+                unfilled.push(Unfilled { line, quantity, reason: RefusalCode::OutOfStock });
             }
         }
         if rows.is_empty() {
             return Err(Refusal::of(RefusalCode::OutOfStock, Field::Line).at(0));
         }
-        let plan = (!unfilled.is_empty()).then(|| plain_plan(&rows, unfilled));
+        let is_partial = !unfilled.is_empty() || !waits.is_empty();
+        let plan = is_partial.then(|| plain_plan(&rows, &waits, unfilled));
+        self.turns.extend(waits);
         let plans = plan.iter().cloned().collect();
         let expires = now.plus_ms(lifetime_ms);
         self.insert(tenant, id, hold.class, expires, rows, None, plans);
@@ -180,16 +194,18 @@ impl Model {
     }
 }
 
-/// What a plain hold got where it did not get all, as a plan without prices.
-fn plain_plan(rows: &[RowView], unfilled: Vec<Unfilled>) -> Plan {
-    let mut by_node = BTreeMap::<NodeIx, Vec<ShipmentLine>>::new();
-    for row in rows {
-        let part = ShipmentLine { line: row.line, sku: row.sku, segment: row.segment, quantity: row.held };
-        by_node.entry(row.node).or_default().push(part);
+/// What a plain hold got where it did not get all from stock, as a plan without prices.
+fn plain_plan(rows: &[RowView], waits: &[Turn], unfilled: Vec<Unfilled>) -> Plan {
+    let mut by_node = BTreeMap::<(NodeIx, u32), Vec<ShipmentLine>>::new();
+    for (place, row) in rows.iter().enumerate() {
+        let quantity = row.held + row.awaited;
+        let part = ShipmentLine { line: row.line, sku: row.sku, segment: row.segment, quantity };
+        let day = waits.iter().find(|turn| turn.row == place).map_or(0, |turn| turn.day);
+        by_node.entry((row.node, day)).or_default().push(part);
     }
     let shipments = by_node
         .into_iter()
-        .map(|(node, lines)| Shipment {
+        .map(|((node, supply_day), lines)| Shipment {
             node,
             miles: 0,
             cost: Money(0),
@@ -198,6 +214,7 @@ fn plain_plan(rows: &[RowView], unfilled: Vec<Unfilled>) -> Plan {
             ship_at_ms: TimestampMs(0),
             promise_at_ms: TimestampMs(0),
             ship_day: 0,
+            supply_day,
             lines,
         })
         .collect();

@@ -36,7 +36,7 @@ pub(crate) use orders::{Wish, Wished};
 pub(crate) use plans::Stale;
 pub(crate) use reservations::{Reservation, open_units};
 pub(crate) use stock::{CellKey, Stock};
-pub(crate) use supply::Supplies;
+pub(crate) use supply::{Supplies, Turn};
 
 /// What configuration says, as far as it decides answers.
 #[derive(Clone, Debug)]
@@ -77,6 +77,8 @@ pub(crate) struct Model {
     pub(crate) catalogue: Catalogue,
     pub(crate) stock: Stock,
     pub(crate) supplies: Supplies,
+    /// Who waits for supply, first come first.
+    pub(crate) turns: Vec<Turn>,
     pub(crate) reservations: BTreeMap<(Tenant, CommandId), Reservation>,
     pub(crate) outcomes: BTreeMap<(Tenant, CommandId), Outcome>,
     /// The version of each tenant's policy, and whether it has large orders reviewed.
@@ -143,6 +145,7 @@ impl Model {
             catalogue: Catalogue::default(),
             stock: Stock::default(),
             supplies: Supplies::new(),
+            turns: Vec::new(),
             reservations: BTreeMap::new(),
             outcomes: BTreeMap::new(),
             policies: BTreeMap::new(),

@@ -1,7 +1,6 @@
 //! What is asked and changes nothing: what can be promised, and sums over all cells.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
 
 use earmark_protocol::catalogue::NodeState;
 use earmark_protocol::digest;
@@ -10,7 +9,6 @@ use earmark_protocol::query::{Atp, Scope};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{AtpCell, AtpReply, AtpSku, CellView, DigestReply};
 
-use super::stock::Cell;
 use super::{CellKey, Model, Noes};
 
 impl Model {
@@ -46,9 +44,7 @@ impl Model {
 
     fn atp_of(&self, atp: &Atp, sku: SkuIx) -> AtpSku {
         let mut row = AtpSku { sku, available: 0, short: 0, inbound: 0, cells: Vec::new() };
-        let supplied = self.supplies.keys().map(|key| (key.sku, key.node, key.segment));
-        let keys: BTreeSet<CellKey> = self.stock.cells.keys().copied().chain(supplied).collect();
-        for key in keys {
+        for (&key, cell) in &self.stock.cells {
             let (of, node, segment) = key;
             let place = &self.catalogue.nodes[node.0 as usize];
             let is_in_scope = match &atp.scope {
@@ -56,8 +52,8 @@ impl Model {
                 Scope::Nodes(nodes) => nodes.contains(&node),
                 Scope::Group(group) => place.state == NodeState::Active && place.spec.group == *group,
             };
-            let available = self.stock.cells.get(&key).map_or(0, Cell::promise);
-            let comes = atp.by_day.map_or(0, |day| self.comes_by(key, day));
+            let available = cell.promise();
+            let comes = atp.by_day.map_or(0, |day| self.free_by(key, day));
             let inbound = comes.saturating_sub(available.min(0).unsigned_abs());
             if of != sku
                 || !is_in_scope

@@ -33,10 +33,16 @@ pub(super) enum Stage {
     Confirmed,
     Dispatched,
     Ready,
+    Awaited,
+    Backordered,
 }
 
 impl Stage {
+    /// Those of units in the building.
     pub(super) const OPEN: [Self; 4] = [Self::Held, Self::Confirmed, Self::Dispatched, Self::Ready];
+    /// All of them.
+    const ALL: [Self; 6] =
+        [Self::Held, Self::Confirmed, Self::Dispatched, Self::Ready, Self::Awaited, Self::Backordered];
 
     pub(super) fn of(self, row: &mut RowView) -> &mut u32 {
         match self {
@@ -44,6 +50,8 @@ impl Stage {
             Self::Confirmed => &mut row.confirmed,
             Self::Dispatched => &mut row.dispatched,
             Self::Ready => &mut row.ready,
+            Self::Awaited => &mut row.awaited,
+            Self::Backordered => &mut row.backordered,
         }
     }
 
@@ -64,10 +72,10 @@ enum Target {
 fn course(body: &CommandBody) -> Option<(&Step, &'static [Stage], Target, Status)> {
     Some(match body {
         CommandBody::Confirm(step) => {
-            (step, &[Stage::Held], Target::Into(Stage::Confirmed), Status::Confirmed)
+            (step, &[Stage::Held, Stage::Awaited], Target::Into(Stage::Confirmed), Status::Confirmed)
         }
-        CommandBody::Release(step) => (step, &[Stage::Held], Target::Back, Status::Released),
-        CommandBody::Cancel(step) => (step, &Stage::OPEN, Target::Back, Status::Cancelled),
+        CommandBody::Release(step) => (step, &[Stage::Held, Stage::Awaited], Target::Back, Status::Released),
+        CommandBody::Cancel(step) => (step, &Stage::ALL, Target::Back, Status::Cancelled),
         CommandBody::Dispatch(step) => {
             (step, &[Stage::Confirmed], Target::Into(Stage::Dispatched), Status::Dispatched)
         }
@@ -89,9 +97,9 @@ impl Reservation {
     }
 
     pub(crate) fn status(&self) -> Status {
-        if self.has(Stage::Held) {
+        if self.has_deadline() {
             Status::Held
-        } else if self.has(Stage::Confirmed) {
+        } else if self.has(Stage::Confirmed) || self.has(Stage::Backordered) {
             Status::Confirmed
         } else if self.has(Stage::Dispatched) {
             Status::Dispatched
@@ -104,12 +112,17 @@ impl Reservation {
 
     /// The deadline as it is told: 0 where nothing is held.
     pub(crate) fn deadline(&self) -> TimestampMs {
-        if self.has(Stage::Held) { self.expires } else { TimestampMs(0) }
+        if self.has_deadline() { self.expires } else { TimestampMs(0) }
+    }
+
+    /// Whether units are held until the deadline, in stock or on supply.
+    fn has_deadline(&self) -> bool {
+        self.has(Stage::Held) || self.has(Stage::Awaited)
     }
 
     /// Whether units are held past their deadline.
     pub(crate) fn is_past_deadline(&self, now: TimestampMs) -> bool {
-        self.has(Stage::Held) && now >= self.expires
+        self.has_deadline() && now >= self.expires
     }
 
     /// Whether units are held past their deadline, or the deadline ended it all.
@@ -134,7 +147,7 @@ impl Model {
             return Ok(Err(noes.first().expect("it is unknown")));
         };
         let status = reservation.status();
-        if from == [Stage::Held] && reservation.is_expired(now) {
+        if from == [Stage::Held, Stage::Awaited] && reservation.is_expired(now) {
             noes.no(RefusalCode::Expired, Field::Reservation);
         }
         judge_step_lines(&mut noes, &reservation, &step.lines);
@@ -169,6 +182,7 @@ impl Model {
                         left -= u64::from(units);
                         moves.push((place, stage, units));
                         if let Target::Into(next) = target {
+                            let next = if stage == Stage::Awaited { Stage::Backordered } else { next };
                             *next.of(row) += units;
                         } else if target == Target::Out {
                             row.shipped += units;
@@ -201,6 +215,9 @@ impl Model {
 
     /// Takes units out of a stage's sum of the cell, and into that of the target.
     fn leave(&mut self, now: TimestampMs, key: CellKey, stage: Stage, units: u32, target: Target) {
+        if matches!(stage, Stage::Awaited | Stage::Backordered) {
+            return;
+        }
         let units = i64::from(units);
         let cell = self.stock.cell(&key);
         match stage {
@@ -296,6 +313,7 @@ impl Model {
             let mut reservation = self.reservations.remove(key).expect("what expires is known");
             assert!(reservation.is_past_deadline(now), "{} expired before its deadline", key.1);
             for row in &mut reservation.rows {
+                row.awaited = 0;
                 let units = std::mem::take(&mut row.held);
                 self.give_back(now, key_of_row(row), Stage::Held, units);
             }
@@ -308,7 +326,7 @@ impl Model {
     pub(crate) fn grant(&mut self, until: TimestampMs) -> bool {
         let mut any = false;
         for reservation in self.reservations.values_mut() {
-            if reservation.has(Stage::Held) && reservation.expires < until {
+            if reservation.has_deadline() && reservation.expires < until {
                 reservation.expires = until;
                 any = true;
             }

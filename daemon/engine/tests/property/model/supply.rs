@@ -1,14 +1,27 @@
-//! What is on its way to cells.
+//! What is on its way to cells, and who waits for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use earmark_protocol::catalogue::CODE_LEN_MAX;
-use earmark_protocol::ids::{QUANTITY_MAX, Tenant, TimestampMs};
+use earmark_protocol::ids::{CommandId, QUANTITY_MAX, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
-use earmark_protocol::supply::{Receive, SupplyKey, SupplySpec};
+use earmark_protocol::reply::RowView;
+use earmark_protocol::supply::{Receive, SupplyKey, SupplySpec, WaitKey, WaitView};
 
+use super::reservations::key_of_row;
 use super::stock::{key_of, too_large_at};
 use super::{CellKey, Model, Noes, Yes};
+
+/// A row that waits for supply, or did.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turn {
+    pub(super) tenant: Tenant,
+    pub(super) reservation: CommandId,
+    /// Its place in the reservation.
+    pub(super) row: usize,
+    /// The day that was said.
+    pub(super) day: u32,
+}
 
 /// Units that are still to come, and the day.
 pub(crate) type Supplies = BTreeMap<SupplyKey, (u32, u32)>;
@@ -35,11 +48,17 @@ impl Model {
         if let Some(refusal) = noes.first() {
             return Err(refusal);
         }
+        let mut cells = BTreeSet::new();
         for spec in specs {
+            let key = (spec.sku, spec.node, spec.segment);
+            cells.insert(key);
+            if spec.quantity > 0 {
+                self.stock.cells.entry(key).or_default();
+            }
             self.supplies.insert(spec.key(), (spec.quantity, spec.day));
         }
         self.supplies.retain(|_, (quantity, _)| *quantity > 0);
-        Ok(Yes { moved: specs.len() as u64, ..Yes::default() })
+        Ok(Yes { moved: specs.len() as u64, short: self.waits_in_vain(&cells), ..Yes::default() })
     }
 
     pub(super) fn receive(
@@ -88,7 +107,90 @@ impl Model {
             expected.0 = if receive.closes { 0 } else { expected.0.saturating_sub(units) };
         }
         self.supplies.retain(|_, (quantity, _)| *quantity > 0);
-        Ok(Yes { moved, short: self.stock.short(&cells), ..Yes::default() })
+        cells.iter().for_each(|key| self.serve(*key));
+        let short = self.stock.short(&cells) + self.waits_in_vain(&cells);
+        Ok(Yes { moved, short, ..Yes::default() })
+    }
+
+    /// Gives what is available to those who wait, in their turn; of each to what is confirmed first.
+    fn serve(&mut self, key: CellKey) {
+        for turn in self.turns.clone() {
+            let there = self.stock.available(&key).max(0);
+            let reservation = self.reservations.get_mut(&(turn.tenant, turn.reservation));
+            let Some(row) = reservation.map(|found| &mut found.rows[turn.row]) else { continue };
+            if key_of_row(row) != key {
+                continue;
+            }
+            let confirmed = row.backordered.min(u32::try_from(there).unwrap_or(u32::MAX));
+            let held = row.awaited.min(u32::try_from(there).unwrap_or(u32::MAX) - confirmed);
+            row.backordered -= confirmed;
+            row.confirmed += confirmed;
+            row.awaited -= held;
+            row.held += held;
+            let cell = self.stock.cell(&key);
+            cell.allocated += i64::from(confirmed);
+            cell.held += i64::from(held);
+        }
+        self.assert_served(key);
+    }
+
+    /// Nobody waits while there is stock, right after some came.
+    fn assert_served(&self, key: CellKey) {
+        assert!(
+            self.waiting_for(key) == 0 || self.stock.available(&key) <= 0,
+            "{key:?} has stock for who waits"
+        );
+    }
+
+    /// Those who wait for a cell, in their turn, with their rows.
+    fn queue(&self, key: CellKey) -> impl Iterator<Item = (Turn, RowView)> + '_ {
+        let rows = self.turns.iter().filter_map(|turn| {
+            let reservation = self.reservations.get(&(turn.tenant, turn.reservation))?;
+            Some((*turn, reservation.rows[turn.row]))
+        });
+        rows.filter(move |(_, row)| key_of_row(row) == key && row.awaited + row.backordered > 0)
+    }
+
+    /// Units that wait for a cell.
+    pub(super) fn waiting_for(&self, key: CellKey) -> u64 {
+        self.queue(key).map(|(_, row)| u64::from(row.awaited) + u64::from(row.backordered)).sum()
+    }
+
+    /// Units that come to a cell by a day, and that nobody waits for.
+    pub(super) fn free_by(&self, key: CellKey, day: u32) -> u64 {
+        self.comes_by(key, day).saturating_sub(self.waiting_for(key))
+    }
+
+    /// Units that wait for these cells, and that nothing comes for.
+    fn waits_in_vain(&self, cells: &BTreeSet<CellKey>) -> u64 {
+        cells.iter().map(|key| self.waiting_for(*key).saturating_sub(self.comes_by(*key, u32::MAX))).sum()
+    }
+
+    /// The first day by which so many units have come.
+    pub(super) fn day_of(&self, key: CellKey, units: u64) -> Option<u32> {
+        let days: BTreeSet<u32> = self.supplies.values().map(|(_, day)| *day).collect();
+        days.into_iter().find(|day| self.comes_by(key, *day) >= units)
+    }
+
+    /// All who wait, as a tenant's question is answered, but for the numbers of their turns.
+    pub(crate) fn waiting(&self, tenant: Tenant) -> Vec<WaitView> {
+        let mut all = Vec::new();
+        for key in self.stock.cells.keys().filter(|key| self.catalogue.sku(tenant, key.0).is_some()) {
+            let mut served = 0;
+            for (turn, row) in self.queue(*key) {
+                served += u64::from(row.awaited) + u64::from(row.backordered);
+                all.push(WaitView {
+                    key: WaitKey { sku: row.sku, node: row.node, segment: row.segment, turn: 0 },
+                    reservation: turn.reservation,
+                    line: row.line,
+                    awaited: row.awaited,
+                    backordered: row.backordered,
+                    said_day: turn.day,
+                    day: self.day_of(*key, served),
+                });
+            }
+        }
+        all
     }
 
     /// Units that come to a cell by a day.
