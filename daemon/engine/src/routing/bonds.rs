@@ -182,11 +182,11 @@ impl Planner {
     fn allowed(&mut self, scope: &Scope<'_>, bonds: &Bonds) -> Allowed {
         let nodes = scope.sheet.sites.len();
         self.gatherer.begin(scope);
-        let wants = &self.demand.wants;
+        let (wants, gatherer) = (&self.demand.wants, &self.gatherer);
         let suits = |want: usize| {
             let mut bits = vec![0_u64; nodes.div_ceil(64)];
             for node in 0..nodes as u32 {
-                let is_one = scope.allows(node) && scope.suits(want, wants[want].flags, node);
+                let is_one = gatherer.eligible(scope, node) && scope.suits(want, wants[want].flags, node);
                 set_bit(&mut bits, node, is_one);
             }
             bits
