@@ -136,8 +136,9 @@ fn every_bad_row_is_told_with_file_line_column_and_reason() {
                 ("skus.csv", SKUS),
                 (
                     "orders.csv",
-                    "order,line,sku,quantity,lat,lon,pickup\nO1,0,A,1,40,-90,\nO1,1,A,1,41,-90,\n\
-                     O2,0,A,1,,,\nO3,0,A,1,40,,\nO4,5,A,1,40,-90,\nO4,5,A,0,,,\nO4,5,Q,1,,,\nO5,0,A,1,,,DC1\n",
+                    "order,line,sku,quantity,lat,lon,pickup,to_store\nO1,0,A,1,40,-90,,\nO1,1,A,1,41,-90,,\n\
+                     O2,0,A,1,,,,\nO3,0,A,1,40,,,\nO4,5,A,1,40,-90,,\nO4,5,A,0,,,,\nO4,5,Q,1,,,,\nO5,0,A,1,,,DC1,\n\
+                     O6,0,A,1,,,,DC1\nO7,0,A,1,40,-90,,DC1\n",
                 ),
             ],
             &[
@@ -146,8 +147,10 @@ fn every_bad_row_is_told_with_file_line_column_and_reason() {
                 ("orders.csv:3 lat", "differs"),
                 ("orders.csv:4 lat", "no position"),
                 ("orders.csv:8 line", "line 6 already"),
+                ("orders.csv:11 to_store", "another place too"),
                 ("orders.csv:8 sku", "\"Q\""),
                 ("orders.csv:9 pickup", "hands nothing over"),
+                ("orders.csv:10 to_store", "hands nothing over"),
             ],
         ),
         (
@@ -387,7 +390,7 @@ fn what_is_written_reads_back_the_same() {
             "nodes.csv",
             "code,kind,lat,lon,time_zone,group,priority,capabilities,cost_per_order,cost_per_unit,postal\n\
              \"D,1\",dc,40.123456,-90.5,America/Chicago,\"a \"\"b\"\"\",7,ship cold,0.5,0.000541,606\n\
-             ST1,store,-41,91,Europe/Berlin,,0,none,0,0,\n",
+             ST1,store,-41,91,Europe/Berlin,,0,none,0,0,\nST2,store,-41,92,Europe/Berlin,,0,pickup,0,0,\n",
         ),
         (
             "skus.csv",
@@ -396,8 +399,8 @@ fn what_is_written_reads_back_the_same() {
         ("stock.csv", "sku,node,segment,on_hand,safety\nA,\"D,1\",3,7,\nB,ST1,0,0,2\n"),
         (
             "orders.csv",
-            "order,line,sku,quantity,lat,lon,postal,pickup,channel,shipments_max,value,at\n\
-             O,4,A,2,40.5,-90.25,606,,1,2,64.50,2026-11-27T08:30:00.250Z\nO,2,B,1,,,,,,,,\n",
+            "order,line,sku,quantity,lat,lon,postal,pickup,channel,shipments_max,value,at,to_store\n\
+             O,4,A,2,40.5,-90.25,606,,1,2,64.50,2026-11-27T08:30:00.250Z,\nO,2,B,1,,,,,,,,,\nP,0,A,1,,,,,,,,,ST2\n",
         ),
     ]);
     assert!(bad.is_empty(), "{bad}");

@@ -240,6 +240,14 @@ fn orders_are_picked_up_rejected_and_cancelled() {
     }
     assert_eq!(served.done(&["collect", &picked])["status"], "collected");
 
+    let sent = id(&served.done(&["reserve", "MUG-BLUE", "--to-store", "ST-CHI", "--only", "DC-DAL"]));
+    let shown = served.done(&["show", &sent]);
+    assert_eq!(shown["order"]["delivery"]["to_store"], "ST-CHI");
+    assert_eq!(shown["rows"][0]["node"], "DC-DAL");
+    for step in ["confirm", "dispatch", "ship"] {
+        served.done(&[step, &sent]);
+    }
+
     let order = id(&served.done(&[
         "reserve",
         "MUG-BLUE:2",

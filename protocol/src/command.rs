@@ -158,6 +158,11 @@ pub enum Delivery {
         /// The node.
         node: NodeIx,
     },
+    /// Shipped to a node, where the customer picks it up.
+    ToStore {
+        /// The node.
+        node: NodeIx,
+    },
 }
 
 /// One sku of an order.

@@ -71,9 +71,17 @@ pub(super) async fn alternatives(
     best_effort: bool,
 ) -> Result<Option<Alternatives>, Failure> {
     let attempted = "asking for alternatives";
-    let Delivery::Ship { position, .. } = &order.delivery else { return Ok(None) };
-    let to = position.zone().centre();
+    if matches!(order.delivery, Delivery::Pickup { .. }) {
+        return Ok(None);
+    }
     let nodes = all_nodes(client).await?;
+    let to = match &order.delivery {
+        Delivery::Ship { position, .. } => Some(*position),
+        Delivery::Pickup { node } | Delivery::ToStore { node } => {
+            nodes.iter().find(|view| view.node == *node).map(|view| view.spec.position)
+        }
+    };
+    let Some(to) = to.map(|position| position.zone().centre()) else { return Ok(None) };
     let one = match plan.shipments.len() {
         0 | 1 => None,
         _ => Some(ask(client, Order { shipments_max: 1, ..order.clone() }, false, attempted).await?),

@@ -76,7 +76,7 @@ impl Unnamed {
     pub(super) fn order(&mut self, order: &Order) {
         self.skus.extend(order.lines.iter().map(|line| line.sku));
         self.nodes.extend(&order.nodes);
-        if let Delivery::Pickup { node } = order.delivery {
+        if let Delivery::Pickup { node } | Delivery::ToStore { node } = order.delivery {
             self.nodes.insert(node);
         }
     }

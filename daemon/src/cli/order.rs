@@ -41,6 +41,9 @@ pub(super) struct OrderArgs {
     /// Pick up at this node
     #[arg(long, value_name = "NODE")]
     pickup: Option<String>,
+    /// Ship to this node, where the customer picks it up
+    #[arg(long, value_name = "NODE", conflicts_with_all = ["to", "pickup"])]
+    to_store: Option<String>,
     /// Let this node serve it, and no others but those named; may be given often
     #[arg(long = "only", value_name = "NODE")]
     only: Vec<String>,
@@ -60,7 +63,7 @@ pub(super) struct OrderArgs {
     #[arg(long)]
     best_effort: bool,
     /// Take the order from this file of orders (see docs/data-files.md)
-    #[arg(long, value_name = "FILE", requires = "order", conflicts_with_all = ["lines", "to", "pickup"])]
+    #[arg(long, value_name = "FILE", requires = "order", conflicts_with_all = ["lines", "to", "pickup", "to_store"])]
     from: Option<PathBuf>,
     /// Which order of the file
     #[arg(long, value_name = "CODE", requires = "from")]
@@ -184,12 +187,13 @@ impl OrderArgs {
         let wanted = Wanted {
             numbers: (0..self.lines.len() as u32).map(LineId).collect(),
             lines: self.lines.clone(),
-            destination: match (&self.pickup, self.to) {
-                (Some(node), _) => Some(Destination::Pickup(node.clone())),
-                (None, Some(position)) => {
+            destination: match (&self.pickup, &self.to_store, self.to) {
+                (Some(node), ..) => Some(Destination::Pickup(node.clone())),
+                (None, Some(node), _) => Some(Destination::ToStore(node.clone())),
+                (None, None, Some(position)) => {
                     Some(Destination::Ship { position, postal: self.postal.clone(), home: self.home })
                 }
-                (None, None) => None,
+                (None, None, None) => None,
             },
             only: self.only.clone(),
             channel: Channel(self.channel),
@@ -224,9 +228,9 @@ impl Wanted {
         } else if named > 0 && named < self.lines.len() {
             "some lines name their cell and some do not; give all of them @NODE, or none"
         } else if named > 0 && (self.destination.is_some() || !self.only.is_empty()) {
-            "lines that name their cell are held there; leave --to, --pickup and --only away"
+            "lines that name their cell are held there; leave --to, --pickup, --to-store and --only away"
         } else if named == 0 && self.destination.is_none() {
-            "the order goes nowhere; give --to LAT,LON or --pickup NODE, or name the cell of each line with @NODE"
+            "the order goes nowhere; give --to LAT,LON, --pickup NODE or --to-store NODE, or name the cell of each line with @NODE"
         } else {
             return Ok(());
         };
@@ -246,7 +250,7 @@ impl Wanted {
     async fn resolve(&self, client: &Client) -> Result<Order, Failure> {
         let skus: Vec<_> = self.lines.iter().map(|line| line.sku.as_str()).collect();
         let mut nodes: Vec<_> = self.only.iter().map(String::as_str).collect();
-        if let Some(Destination::Pickup(node)) = &self.destination {
+        if let Some(Destination::Pickup(node) | Destination::ToStore(node)) = &self.destination {
             nodes.push(node);
         }
         let (skus, mut nodes) = handles(client, &skus, &nodes).await?;
@@ -254,9 +258,11 @@ impl Wanted {
             Some(Destination::Ship { position, postal, home }) => {
                 Delivery::Ship { position: *position, postal: postal.clone(), home: *home }
             }
-            _ => Delivery::Pickup {
-                node: nodes.pop().ok_or_else(|| Failure::unexpected("looking up a node"))?,
-            },
+            met => {
+                let node = nodes.pop().ok_or_else(|| Failure::unexpected("looking up a node"))?;
+                let is_shipped = matches!(met, Some(Destination::ToStore(_)));
+                if is_shipped { Delivery::ToStore { node } } else { Delivery::Pickup { node } }
+            }
         };
         let lines = skus.into_iter().zip(&self.numbers).zip(&self.lines);
         let lines =

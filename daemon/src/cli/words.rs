@@ -193,6 +193,7 @@ fn order_json(order: &Order, names: &Names) -> Value {
             }
         }),
         Delivery::Pickup { node } => json!({ "pickup": names.node(*node) }),
+        Delivery::ToStore { node } => json!({ "to_store": names.node(*node) }),
     };
     let lines = order
         .lines
@@ -253,6 +254,10 @@ pub(super) fn explanation(view: &ReservationView, names: &Names, policies: &Poli
         }
         Delivery::Pickup { node } => {
             format!("reservation {}: {wanted}, to be picked up at {}.\n", view.id, names.node(*node))
+        }
+        Delivery::ToStore { node } => {
+            let node = names.node(*node);
+            format!("reservation {}: {wanted}, to be shipped to {node} and picked up there.\n", view.id)
         }
     };
     if !order.nodes.is_empty() {

@@ -21,6 +21,7 @@ pub const COLUMNS: &[Column] = &[
     optional("postal"),
     optional("home"),
     optional("pickup"),
+    optional("to_store"),
     optional("channel"),
     optional("shipments_max"),
     optional("value"),
@@ -45,6 +46,7 @@ struct Whole {
     postal: Option<String>,
     home: Option<bool>,
     pickup: Option<String>,
+    to_store: Option<String>,
     channel: Option<u16>,
     shipments_max: Option<u16>,
     value: Option<Money>,
@@ -89,6 +91,8 @@ pub enum Destination {
     },
     /// To be picked up at the node of this code.
     Pickup(String),
+    /// To be shipped to the node of this code, and picked up there.
+    ToStore(String),
 }
 
 /// A line of an order by its codes.
@@ -127,12 +131,14 @@ pub fn parse(row: &mut Row<'_>) -> Option<OrderRow> {
     let postal = row.optional("postal", field::postal);
     let home = row.optional("home", field::yes_or_no);
     let pickup = row.optional("pickup", field::code);
+    let to_store = row.optional("to_store", field::code);
     let channel = row.optional("channel", field::number);
     let shipments_max = row.optional("shipments_max", field::number);
     let value = row.optional("value", field::money);
     let at = row.optional("at", field::moment);
     let deliver_by = row.optional("deliver_by", field::moment);
-    let whole = Whole { position, postal, home, pickup, channel, shipments_max, value, at, deliver_by };
+    let whole =
+        Whole { position, postal, home, pickup, to_store, channel, shipments_max, value, at, deliver_by };
     Some(OrderRow { order: order?, line, sku: sku?, quantity: quantity?, whole })
 }
 
@@ -180,20 +186,26 @@ fn one(
             bad.push(file, line.at_line, "line", reason);
         }
     }
-    let destination = match (whole.pickup.clone(), whole.position) {
-        (Some(_), Some(_)) => {
-            bad.push(file, at_line, "pickup", "the order has a position too; give one of them");
-            return None;
-        }
-        (Some(node), None) => Destination::Pickup(node),
-        (None, Some(position)) => Destination::Ship {
+    let destination = match (whole.pickup.clone(), whole.to_store.clone(), whole.position) {
+        (Some(node), None, None) => Destination::Pickup(node),
+        (None, Some(node), None) => Destination::ToStore(node),
+        (None, None, Some(position)) => Destination::Ship {
             position,
             postal: whole.postal.clone().unwrap_or_default(),
             home: whole.home.unwrap_or_default(),
         },
-        (None, None) => {
-            let reason = "the order's first row has no position; give lat and lon, or a pickup node";
+        (None, None, None) => {
+            let reason =
+                "the order's first row has no position; give lat and lon, or a node as pickup or to_store";
             bad.push(file, at_line, "lat", reason);
+            return None;
+        }
+        (Some(_), _, Some(_)) => {
+            bad.push(file, at_line, "pickup", "the order has a position too; give one of them");
+            return None;
+        }
+        (_, Some(_), _) => {
+            bad.push(file, at_line, "to_store", "the order says another place too; give one of them");
             return None;
         }
     };
@@ -213,6 +225,7 @@ fn differences(first: &Whole, later: &Whole) -> Vec<&'static str> {
         (differs(&first.postal, &later.postal), "postal"),
         (differs(&first.home, &later.home), "home"),
         (differs(&first.pickup, &later.pickup), "pickup"),
+        (differs(&first.to_store, &later.to_store), "to_store"),
         (differs(&first.channel, &later.channel), "channel"),
         (differs(&first.shipments_max, &later.shipments_max), "shipments_max"),
         (differs(&first.value, &later.value), "value"),

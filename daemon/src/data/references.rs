@@ -114,12 +114,17 @@ fn orders(
 ) {
     let Some(file) = &data.orders else { return };
     for order in &file.rows {
-        if let Destination::Pickup(code) = &order.value.destination
-            && let Some(node) = known(nodes, code, &file.name, order.line, "pickup", bad)
+        let met = match &order.value.destination {
+            Destination::Ship { .. } => None,
+            Destination::Pickup(code) => Some((code, "pickup")),
+            Destination::ToStore(code) => Some((code, "to_store")),
+        };
+        if let Some((code, column)) = met
+            && let Some(node) = known(nodes, code, &file.name, order.line, column, bad)
             && node.capabilities & capabilities::PICKUP == 0
         {
             let reason = format!("node {code:?} hands nothing over; its capabilities do not say pickup");
-            bad.push(&file.name, order.line, "pickup", reason);
+            bad.push(&file.name, order.line, column, reason);
         }
         for line in &order.value.lines {
             known(skus, &line.sku, &file.name, line.at_line, "sku", bad);

@@ -115,11 +115,12 @@ impl Rows {
     }
 
     fn order(&mut self, order: &OrderData) -> io::Result<()> {
-        let (position, postal, home, pickup) = match &order.destination {
+        let (position, postal, home, [pickup, to_store]) = match &order.destination {
             Destination::Ship { position, postal, home } => {
-                (Some(*position), postal.as_str(), if *home { "yes" } else { "" }, "")
+                (Some(*position), postal.as_str(), if *home { "yes" } else { "" }, ["", ""])
             }
-            Destination::Pickup(node) => (None, "", "", node.as_str()),
+            Destination::Pickup(node) => (None, "", "", [node.as_str(), ""]),
+            Destination::ToStore(node) => (None, "", "", ["", node.as_str()]),
         };
         for (place, line) in order.lines.iter().enumerate() {
             let first = |text: String| if place == 0 { text } else { String::new() };
@@ -133,6 +134,7 @@ impl Rows {
                 ("postal", first(postal.to_owned())),
                 ("home", first(home.to_owned())),
                 ("pickup", first(pickup.to_owned())),
+                ("to_store", first(to_store.to_owned())),
                 ("channel", first(order.channel.to_string())),
                 ("shipments_max", first(order.shipments_max.to_string())),
                 ("value", first(order.value.map(money_text).unwrap_or_default())),

@@ -41,13 +41,15 @@ pub fn place(reader: &Reader, tenant: Tenant, file: DataFile<OrderData>, bad: &m
         }
         let delivery = match value.destination {
             Destination::Ship { position, postal, home } => Delivery::Ship { position, postal, home },
-            Destination::Pickup(code) => match reader.resolve_node(tenant, &code) {
-                Some(node) => Delivery::Pickup { node },
-                None => {
-                    bad.push(&file.name, at_line, "pickup", format!("there is no node {code:?}"));
+            Destination::Pickup(ref code) | Destination::ToStore(ref code) => {
+                let is_shipped = matches!(value.destination, Destination::ToStore(_));
+                let Some(node) = reader.resolve_node(tenant, code) else {
+                    let column = if is_shipped { "to_store" } else { "pickup" };
+                    bad.push(&file.name, at_line, column, format!("there is no node {code:?}"));
                     continue;
-                }
-            },
+                };
+                if is_shipped { Delivery::ToStore { node } } else { Delivery::Pickup { node } }
+            }
         };
         let order = Order {
             channel: value.channel,

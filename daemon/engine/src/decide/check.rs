@@ -122,7 +122,7 @@ pub fn check_order(reader: &Reader, tenant: Tenant, order: &Order) -> Result<(),
                 first.consider(refusal.detail(POSTAL_LEN_MAX as i64));
             }
         }
-        Delivery::Pickup { node } => {
+        Delivery::Pickup { node } | Delivery::ToStore { node } => {
             if unknown_node(*node) {
                 first.consider(Refusal::of(RefusalCode::UnknownNode, Field::Delivery));
             }

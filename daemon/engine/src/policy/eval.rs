@@ -13,11 +13,20 @@ use jiff::tz::TimeZone;
 use super::check::{Arithmetic, Comparison, Constant, Term, Test};
 use super::schema::Field;
 
+/// How an order reaches the customer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Way {
+    #[default]
+    Ship,
+    Pickup,
+    ToStore,
+}
+
 /// What is known of an order.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct OrderFacts<'a> {
     pub(crate) channel: u16,
-    pub(crate) is_pickup: bool,
+    pub(crate) delivery: Way,
     pub(crate) postal: &'a str,
     /// In degrees.
     pub(crate) position: Option<(f64, f64)>,
@@ -248,7 +257,11 @@ fn read<'a>(field: Field, scene: &Scene<'a>) -> Option<Value<'a>> {
     let degrees = |micros: i32| Some(Double(f64::from(micros) / 1e6));
     match field {
         Field::OrderChannel => Some(Int(i64::from(order.channel))),
-        Field::OrderDelivery => Some(Text(if order.is_pickup { "pickup" } else { "ship" })),
+        Field::OrderDelivery => Some(Text(match order.delivery {
+            Way::Ship => "ship",
+            Way::Pickup => "pickup",
+            Way::ToStore => "to_store",
+        })),
         Field::OrderPostal => Some(Text(order.postal)),
         Field::OrderLat => order.position.map(|position| Double(position.0)),
         Field::OrderLon => order.position.map(|position| Double(position.1)),

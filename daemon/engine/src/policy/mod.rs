@@ -21,7 +21,7 @@ mod table;
 mod tests;
 mod tokens;
 
-pub(crate) use eval::{LineFacts, OrderFacts};
+pub(crate) use eval::{LineFacts, OrderFacts, Way};
 pub use model::Policy;
 pub use read::{FALLBACKS_MAX, Finding, RULES_MAX, Severity, TEXT_LEN_MAX};
 pub(crate) use ruling::{Asked, Ruling};

@@ -59,7 +59,7 @@ fn bucket(order: &Order) -> u64 {
             bytes.extend_from_slice(postal.as_bytes());
             xxh3_64(&bytes)
         }
-        Delivery::Pickup { node } => xxh3_64(&node.0.to_le_bytes()),
+        Delivery::Pickup { node } | Delivery::ToStore { node } => xxh3_64(&node.0.to_le_bytes()),
     };
     hash % 100
 }

@@ -13,7 +13,7 @@ use earmark_protocol::reply::Eliminated;
 use xxhash_rust::xxh3::Xxh3DefaultBuilder;
 
 use super::check::Term;
-use super::eval::{self, LineFacts, OrderFacts, Scene, TimeFacts};
+use super::eval::{self, LineFacts, OrderFacts, Scene, TimeFacts, Way};
 use super::model::BondKind;
 use super::program::{Bits, Ground, Mixed, Program, collect, is_set};
 use super::table::Kept;
@@ -202,7 +202,7 @@ impl Ruling {
         self.key.clear();
         self.key.extend_from_slice(&self.order_leaves);
         self.key.extend_from_slice(&self.line_leaves);
-        self.key.push(u64::from(relaxed) << 1 | u64::from(asked.order.is_pickup));
+        self.key.push(u64::from(relaxed) << 1 | u64::from(asked.order.delivery == Way::Pickup));
         if let Some(place) = self.places.get(self.key.as_slice()) {
             return *place;
         }
@@ -219,7 +219,7 @@ impl Ruling {
         };
         let mut memo = Memo { eligible: vec![u64::MAX; self.words], ..Memo::default() };
         charge(&mut memo.extra, asked.table.nodes.len(), &Bits::All, program.shipment_cost.0);
-        let able = &self.able[usize::from(asked.order.is_pickup)];
+        let able = &self.able[usize::from(asked.order.delivery == Way::Pickup)];
         for hard in program.hard.iter().filter(|hard| !hard.is_mixed) {
             let set = match &hard.relaxed {
                 Some((rule, set)) if relaxed >> rule & 1 == 1 => set,
@@ -257,7 +257,7 @@ impl Ruling {
         let memo = &self.memos[memo as usize];
         let mut eligible = memo.eligible.clone();
         let mut eliminated = memo.eliminated.clone();
-        let able = &self.able[usize::from(asked.order.is_pickup)];
+        let able = &self.able[usize::from(asked.order.delivery == Way::Pickup)];
         for hard in program.hard.iter().filter(|hard| hard.is_mixed) {
             let set = match &hard.relaxed {
                 Some((rule, set)) if relaxed >> rule & 1 == 1 => set,

@@ -120,10 +120,10 @@ macro_rules! fields {
 
 fields! {
     OrderChannel "order.channel" Int, (0, 65_535), ORDER, "number of the sales channel";
-    OrderDelivery "order.delivery" Text of &["ship", "pickup"], ANY, ORDER, "how it reaches the customer";
-    OrderPostal "order.postal" Text, ANY, ORDER, "postal code of the address; empty where none was given";
-    OrderLat "order.lat" Double optional true, (-90, 90), ORDER, "latitude of the address; not given for a pickup";
-    OrderLon "order.lon" Double optional true, (-180, 180), ORDER, "longitude of the address; not given for a pickup";
+    OrderDelivery "order.delivery" Text of &["ship", "pickup", "to_store"], ANY, ORDER, "how it reaches the customer";
+    OrderPostal "order.postal" Text, ANY, ORDER, "postal code of the address; empty where none was given, and for other ways than ship";
+    OrderLat "order.lat" Double optional true, (-90, 90), ORDER, "latitude of the address; not given for other ways than ship";
+    OrderLon "order.lon" Double optional true, (-180, 180), ORDER, "longitude of the address; not given for other ways than ship";
     OrderLines "order.lines" Int, POSITIVE, ORDER, "different skus in the order";
     OrderUnits "order.units" Int, POSITIVE, ORDER, "units of all lines";
     OrderValue "order.value" Double optional true, NOT_NEGATIVE, ORDER, "what the order is worth, in the currency all costs are in; not given where the client gave none";

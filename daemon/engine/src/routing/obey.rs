@@ -18,7 +18,7 @@ use super::late::Late;
 use super::planner::Planner;
 use super::scope::{Leaning, Scope};
 use crate::inventory::cell::{word_available, word_place};
-use crate::policy::{Asked, Kept, LineFacts, OrderFacts, PolicyTable, Ruling};
+use crate::policy::{Asked, Kept, LineFacts, OrderFacts, PolicyTable, Ruling, Way};
 use crate::sync::Ordering;
 use crate::{NodeTable, Reader};
 
@@ -252,16 +252,17 @@ fn asked<'a>(
 
 /// What is known of the order as a whole; its lines are its wants.
 fn order_facts<'a>(order: &'a Order, lines: &[LineFacts<'_>]) -> OrderFacts<'a> {
-    let (is_pickup, postal, position) = match &order.delivery {
+    let (delivery, postal, position) = match &order.delivery {
         Delivery::Ship { position, postal, .. } => {
             let degrees = |micros: i32| f64::from(micros) / 1e6;
-            (false, postal.as_str(), Some((degrees(position.lat_udeg), degrees(position.lon_udeg))))
+            (Way::Ship, postal.as_str(), Some((degrees(position.lat_udeg), degrees(position.lon_udeg))))
         }
-        Delivery::Pickup { .. } => (true, "", None),
+        Delivery::Pickup { .. } => (Way::Pickup, "", None),
+        Delivery::ToStore { .. } => (Way::ToStore, "", None),
     };
     OrderFacts {
         channel: order.channel.0,
-        is_pickup,
+        delivery,
         postal,
         position,
         lines: lines.len() as i64,

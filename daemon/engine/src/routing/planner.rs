@@ -507,34 +507,38 @@ fn check_nodes(
     if let Some(unknown) = order.nodes.iter().position(|named| node(*named).is_none()) {
         return Err(Refusal::of(RefusalCode::UnknownNode, Field::Nodes).at(unknown));
     }
+    let mut first = First::default();
+    if let Delivery::Pickup { node: at } | Delivery::ToStore { node: at } = &order.delivery {
+        let mut refuse = |code| first.consider(Refusal::of(code, Field::Delivery));
+        match node(*at) {
+            None => refuse(RefusalCode::UnknownNode),
+            Some(found) if found.state != NodeState::Active => refuse(RefusalCode::NodeNotActive),
+            Some(found) if found.spec.capabilities & PICKUP == 0 => refuse(RefusalCode::NodeIncapable),
+            Some(_) => {}
+        }
+    }
     match &order.delivery {
         Delivery::Pickup { node: at } => {
-            let refused = |code| Err(Refusal::of(code, Field::Delivery));
-            let Some(found) = node(*at) else { return refused(RefusalCode::UnknownNode) };
-            if found.state != NodeState::Active {
-                return refused(RefusalCode::NodeNotActive);
-            }
-            if found.spec.capabilities & PICKUP == 0 {
-                return refused(RefusalCode::NodeIncapable);
-            }
             if !order.nodes.is_empty() && !order.nodes.contains(at) {
-                return refused(RefusalCode::NoNode);
+                first.consider(Refusal::of(RefusalCode::NoNode, Field::Delivery));
             }
             named.push(*at);
         }
-        Delivery::Ship { .. } if order.nodes.is_empty() => {}
-        Delivery::Ship { .. } => {
-            let refused = |code| Err(Refusal::of(code, Field::Nodes).at(0));
-            let mut active =
-                order.nodes.iter().filter_map(|at| node(*at)).filter(|x| x.state == NodeState::Active);
-            match active.next() {
-                None => return refused(RefusalCode::NodeNotActive),
-                Some(first) if first.spec.capabilities & SHIP != 0 => {}
-                Some(_) if active.any(|other| other.spec.capabilities & SHIP != 0) => {}
-                Some(_) => return refused(RefusalCode::NodeIncapable),
+        Delivery::Ship { .. } | Delivery::ToStore { .. } if order.nodes.is_empty() => {}
+        Delivery::Ship { .. } | Delivery::ToStore { .. } => {
+            let mut active = order
+                .nodes
+                .iter()
+                .filter_map(|at| node(*at))
+                .filter(|found| found.state == NodeState::Active)
+                .peekable();
+            let is_any = active.peek().is_some();
+            if !active.any(|found| found.spec.capabilities & SHIP != 0) {
+                let code = if is_any { RefusalCode::NodeIncapable } else { RefusalCode::NodeNotActive };
+                first.consider(Refusal::of(code, Field::Nodes).at(0));
             }
             named.extend_from_slice(&order.nodes);
         }
     }
-    Ok(())
+    first.0.map_or(Ok(()), Err)
 }

@@ -71,7 +71,7 @@ impl Sight {
         let table = bookmark.table(reader);
         let sheet = bookmark.sheet(lanes, tenant, &table, tariff);
         let timetable = bookmark.timetable(tenant, &table, now);
-        let lanes = destination(order).map(|to| bookmark.lanes(lanes, &sheet, to, tariff));
+        let lanes = destination(order, &table).map(|to| bookmark.lanes(lanes, &sheet, to, tariff));
         let days = Days::of(&timetable, table.nodes.len(), order, now);
         let is_home = matches!(order.delivery, Delivery::Ship { home: true, .. });
         Self { epoch, table, sheet, lanes, timetable, days, now, is_home, floors: Vec::new() }
@@ -121,9 +121,14 @@ impl Sight {
 }
 
 /// Where the order goes; `None` for a pickup.
-fn destination(order: &Order) -> Option<To<'_>> {
+fn destination<'a>(order: &'a Order, table: &'a NodeTable) -> Option<To<'a>> {
     match &order.delivery {
         Delivery::Ship { position, postal, .. } => Some(To { zone: position.zone(), postal }),
+        // A node that is unknown is refused before anything is planned.
+        Delivery::ToStore { node } => table.nodes.get(node.0 as usize).map(|found| {
+            let spec = &found.spec;
+            To { zone: spec.position.zone(), postal: &spec.postal }
+        }),
         Delivery::Pickup { .. } => None,
     }
 }
@@ -132,7 +137,7 @@ fn destination(order: &Order) -> Option<To<'_>> {
 pub(super) fn named(order: &Order) -> &[NodeIx] {
     match &order.delivery {
         Delivery::Pickup { node } => std::slice::from_ref(node),
-        Delivery::Ship { .. } => &order.nodes,
+        Delivery::Ship { .. } | Delivery::ToStore { .. } => &order.nodes,
     }
 }
 

@@ -49,13 +49,13 @@ fn promise(world: &World, order: &Order, node: usize, miles_per_day: u32, weeken
         day = day.tomorrow().expect("a day");
     }
     let closes = calendar.week[day.weekday().to_monday_zero_offset() as usize].expect("open").closes_min;
-    let Delivery::Ship { position, .. } = &order.delivery else {
+    if matches!(order.delivery, Delivery::Pickup { .. }) {
         // The work takes no time, so it is ready at once, or when the day opens.
         let opens = day.at(8, 0, 0, 0).in_tz(ZONE).expect("a zone").timestamp().as_millisecond() as u64;
         return Some(NOW.0.max(opens));
-    };
+    }
     assert!(closes > 0);
-    let miles = world.nodes[node].position.miles_to(position.zone().centre());
+    let miles = world.miles(order, node) as u32;
     let mut left = miles.div_ceil(miles_per_day).max(1);
     while left > 0 {
         day += 1.day();

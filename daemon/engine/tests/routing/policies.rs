@@ -250,7 +250,7 @@ impl Naive {
     /// How many nodes each rule excludes that none before it does; rules that need order and node count last.
     fn eliminated(&self, world: &World, order: &Order, gave_way: &BTreeMap<usize, usize>) -> Vec<Eliminated> {
         let needs = match order.delivery {
-            Delivery::Ship { .. } => capabilities::SHIP,
+            Delivery::Ship { .. } | Delivery::ToStore { .. } => capabilities::SHIP,
             Delivery::Pickup { .. } => capabilities::PICKUP,
         };
         let falling = self.falling();

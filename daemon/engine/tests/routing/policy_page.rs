@@ -6,7 +6,7 @@ use earmark_engine::{Capacity, Rules};
 use earmark_protocol::catalogue::{NodeKind, NodeSpec, SkuSpec, capabilities, sku_flags};
 use earmark_protocol::command::{CommandBody, Delivery, Order, OrderLine, SetPolicy, SetStock};
 use earmark_protocol::geo::Position;
-use earmark_protocol::ids::{Channel, LineId, Segment, SkuIx, Tenant, TimestampMs};
+use earmark_protocol::ids::{Channel, LineId, NodeIx, Segment, SkuIx, Tenant, TimestampMs};
 
 use crate::world::{count, run};
 
@@ -94,10 +94,16 @@ impl Store {
     }
 
     /// What becomes of an order like `1 MUG, 2 PEN worth 30.00 through 1 at 2026-11-28T18:00:00Z`, perhaps with
-    /// `, or what there is` behind the lines.
+    /// `, or what there is` or ` to store ST-NYC` behind the lines.
     fn ship(&self, order: &str) -> String {
         let (order, at) = order.split_once(" at ").unwrap_or((order, NOON));
         let (order, channel) = order.split_once(" through ").unwrap_or((order, "0"));
+        let (order, store) = match order.split_once(" to store ") {
+            Some((order, node)) => {
+                (order, self.nodes.iter().position(|known| known == node).map(|at| NodeIx(at as u32)))
+            }
+            None => (order, None),
+        };
         let (lines, value) = match order.split_once(" worth ") {
             Some((lines, value)) => (lines, Some(value.parse().expect("an amount"))),
             None => (order, None),
@@ -112,13 +118,14 @@ impl Store {
             let (line, sku) = (LineId(at as u32), SkuIx(sku as u32));
             OrderLine { line, sku, quantity: units.parse().expect("units") }
         };
+        let address = Delivery::Ship {
+            position: Position::from_degrees(41.88, -87.63).expect("it is on the globe"),
+            postal: String::new(),
+            home: false,
+        };
         let order = Order {
             channel: Channel(channel.parse().expect("a channel")),
-            delivery: Delivery::Ship {
-                position: Position::from_degrees(41.88, -87.63).expect("it is on the globe"),
-                postal: String::new(),
-                home: false,
-            },
+            delivery: store.map_or(address, |node| Delivery::ToStore { node }),
             nodes: Vec::new(),
             shipments_max: 0,
             lines: lines.split(',').enumerate().map(line).collect(),

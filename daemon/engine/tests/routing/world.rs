@@ -115,8 +115,12 @@ impl World {
             quantity: random.u32(1..5),
         });
         let lines = lines.collect();
+        let node = NodeIx(random.u32(..self.nodes.len() as u32));
         let delivery = if random.u8(..6) == 0 {
-            Delivery::Pickup { node: NodeIx(random.u32(..self.nodes.len() as u32)) }
+            Delivery::Pickup { node }
+        } else if random.u8(..8) == 0 && self.nodes[node.0 as usize].capabilities & capabilities::PICKUP != 0
+        {
+            Delivery::ToStore { node }
         } else {
             Delivery::Ship {
                 position: Position::from_degrees(40.0, -89.0).expect("it is on the globe"),
@@ -189,6 +193,10 @@ impl World {
             Delivery::Ship { position, .. } => {
                 i64::from(self.nodes[node].position.miles_to(position.zone().centre()))
             }
+            Delivery::ToStore { node: to } => {
+                let to = self.nodes[to.0 as usize].position;
+                i64::from(self.nodes[node].position.miles_to(to.zone().centre()))
+            }
             Delivery::Pickup { .. } => 0,
         }
     }
@@ -197,13 +205,16 @@ impl World {
         let spec = &self.nodes[node];
         let way = match &order.delivery {
             Delivery::Ship { .. } => spec.capabilities & capabilities::SHIP != 0,
+            Delivery::ToStore { node: to } => {
+                spec.capabilities & capabilities::SHIP != 0 && !self.paused.contains(&(to.0 as usize))
+            }
             Delivery::Pickup { node: at } => {
                 at.0 as usize == node && spec.capabilities & capabilities::PICKUP != 0
             }
         };
         let named = order.nodes.is_empty() || order.nodes.contains(&NodeIx(node as u32));
         let allowed = !self.paused.contains(&node) && !self.lean.excluded.contains(&(sku, node));
-        let is_ship = matches!(order.delivery, Delivery::Ship { .. });
+        let is_ship = !matches!(order.delivery, Delivery::Pickup { .. });
         let reached = !is_ship || self.carriers.is_none() || self.fare(order, node, &[(sku, 1)]).is_some();
         way && named && allowed && reached && spec.capabilities & self.flags[sku] == self.flags[sku]
     }
@@ -225,10 +236,10 @@ impl World {
         let units: u32 = parts.iter().map(|part| part.1).sum();
         let (mut fixed, mut unit) = (spec.cost_per_order.0, spec.cost_per_unit.0);
         match &self.carriers {
-            Some(_) if matches!(order.delivery, Delivery::Ship { .. }) => {
+            Some(_) if !matches!(order.delivery, Delivery::Pickup { .. }) => {
                 fixed += self.fare(order, node, parts).expect("a service goes from here").total();
             }
-            None if matches!(order.delivery, Delivery::Ship { .. }) => {
+            None if !matches!(order.delivery, Delivery::Pickup { .. }) => {
                 fixed += self.rules.tariff.shipment_base.0;
                 unit += self.rules.tariff.per_unit.0
                     + self.rules.tariff.per_unit_mile.0 * self.miles(order, node);
@@ -242,7 +253,11 @@ impl World {
     /// What the cheapest service charges; `None` where none goes.
     pub(crate) fn fare(&self, order: &Order, node: usize, parts: &[(usize, u32)]) -> Option<Fare> {
         let carriers = self.carriers.as_ref()?;
-        let Delivery::Ship { postal, home, .. } = &order.delivery else { return None };
+        let (postal, home) = match &order.delivery {
+            Delivery::Ship { postal, home, .. } => (postal, home),
+            Delivery::ToStore { node } => (&self.nodes[node.0 as usize].postal, &false),
+            Delivery::Pickup { .. } => return None,
+        };
         let goods = Goods {
             grams: parts
                 .iter()

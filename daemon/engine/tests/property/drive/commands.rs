@@ -304,6 +304,8 @@ impl Author<'_> {
         });
         let delivery = if self.dice.one_in(5) {
             Delivery::Pickup { node: self.node() }
+        } else if self.dice.one_in(6) {
+            Delivery::ToStore { node: self.node() }
         } else {
             let position = self.position();
             let postal = if self.dice.one_in(60) { "far too long to be a postal code" } else { "60601" };

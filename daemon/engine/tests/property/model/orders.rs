@@ -88,7 +88,7 @@ impl Model {
                     );
                 }
             }
-            Delivery::Pickup { node } => {
+            Delivery::Pickup { node } | Delivery::ToStore { node } => {
                 if self.catalogue.node(tenant, *node).is_none() {
                     noes.no(RefusalCode::UnknownNode, Field::Delivery);
                 }
@@ -147,13 +147,15 @@ impl Model {
     pub(super) fn judge_named_nodes(&self, noes: &mut Noes, wish: &Wish<'_>) {
         let node = |ix: NodeIx| &self.catalogue.nodes[ix.0 as usize];
         let nodes = &wish.order.nodes;
-        if let Delivery::Pickup { node: at } = wish.order.delivery {
+        if let Delivery::Pickup { node: at } | Delivery::ToStore { node: at } = wish.order.delivery {
             if node(at).state != NodeState::Active {
                 noes.no(RefusalCode::NodeNotActive, Field::Delivery);
             }
             if node(at).spec.capabilities & capabilities::PICKUP == 0 {
                 noes.no(RefusalCode::NodeIncapable, Field::Delivery);
             }
+        }
+        if let Delivery::Pickup { node: at } = wish.order.delivery {
             if !nodes.is_empty() && !nodes.contains(&at) {
                 noes.no(RefusalCode::NoNode, Field::Delivery);
             }
@@ -210,6 +212,11 @@ impl Model {
         let is_place = match wish.order.delivery {
             Delivery::Pickup { node } => node == ix,
             Delivery::Ship { .. } => true,
+            // Nobody sends anything to a place that takes nothing, or hands nothing over.
+            Delivery::ToStore { node: to } => {
+                let to = &self.catalogue.nodes[to.0 as usize];
+                to.state == NodeState::Active && to.spec.capabilities & capabilities::PICKUP != 0
+            }
         };
         let is_named = wish.order.nodes.is_empty() || wish.order.nodes.contains(&ix);
         let has_day = || {

@@ -41,6 +41,10 @@ impl Model {
             Delivery::Ship { position, .. } => {
                 self.catalogue.nodes[node.0 as usize].spec.position.miles_to(position.zone().centre())
             }
+            Delivery::ToStore { node: to } => {
+                let to = self.catalogue.nodes[to.0 as usize].spec.position;
+                self.catalogue.nodes[node.0 as usize].spec.position.miles_to(to.zone().centre())
+            }
         }
     }
 
