@@ -6,13 +6,14 @@
 //! proven, whatever prices a shipment.
 
 use earmark_protocol::command::Order;
-use earmark_protocol::ids::{Money, NodeIx};
+use earmark_protocol::ids::Money;
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 
 use super::Proposal;
-use super::demand::Demand;
+use super::carried::Carried;
+use super::demand::{Demand, Want};
 use super::planner::Planner;
-use super::scope::{Leaning, Scope};
+use super::scope::{Leaning, Scope, has_bit};
 use super::solve::SMALL_SKUS;
 use crate::policy::{Asked, Ruling};
 
@@ -99,7 +100,7 @@ impl Bonds {
         match broken {
             Broken::Together(group, node) => {
                 for want in &self.together[group] {
-                    let is_allowed = bit(&allowed[*want], node);
+                    let is_allowed = has_bit(&allowed[*want], node);
                     first[*want].fill(0);
                     set_bit(&mut first[*want], node, is_allowed);
                     set_bit(&mut second[*want], node, false);
@@ -130,15 +131,17 @@ impl Planner {
         }
         let reasons = self.reasons.clone();
         let allowed = self.allowed(scope, bonds);
-        let plan = |planner: &mut Self, allowed: Allowed, least: i64| {
+        // A part costs no less than the whole that it is of, where it leaves out no more.
+        let plan = |planner: &mut Self, allowed: Allowed, (left_out, least): (u64, i64)| {
             planner.reasons.clone_from(&reasons);
             let by_want: Vec<&[u64]> = allowed.iter().map(Vec::as_slice).collect();
             let scope = Scope { leaning: Leaning { by_want: &by_want, ..scope.leaning }, ..*scope };
             let proposal = planner.plan_in(&scope, limit, order, best_effort)?;
+            let least = if missing(&proposal) == left_out { least } else { 0 };
             let bound = proposal.plan.bound.0.max(least);
             Ok(Part { allowed, proposal, bound })
         };
-        let mut open = vec![plan(self, allowed, 0)?];
+        let mut open = vec![plan(self, allowed, (0, 0))?];
         let mut best: Option<Proposal> = None;
         // What no plan costs less than, over the parts that were not looked into any further.
         let mut bound = i64::MAX;
@@ -164,7 +167,7 @@ impl Planner {
             plans = plans.saturating_sub(2);
             for allowed in bonds.parts(&part.allowed, broken) {
                 // A part that cannot be served is none.
-                open.extend(plan(self, allowed, part.bound).ok());
+                open.extend(plan(self, allowed, part.rank()).ok());
             }
         }
         let Some(mut best) = best else {
@@ -192,14 +195,12 @@ impl Planner {
             bits
         };
         let mut allowed: Allowed = (0..wants.len()).map(suits).collect();
-        let has = |want: usize, node: u32| {
-            let of = |segment| scope.reader.available(wants[want].sku, NodeIx(node), segment).unwrap_or(0);
-            let there: i64 = scope.segments.iter().map(|segment| i64::from(of(*segment).max(0))).sum();
-            there >= wants[want].units + scope.buffer(want, node)
-        };
         let whole = |(want, bits): (usize, &Vec<u64>)| {
-            let mut whole = bits.clone();
-            (0..nodes as u32).for_each(|node| set_bit(&mut whole, node, bit(bits, node) && has(want, node)));
+            let mut whole = vec![0; bits.len()];
+            let Want { sku, units, .. } = wants[want];
+            let units = |node| units + scope.buffer(want, node);
+            Carried::enough(scope.reader, sku, scope.segments, units, &mut whole);
+            whole.iter_mut().zip(bits).for_each(|(whole, bits)| *whole &= bits);
             whole
         };
         let whole: Allowed = allowed.iter().enumerate().map(whole).collect();
@@ -210,7 +211,7 @@ impl Planner {
         }
         for group in &bonds.together {
             for node in 0..nodes as u32 {
-                let all = group.iter().all(|want| bit(&whole[*want], node));
+                let all = group.iter().all(|want| has_bit(&whole[*want], node));
                 group.iter().filter(|_| !all).for_each(|want| set_bit(&mut allowed[*want], node, false));
             }
         }
@@ -221,10 +222,6 @@ impl Planner {
 /// Units that a plan leaves out.
 fn missing(proposal: &Proposal) -> u64 {
     proposal.plan.unfilled.iter().map(|unfilled| u64::from(unfilled.quantity)).sum()
-}
-
-fn bit(bits: &[u64], node: u32) -> bool {
-    bits.get(node as usize / 64).is_some_and(|word| word >> (node % 64) & 1 == 1)
 }
 
 fn set_bit(bits: &mut [u64], node: u32, to: bool) {

@@ -35,19 +35,11 @@ impl Planner {
 
     fn leave_enough(&self, scope: &Scope<'_>, proposal: &Proposal) -> bool {
         proposal.plan.shipments.iter().all(|shipment| {
-            let taken = |want: usize| {
-                let sku = self.demand.wants[want].sku;
-                let lines = shipment.lines.iter().filter(|line| line.sku == sku);
-                lines.map(|line| i64::from(line.quantity)).sum::<i64>()
-            };
-            (0..self.demand.wants.len()).all(|want| {
-                let (taken, keeps) = (taken(want), scope.buffer(want, shipment.node.0));
-                let of = |segment| {
-                    scope.reader.available(self.demand.wants[want].sku, shipment.node, segment).unwrap_or(0)
-                };
-                let there =
-                    || scope.segments.iter().map(|segment| i64::from(of(*segment).max(0))).sum::<i64>();
-                taken == 0 || keeps == 0 || there() - taken >= keeps
+            self.demand.wants.iter().enumerate().all(|(want, wanted)| {
+                let lines = shipment.lines.iter().filter(|line| line.sku == wanted.sku);
+                let taken: i64 = lines.map(|line| i64::from(line.quantity)).sum();
+                let keeps = scope.buffer(want, shipment.node.0);
+                taken == 0 || keeps == 0 || scope.there(wanted.sku, shipment.node) - taken >= keeps
             })
         })
     }

@@ -119,11 +119,8 @@ impl Repair {
         let mut lookups = 0;
         let mut available = |want: usize, sku: SkuIx, candidate: &Candidate| {
             lookups += scope.segments.len();
-            let of =
-                |segment| scope.reader.available(sku, NodeIx(candidate.node), segment).unwrap_or(0).max(0);
-            (lookups <= LOOKUPS_MAX)
-                .then(|| scope.segments.iter().map(|segment| i64::from(of(*segment))).sum::<i64>())
-                .map(|there| there - scope.buffer(want, candidate.node))
+            let node = candidate.node;
+            (lookups <= LOOKUPS_MAX).then(|| scope.there(sku, NodeIx(node)) - scope.buffer(want, node))
         };
         self.mended.clear();
         for parts in self.taken.chunk_by(|a, b| a.want == b.want) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use earmark_protocol::catalogue::capabilities;
 use earmark_protocol::command::{Delivery, Order};
-use earmark_protocol::ids::{Money, NodeIx, Segment, Tenant, TimestampMs};
+use earmark_protocol::ids::{Money, NodeIx, Segment, SkuIx, Tenant, TimestampMs};
 
 use super::carriage::Carriage;
 use super::case::Candidate;
@@ -197,6 +197,12 @@ impl Scope<'_> {
             && self.leaning.by_want.get(want).is_none_or(|bits| has_bit(bits, node))
     }
 
+    /// What a node can promise of a sku over the order's segments, whatever it keeps back.
+    pub(crate) fn there(&self, sku: SkuIx, node: NodeIx) -> i64 {
+        let of = |segment: &Segment| self.reader.available(sku, node, *segment).unwrap_or(0);
+        self.segments.iter().map(|segment| i64::from(of(segment).max(0))).sum()
+    }
+
     /// Units of a want that a node keeps back.
     #[inline]
     pub(crate) fn buffer(&self, want: usize, node: u32) -> i64 {
@@ -348,6 +354,7 @@ impl Scope<'_> {
     }
 }
 
-fn has_bit(bits: &[u64], node: u32) -> bool {
+/// Whether a node is among those of some bits.
+pub(super) fn has_bit(bits: &[u64], node: u32) -> bool {
     bits.get(node as usize / 64).is_some_and(|bits| bits >> (node % 64) & 1 == 1)
 }
