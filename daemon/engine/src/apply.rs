@@ -36,17 +36,18 @@ pub fn apply(state: &mut State, record: &Record) {
             Effect::Open { id, content, tenant, class, deadline, rows } => {
                 close(state, &mut slot);
                 let (content, tenant, class, deadline) = (*content, *tenant, *class, *deadline);
-                let opening =
-                    Opening { id: *id, content, tenant, class, deadline, lsn: record.lsn, rows: *rows };
+                let (lsn, rows, cell) = (record.lsn, *rows, 0);
+                let opening = Opening { id: *id, content, tenant, class, deadline, lsn, rows, cell };
                 slot = Some(open(state, &opening));
             }
             Effect::Hold { id, content, tenant, class, deadline, cell, line, sku, place, quantity } => {
                 close(state, &mut slot);
                 let (content, tenant, class, deadline) = (*content, *tenant, *class, *deadline);
-                let opening = Opening { id: *id, content, tenant, class, deadline, lsn: record.lsn, rows: 1 };
+                let (lsn, rows, cell) = (record.lsn, 1, *cell);
+                let opening = Opening { id: *id, content, tenant, class, deadline, lsn, rows, cell };
                 let opened = open(state, &opening);
                 let (row, stage) = (RowValue::empty(*line, *sku, Place(*place)), Stage::Held);
-                claim(state, record.now, (opened, 0), row, *cell, stage, *quantity);
+                claim(state, record.now, (opened, 0), row, cell, stage, *quantity);
                 slot = Some(opened);
             }
             Effect::Touch { slot: touched } => {

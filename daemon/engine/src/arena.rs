@@ -31,6 +31,7 @@ plain!(
     crate::days::Day,
     crate::movements::Movement,
     crate::outcomes::OutcomeRow,
+    crate::reservations::ids::Bucket,
     crate::reservations::slot::Row,
     crate::reservations::slot::Slot,
 );

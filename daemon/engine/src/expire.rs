@@ -31,8 +31,9 @@ fn expire_slot(state: &State, slot: u32, effects: &mut Vec<Effect>) {
     let table = &state.reservations.table;
     let head = table.head(slot);
     let rows = table.rows(slot, &head);
+    let inventory = &state.inventory.inventory;
     let cell_of =
-        |row: &RowValue| state.inventory.inventory.find(row.sku, row.place).expect("a row's cell exists");
+        |row: &RowValue| inventory.find_near(row.sku, row.place, head.rows_at).expect("a row's cell exists");
     if let [row] = rows
         && !head.takes_more
         && let row = row.load()

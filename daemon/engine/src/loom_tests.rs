@@ -96,7 +96,7 @@ fn reservations() -> (ReservationsWriter, u32, CommandId) {
         ReservationsWriter::new(memory, ReservationScalars::default(), Arc::clone(&texts.texts), ids);
     let id = CommandId::new(TimestampMs(1_000), [1; 10]);
     let (class, deadline) = (HoldClass(0), TimestampMs(5_000));
-    let opening = Opening { id, content: 7, tenant: TENANT, class, deadline, lsn: Lsn(1), rows: 1 };
+    let opening = Opening { id, content: 7, tenant: TENANT, class, deadline, lsn: Lsn(1), rows: 1, cell: 0 };
     let (slot, _) = writer.open(&opening);
     writer.set_row(slot, 0, &row_in(Stage::Held));
     writer.end(slot);

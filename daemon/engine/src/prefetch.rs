@@ -8,7 +8,7 @@ use earmark_protocol::ids::Segment;
 
 use crate::inventory::Place;
 use crate::record::{Effect, Record};
-use crate::reservations::slot::Row;
+use crate::reservations::slot::INLINE_ROWS;
 use crate::state::State;
 
 /// Holds whose memory is asked for before the first of them is decided: enough to hide memory behind deciding, few
@@ -56,6 +56,10 @@ pub fn prefetch_records(state: &mut State, records: &[Record]) {
                 opened += 1;
             }
             Effect::Touch { slot } => reservations.table.prefetch(*slot),
+            Effect::Expire { slot, cell, .. } => {
+                reservations.table.prefetch(*slot);
+                inventory.prefetch_at(*cell);
+            }
             Effect::Claim { sku, cell, .. } => {
                 inventory.skus.prefetch(*sku);
                 inventory.prefetch_at(*cell);
@@ -67,7 +71,7 @@ pub fn prefetch_records(state: &mut State, records: &[Record]) {
     }
     reservations.prefetch_next(opened);
     for effect in records.iter().flat_map(|record| &record.effects) {
-        if let Effect::Touch { slot } = effect
+        if let Effect::Touch { slot } | Effect::Expire { slot, .. } = effect
             && let Some(sku) = reservations.table.first_sku(*slot)
         {
             inventory.skus.prefetch(sku);
@@ -90,18 +94,17 @@ pub(crate) fn ahead<T>(items: impl Iterator<Item = T>, ask: impl Fn(&T), mut act
     waiting.into_iter().for_each(act);
 }
 
-/// Asks for what expiring these slots will touch.
+/// Asks for what expiring these slots will touch. Where cells are is guessed, as it was when they were held: those of a
+/// sku move only when it comes to further nodes.
 pub(crate) fn prefetch_due(state: &State, due: &[u32]) {
     let (inventory, table) = (&state.inventory.inventory, &state.reservations.table);
-    let first_row = |slot: &u32| table.rows(*slot, &table.head(*slot)).first().map(Row::load);
-    for row in due.iter().filter_map(first_row) {
-        inventory.skus.prefetch(row.sku);
-    }
-    for row in due.iter().filter_map(first_row) {
-        inventory.prefetch_words(row.sku);
-    }
-    for row in due.iter().filter_map(first_row) {
-        inventory.prefetch_cell(row.sku, row.place);
+    for slot in due {
+        let head = table.head(*slot);
+        let rows = table.rows(*slot, &head);
+        rows.iter().take(INLINE_ROWS).for_each(|row| inventory.skus.prefetch(row.load().sku));
+        if rows.len() == 1 {
+            inventory.prefetch_at(head.rows_at);
+        }
     }
 }
 

@@ -157,6 +157,15 @@ impl Inventory {
         search(&self.words[run.range()], place).ok().map(|at| run.start + at as u32)
     }
 
+    /// The same, where the cell probably has this index.
+    #[inline]
+    pub(crate) fn find_near(&self, sku: SkuIx, place: Place, hint: u32) -> Option<u32> {
+        let run = Run::unpack(self.skus.row(sku)?.run.load(Ordering::Relaxed));
+        let is_there = run.range().contains(&(hint as usize))
+            && word_place(self.words[hint as usize].load(Ordering::Relaxed)) == place;
+        if is_there { Some(hint) } else { self.find(sku, place) }
+    }
+
     /// The places and quantities of a sku's cells. For the writer: nothing may move meanwhile.
     pub(crate) fn cells_of(&self, sku: SkuIx) -> impl Iterator<Item = (Place, Quantities)> {
         self.indices_of(sku).map(|cell| {

@@ -1,13 +1,15 @@
-//! Where a command id is remembered: open addressing over fixed room, written by one, read by all.
+//! Where a command id is remembered: buckets of a cache line each over fixed room, written by one, read by all.
 //!
-//! Removing shifts entries back, so a reader beside the writer may miss an id that is there; it then asks the
-//! committer. It never finds an id that is not there, because it checks the id where the entry points.
+//! An id lies in the bucket of its hash, or in one behind it where that is full; each bucket counts the ids that passed it,
+//! so nearly every search is over after one line, and none moves another's entry. A reader beside the writer may miss an
+//! id that is there; it then asks the committer. It never finds an id that is not there, because it checks the id where
+//! the entry points.
 
 use earmark_protocol::ids::CommandId;
 
 use crate::arena::Arena;
 use crate::prefetch::ahead;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, set_u64};
 
 /// What an id leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,23 +35,58 @@ impl Remembered {
     }
 }
 
-/// The index: the upper half of an entry is the id's tag, the lower what it leads to; 0 is empty.
-pub(crate) struct Ids {
-    entries: Arena<AtomicU64>,
+/// Entries of a bucket, with the count before them a cache line; one under loom, where each costs interleavings.
+const ENTRIES: usize = if cfg!(loom) { 1 } else { 7 };
+
+/// A cache line of the index.
+#[derive(Default)]
+#[repr(C, align(64))]
+pub(crate) struct Bucket {
+    /// Ids of this bucket and of those before it that found it full, and lie behind it.
+    passed: AtomicU64,
+    /// The upper half of an entry is the id's tag, the lower what it leads to; 0 is empty.
+    entries: [AtomicU64; ENTRIES],
 }
 
-/// 32 bits of a multiplicative hash of the id.
+const _: () = assert!(size_of::<Bucket>() == 64);
+
+impl Bucket {
+    /// Which entries are so, a bit each. All are looked at: that takes less than to guess where to stop.
+    #[inline]
+    fn which(&self, is_so: impl Fn(u64) -> bool) -> u32 {
+        // Acquire: pairs with the Release store of `insert`, so what the entry leads to is written.
+        let bit = |(at, entry): (usize, &AtomicU64)| u32::from(is_so(entry.load(Ordering::Acquire))) << at;
+        self.entries.iter().enumerate().map(bit).fold(0, |bits, bit| bits | bit)
+    }
+
+    #[inline]
+    fn is_passed(&self) -> bool {
+        self.passed.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// The index.
+pub(crate) struct Ids {
+    buckets: Arena<Bucket>,
+}
+
+/// 64 bits of a multiplicative hash of the id: its upper half says which bucket, its lower is the tag.
 #[inline]
-fn tag(id: &CommandId) -> u32 {
+fn hash(id: &CommandId) -> u64 {
     let [high, low] = id.halves();
     let product = u128::from(high ^ low.rotate_left(23)) * u128::from(0x9E37_79B9_7F4A_7C15_u64);
-    ((product >> 64) as u64 ^ product as u64) as u32
+    (product >> 64) as u64 ^ product as u64
+}
+
+#[inline]
+fn entry(hash: u64, remembered: Remembered) -> u64 {
+    hash << 32 | u64::from(remembered.pack())
 }
 
 impl Ids {
-    /// Room for this many ids at a load of at most one half.
+    /// Room for this many ids, four to a bucket when all are there.
     pub(crate) fn new(ids: usize) -> std::io::Result<Self> {
-        Ok(Self { entries: Arena::new((ids * 2).max(2))? })
+        Ok(Self { buckets: Arena::new(ids.div_ceil(ENTRIES.div_ceil(2)).max(2))? })
     }
 
     /// Remembers ids that are not remembered yet, one after the other, with their memory asked for ahead. For the writer.
@@ -58,79 +95,80 @@ impl Ids {
     }
 
     #[inline]
-    fn home(&self, tag: u32) -> usize {
-        ((u64::from(tag) * self.entries.len() as u64) >> 32) as usize
+    fn home(&self, hash: u64) -> usize {
+        (((hash >> 32) * self.buckets.len() as u64) >> 32) as usize
     }
 
+    /// The buckets from the one of a hash on, each once.
     #[inline]
-    fn after(&self, place: usize) -> usize {
-        if place + 1 == self.entries.len() { 0 } else { place + 1 }
+    fn from_home(&self, hash: u64) -> impl Iterator<Item = &Bucket> {
+        let (before, from) = self.buckets.split_at(self.home(hash));
+        from.iter().chain(before)
     }
 
     /// Asks for the cache line where the search of an id begins.
     #[inline]
     pub(crate) fn prefetch(&self, id: &CommandId) {
-        crate::arena::prefetch(&self.entries[self.home(tag(id))]);
-    }
-
-    #[inline]
-    fn place(&self, id: &CommandId, is_there: impl Fn(Remembered) -> bool) -> Option<usize> {
-        let tag = tag(id);
-        let mut place = self.home(tag);
-        for _ in 0..self.entries.len() {
-            // Acquire: pairs with the Release store of `insert`, so what the entry leads to is written.
-            let entry = self.entries[place].load(Ordering::Acquire);
-            if entry == 0 {
-                return None;
-            }
-            if (entry >> 32) as u32 == tag && is_there(Remembered::unpack(entry as u32)) {
-                return Some(place);
-            }
-            place = self.after(place);
-        }
-        None
+        crate::arena::prefetch(&self.buckets[self.home(hash(id))]);
     }
 
     /// What an id leads to; `is_there` says whether the id is really the one at that place.
     #[inline]
     pub(crate) fn find(&self, id: &CommandId, is_there: impl Fn(Remembered) -> bool) -> Option<Remembered> {
-        let place = self.place(id, &is_there)?;
-        let entry = self.entries[place].load(Ordering::Relaxed) as u32;
-        (entry != 0).then(|| Remembered::unpack(entry)).filter(|found| is_there(*found))
+        let hash = hash(id);
+        for bucket in self.from_home(hash) {
+            let mut tagged = bucket.which(|entry| entry != 0 && (entry >> 32) as u32 == hash as u32);
+            while tagged != 0 {
+                // It may be gone by now.
+                let entry = bucket.entries[tagged.trailing_zeros() as usize].load(Ordering::Relaxed) as u32;
+                let found = (entry != 0).then(|| Remembered::unpack(entry)).filter(|found| is_there(*found));
+                if found.is_some() {
+                    return found;
+                }
+                tagged &= tagged - 1;
+            }
+            if !bucket.is_passed() {
+                return None;
+            }
+        }
+        None
     }
 
     /// Remembers an id that is not remembered yet. For the writer.
     #[inline]
     pub(crate) fn insert(&self, id: &CommandId, remembered: Remembered) {
-        let tag = tag(id);
-        let mut place = self.home(tag);
-        while self.entries[place].load(Ordering::Relaxed) != 0 {
-            place = self.after(place);
+        let hash = hash(id);
+        for bucket in self.from_home(hash) {
+            let empty = bucket.which(|entry| entry == 0);
+            if empty != 0 {
+                // Release: pairs with the Acquire load of `which`.
+                bucket.entries[empty.trailing_zeros() as usize]
+                    .store(entry(hash, remembered), Ordering::Release);
+                return;
+            }
+            set_u64(&bucket.passed, bucket.passed.load(Ordering::Relaxed) + 1);
         }
-        // Release: pairs with the Acquire load of `place`.
-        self.entries[place].store(u64::from(tag) << 32 | u64::from(remembered.pack()), Ordering::Release);
+        unreachable!("there is room for every id that may be remembered");
     }
 
-    /// Forgets an id, and moves what lay behind it back towards its home. For the writer.
+    /// Forgets an id. For the writer.
     #[inline]
     pub(crate) fn remove(&self, id: &CommandId, remembered: Remembered) {
-        let Some(mut hole) = self.place(id, |found| found == remembered) else { return };
-        let len = self.entries.len();
-        let distance = |from: usize, to: usize| if to >= from { to - from } else { to + len - from };
-        let mut place = hole;
-        loop {
-            place = self.after(place);
-            let entry = self.entries[place].load(Ordering::Relaxed);
-            if entry == 0 {
-                break;
+        let hash = hash(id);
+        let forgotten = entry(hash, remembered);
+        for (past, bucket) in self.from_home(hash).enumerate() {
+            let found = bucket.which(|entry| entry == forgotten);
+            if found != 0 {
+                bucket.entries[found.trailing_zeros() as usize].store(0, Ordering::Release);
+                for passed in self.from_home(hash).take(past) {
+                    set_u64(&passed.passed, passed.passed.load(Ordering::Relaxed) - 1);
+                }
+                return;
             }
-            let home = self.home((entry >> 32) as u32);
-            if distance(home, place) >= distance(hole, place) {
-                self.entries[hole].store(entry, Ordering::Release);
-                hole = place;
+            if !bucket.is_passed() {
+                return;
             }
         }
-        self.entries[hole].store(0, Ordering::Release);
     }
 }
 

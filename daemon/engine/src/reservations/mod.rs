@@ -234,6 +234,8 @@ pub(crate) struct Opening {
     pub(crate) deadline: TimestampMs,
     pub(crate) lsn: Lsn,
     pub(crate) rows: u16,
+    /// The index of its cell, where it has one row alone: kept as a hint.
+    pub(crate) cell: u32,
 }
 
 /// What an ended reservation left behind when its slot was given to another.
@@ -419,8 +421,8 @@ impl ReservationsWriter {
         } else {
             Some(self.forget(slot))
         };
-        let Opening { id, content, tenant, class, deadline, lsn, rows } = *opening;
-        let rows_at = self.take_rows(usize::from(rows));
+        let Opening { id, content, tenant, class, deadline, lsn, rows, cell } = *opening;
+        let rows_at = if rows == 1 { cell } else { self.take_rows(usize::from(rows)) };
         let head = Head {
             id,
             content,

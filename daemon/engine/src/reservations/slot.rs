@@ -160,7 +160,7 @@ pub(crate) struct Slot {
     deadline: AtomicU64,
     /// 16 bits each of rows and tenant above 8 of class above 8 of status above 16: whether it is used, takes more, waits for review.
     meta: AtomicU64,
-    /// Where the rows lie when they are more than [`INLINE_ROWS`].
+    /// Where the rows lie when they are more than [`INLINE_ROWS`]; where its cell lay when it was opened with one row alone.
     rows_at: AtomicU32,
     /// Twice the number of changes; odd during one. Never reset, so it tells generations of the slot apart too.
     pub(crate) sequence: AtomicU32,
@@ -191,6 +191,8 @@ pub(crate) struct Head {
     pub(crate) takes_more: bool,
     /// Whether it waits for review: what is held cannot be confirmed.
     pub(crate) in_review: bool,
+    /// Where the rows lie when they are more than [`INLINE_ROWS`]. Where there is one, it is a hint: its cell's index, if the
+    /// cells of its sku have not moved since, or anything.
     pub(crate) rows_at: u32,
 }
 
