@@ -14,7 +14,7 @@ use crate::inventory::cell::Quantities;
 use crate::outcomes::{CompactReply, RememberedOutcome};
 use crate::record::{Effect, Record, Stage};
 use crate::reservations::ids::Remembered;
-use crate::reservations::slot::{Row, RowValue};
+use crate::reservations::slot::RowValue;
 use crate::reservations::{Forgotten, Opening};
 use crate::state::State;
 use crate::supply::{Expected, Wait};
@@ -38,7 +38,9 @@ pub fn apply(state: &mut State, record: &Record) {
                 let (content, tenant, class, deadline) = (*content, *tenant, *class, *deadline);
                 let (lsn, rows, cell) = (record.lsn, *rows, 0);
                 let opening = Opening { id: *id, content, tenant, class, deadline, lsn, rows, cell };
-                slot = Some(open(state, &opening));
+                let opened = open(state, &opening);
+                state.reservations.clear_rows(opened);
+                slot = Some(opened);
             }
             Effect::Hold { id, content, tenant, class, deadline, cell, line, sku, place, quantity } => {
                 close(state, &mut slot);
@@ -193,8 +195,8 @@ fn claim(
     quantity: u32,
 ) {
     value.move_units(Stage::Free, stage, quantity);
-    state.reservations.set_row(slot, row, &value);
-    move_in_cell(state, now, &value, cell, Stage::Free, stage, quantity);
+    state.reservations.row(slot, row).store(&value);
+    move_in_cell(state, now, (value.sku, value.place), cell, Stage::Free, stage, quantity);
 }
 
 /// Units of a row, of a slot, go from one stage to another.
@@ -207,12 +209,10 @@ fn move_units(
     (from, to): (Stage, Stage),
     quantity: u32,
 ) {
-    let table = &state.reservations.table;
-    let rows = table.rows(slot, &table.head(slot));
-    let mut value = rows.get(usize::from(row)).map(Row::load).expect("the row exists");
-    value.move_units(from, to, quantity);
-    state.reservations.set_row(slot, row, &value);
-    move_in_cell(state, now, &value, cell, from, to, quantity);
+    let row = state.reservations.row(slot, row);
+    row.move_units(from, to, quantity);
+    let of = (row.sku(), row.place());
+    move_in_cell(state, now, of, cell, from, to, quantity);
 }
 
 /// Units of a row, of a slot, begin to wait for supply, go on waiting in another stage, come into stock, or are given up.
@@ -227,7 +227,7 @@ fn wait(
 ) {
     let cell = (value.sku, value.place);
     if from == Stage::Free {
-        state.reservations.set_row(slot, row, &value);
+        state.reservations.row(slot, row).store(&value);
         state.reservations.mark_more(slot);
         let (reservation, line) = (state.reservations.table.head(slot).id, value.line);
         let wait = Wait { turn: 0, cell, reservation, line, awaited: 0, backordered: 0, day };
@@ -254,10 +254,11 @@ fn close(state: &mut State, slot: &mut Option<u32>) {
 /// All that is held lives at least until then.
 fn grant(state: &mut State, until: TimestampMs) {
     for slot in 0..state.reservations.used() {
-        let head = state.reservations.table.head(slot);
-        if head.deadline.0 != 0 && head.deadline < until {
+        let deadline = state.reservations.table.slot(slot).deadline();
+        if deadline.0 != 0 && deadline < until {
+            let status = state.reservations.table.slot(slot).meta().status;
             state.reservations.begin(slot);
-            state.reservations.settle(slot, head.status, until);
+            state.reservations.settle(slot, status, until);
             state.reservations.end(slot);
         }
     }
@@ -268,13 +269,13 @@ fn grant(state: &mut State, until: TimestampMs) {
 fn move_in_cell(
     state: &mut State,
     now: TimestampMs,
-    row: &RowValue,
+    (sku, place): (SkuIx, Place),
     cell: u32,
     from: Stage,
     to: Stage,
     quantity: u32,
 ) {
-    state.inventory.change(row.sku, cell, |quantities| {
+    state.inventory.change(sku, cell, |quantities| {
         match from {
             Stage::Held => quantities.held -= quantity,
             stage if stage.is_allocated() => quantities.allocated -= quantity,
@@ -288,7 +289,7 @@ fn move_in_cell(
         }
     });
     if to == Stage::Shipped {
-        keep_movement(state, now, row.sku, row.place, cell, -quantity.cast_signed());
+        keep_movement(state, now, sku, place, cell, -quantity.cast_signed());
     }
 }
 

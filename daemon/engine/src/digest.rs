@@ -73,9 +73,10 @@ pub fn digest(state: &State) -> u64 {
     let table = &state.reservations.table;
     for slot in 0..state.reservations.used() {
         let head = table.head(slot);
-        let rows: Vec<_> = table.rows(slot, &head).iter().map(|row| Row::load(row).view()).collect();
-        let kept = (head.id, head.content, head.lsn, head.deadline, head.tenant, head.class, head.status);
-        sum = sum.wrapping_add(hash(4, &(kept, head.in_review, rows, table.facts(slot))));
+        let rows: Vec<_> = table.rows(slot).iter().map(|row| Row::load(row).view()).collect();
+        let (id, deadline, meta) = (head.id, head.deadline, head.meta);
+        let kept = (id, head.content, head.lsn, deadline, meta.tenant, meta.class, meta.status);
+        sum = sum.wrapping_add(hash(4, &(kept, meta.in_review, rows, table.facts(slot))));
     }
     for row in 0..state.outcomes.len() {
         let kept = state.outcomes.get(row);

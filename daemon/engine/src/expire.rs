@@ -29,13 +29,12 @@ pub fn expire(state: &mut State, now: TimestampMs, most: usize, decision: &mut D
 /// All that is held goes back; what else the reservation has stays, and says what its status is.
 fn expire_slot(state: &State, slot: u32, effects: &mut Vec<Effect>) {
     let table = &state.reservations.table;
-    let head = table.head(slot);
-    let rows = table.rows(slot, &head);
+    let (rows, rows_at) = (table.rows(slot), table.slot(slot).rows_at());
     let inventory = &state.inventory.inventory;
     let cell_of =
-        |row: &RowValue| inventory.find_near(row.sku, row.place, head.rows_at).expect("a row's cell exists");
+        |row: &RowValue| inventory.find_near(row.sku, row.place, rows_at).expect("a row's cell exists");
     if let [row] = rows
-        && !head.takes_more
+        && !table.slot(slot).meta().takes_more
         && let row = row.load()
         && let [quantity, 0, 0, 0, ..] = row.stages
         && quantity > 0
@@ -44,8 +43,8 @@ fn expire_slot(state: &State, slot: u32, effects: &mut Vec<Effect>) {
         return;
     }
     effects.push(Effect::Touch { slot });
-    let mut rows = table.rows_with_waits(slot, &head, &state.shared.supplies);
-    let days = table.days(slot, &head);
+    let mut rows = table.rows_with_waits(slot, &state.shared.supplies);
+    let days = table.days(slot);
     let took = days::takes(&rows, &days);
     for (row, value) in rows.iter_mut().enumerate() {
         for stage in [Stage::Held, Stage::Awaited] {

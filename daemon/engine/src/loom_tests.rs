@@ -98,7 +98,7 @@ fn reservations() -> (ReservationsWriter, u32, CommandId) {
     let (class, deadline) = (HoldClass(0), TimestampMs(5_000));
     let opening = Opening { id, content: 7, tenant: TENANT, class, deadline, lsn: Lsn(1), rows: 1, cell: 0 };
     let (slot, _) = writer.open(&opening);
-    writer.set_row(slot, 0, &row_in(Stage::Held));
+    writer.row(slot, 0).store(&row_in(Stage::Held));
     writer.end(slot);
     (writer, slot, id)
 }
@@ -123,7 +123,7 @@ fn loom_a_reservation_is_seen_before_or_after_a_step_never_between() {
             }
         });
         writer.begin(slot);
-        writer.set_row(slot, 0, &row_in(Stage::Confirmed));
+        writer.row(slot, 0).store(&row_in(Stage::Confirmed));
         writer.settle(slot, Status::Confirmed, TimestampMs(5_000));
         writer.end(slot);
         reader.join().unwrap();

@@ -99,11 +99,10 @@ pub(crate) fn ahead<T>(items: impl Iterator<Item = T>, ask: impl Fn(&T), mut act
 pub(crate) fn prefetch_due(state: &State, due: &[u32]) {
     let (inventory, table) = (&state.inventory.inventory, &state.reservations.table);
     for slot in due {
-        let head = table.head(*slot);
-        let rows = table.rows(*slot, &head);
-        rows.iter().take(INLINE_ROWS).for_each(|row| inventory.skus.prefetch(row.load().sku));
+        let rows = table.rows(*slot);
+        rows.iter().take(INLINE_ROWS).for_each(|row| inventory.skus.prefetch(row.sku()));
         if rows.len() == 1 {
-            inventory.prefetch_at(head.rows_at);
+            inventory.prefetch_at(table.slot(*slot).rows_at());
         }
     }
 }

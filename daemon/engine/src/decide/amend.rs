@@ -64,7 +64,7 @@ pub(crate) fn decide(
     }
     first.done()?;
     let reply = if draft.moved == 0 {
-        let (status, deadline) = (draft.head.status, draft.head.deadline);
+        let (status, deadline) = (draft.head.meta.status, draft.head.deadline);
         draft.settle_with(status, deadline)
     } else {
         draft.settle(ended)

@@ -38,8 +38,8 @@ impl<'a> Draft<'a> {
         let slot = super::known::reservation(state, tenant, id)?;
         let table = &state.reservations.table;
         let head = table.head(slot);
-        let rows = table.rows_with_waits(slot, &head, &state.shared.supplies);
-        let days = table.days(slot, &head);
+        let rows = table.rows_with_waits(slot, &state.shared.supplies);
+        let days = table.days(slot);
         let took = days::takes(&rows, &days);
         effects.push(Effect::Touch { slot });
         Ok(Self { state, head, rows, effects, freed: Vec::new(), moved: 0, days, took })
@@ -48,7 +48,7 @@ impl<'a> Draft<'a> {
     /// Whether units are held whose deadline has passed, or that were expired already.
     pub(crate) fn expired(&self, now: TimestampMs) -> bool {
         let due = self.head.deadline.0 != 0 && now >= self.head.deadline;
-        due || self.head.status == Status::Expired
+        due || self.head.meta.status == Status::Expired
     }
 
     /// Units over all rows in a stage.
@@ -63,7 +63,7 @@ impl<'a> Draft<'a> {
 
     /// A refusal that says the status stands in the way.
     pub(crate) fn wrong_status(&self) -> Refusal {
-        Refusal::of(RefusalCode::WrongStatus, Field::Reservation).detail(self.head.status as i64)
+        Refusal::of(RefusalCode::WrongStatus, Field::Reservation).detail(self.head.meta.status as i64)
     }
 
     /// The same for one line of the command's list.

@@ -52,7 +52,7 @@ pub(crate) fn look_up(
     };
     match state.ids.find(id, is_there) {
         None => Known::No,
-        Some(Remembered::Slot(slot)) if table.head(slot).content == content => Known::Slot(slot),
+        Some(Remembered::Slot(slot)) if table.slot(slot).content() == content => Known::Slot(slot),
         Some(Remembered::Outcome(row)) if state.outcomes.get(row).content == content => {
             Known::Outcome(state.outcomes.get(row))
         }
@@ -75,7 +75,7 @@ pub(crate) fn reserved(state: &State, slot: u32) -> Reply {
     let table = &state.reservations.table;
     let head = table.head(slot);
     let plan = table.facts(slot).and_then(|facts| facts.plans.into_iter().next());
-    Reply::Reserved(Reserved { lsn: Lsn(head.lsn), status: head.status, deadline: head.deadline, plan })
+    Reply::Reserved(Reserved { lsn: Lsn(head.lsn), status: head.meta.status, deadline: head.deadline, plan })
 }
 
 /// What was answered then.

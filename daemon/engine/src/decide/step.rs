@@ -101,7 +101,7 @@ pub(crate) fn decide(
     } else {
         step_lines(&mut draft, step, kind, &mut first);
     }
-    if kind == Kind::Confirm && draft.head.in_review && draft.moved > 0 {
+    if kind == Kind::Confirm && draft.head.meta.in_review && draft.moved > 0 {
         first.consider(Refusal::of(RefusalCode::InReview, Field::Reservation));
     }
     first.done()?;
@@ -174,14 +174,14 @@ pub(crate) fn extend(
     effects: &mut Vec<Effect>,
 ) -> Result<Verdict, Refusal> {
     let mut draft = Draft::of(state, tenant, &extend.reservation, effects)?;
-    let deadline = check::deadline(state.rules(), now, draft.head.class, extend.lifetime_ms)?;
+    let deadline = check::deadline(state.rules(), now, draft.head.meta.class, extend.lifetime_ms)?;
     if draft.expired(now) {
         return Err(Refusal::of(RefusalCode::Expired, Field::Reservation));
     }
     if !draft.has_deadline() {
         return Err(draft.wrong_status());
     }
-    let status = draft.head.status;
+    let status = draft.head.meta.status;
     Ok(Verdict::Done { reply: draft.settle_with(status, deadline), plan: None })
 }
 
@@ -197,10 +197,10 @@ pub(crate) fn approve(
     if draft.expired(now) {
         return Err(Refusal::of(RefusalCode::Expired, Field::Reservation));
     }
-    if !draft.head.in_review || draft.units(Stage::Held) == 0 {
+    if !draft.head.meta.in_review || draft.units(Stage::Held) == 0 {
         return Err(draft.wrong_status());
     }
     draft.also(Effect::Review { waits: false }, None);
-    let (status, deadline) = (draft.head.status, draft.head.deadline);
+    let (status, deadline) = (draft.head.meta.status, draft.head.deadline);
     Ok(Verdict::Done { reply: draft.settle_with(status, deadline), plan: None })
 }

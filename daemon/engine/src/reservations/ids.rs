@@ -117,9 +117,9 @@ impl Ids {
     pub(crate) fn find(&self, id: &CommandId, is_there: impl Fn(Remembered) -> bool) -> Option<Remembered> {
         let hash = hash(id);
         for bucket in self.from_home(hash) {
-            let mut tagged = bucket.which(|entry| entry != 0 && (entry >> 32) as u32 == hash as u32);
+            let mut tagged = bucket.which(|entry| (entry >> 32) as u32 == hash as u32);
             while tagged != 0 {
-                // It may be gone by now.
+                // It may be gone by now, or empty.
                 let entry = bucket.entries[tagged.trailing_zeros() as usize].load(Ordering::Relaxed) as u32;
                 let found = (entry != 0).then(|| Remembered::unpack(entry)).filter(|found| is_there(*found));
                 if found.is_some() {

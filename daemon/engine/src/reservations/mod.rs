@@ -19,7 +19,7 @@ use crate::runs::{Extents, Runs};
 use crate::supply::Supplies;
 use crate::sync::{AtomicU64, Ordering, fence};
 use ids::{Ids, Remembered};
-use slot::{Head, INLINE_ROWS, Row, RowValue, Slot, Stage};
+use slot::{Head, INLINE_ROWS, Meta, Row, RowValue, Slot, Stage};
 use wheel::Wheel;
 
 /// Times a reader tries before it asks the committer instead; loom tries every interleaving, so fewer tell as much.
@@ -49,18 +49,25 @@ impl Reservations {
     /// Whether a slot is this tenant's reservation of this id.
     #[inline]
     pub(crate) fn is(&self, slot: u32, tenant: Tenant, id: &CommandId) -> bool {
-        self.slot(slot).id() == *id && self.slot(slot).head().tenant == tenant
+        self.slot(slot).id() == *id && self.slot(slot).meta().tenant == tenant
     }
 
-    /// The rows of a slot with this head.
+    /// The rows of a slot.
     #[inline]
-    pub(crate) fn rows(&self, slot: u32, head: &Head) -> &[Row] {
-        let len = usize::from(head.rows);
+    pub(crate) fn rows(&self, slot: u32) -> &[Row] {
+        let slot = self.slot(slot);
+        let len = usize::from(slot.meta().rows);
         if len <= INLINE_ROWS {
-            return &self.slot(slot).inline[..len];
+            return &slot.inline[..len];
         }
         // A torn head may name rows beyond the arena; the reader's validation then fails.
-        self.rows.get(head.rows_at as usize..head.rows_at as usize + len).unwrap_or_default()
+        let at = slot.rows_at() as usize;
+        self.rows.get(at..at + len).unwrap_or_default()
+    }
+
+    /// The rows of a slot, read out.
+    pub(crate) fn row_values(&self, slot: u32) -> Vec<RowValue> {
+        self.rows(slot).iter().map(Row::load).collect()
     }
 
     /// Asks for a slot's cache lines, where there is room for it.
@@ -73,8 +80,7 @@ impl Reservations {
 
     /// The sku of a slot's first row. For the writer.
     pub(crate) fn first_sku(&self, slot: u32) -> Option<SkuIx> {
-        let head = self.slots.get(slot as usize)?.head();
-        self.rows(slot, &head).first().map(|row| row.load().sku)
+        ((slot as usize) < self.slots.len()).then(|| self.rows(slot).first().map(Row::sku)).flatten()
     }
 
     /// The facts of a slot. For the writer, or under the slot's sequence.
@@ -103,24 +109,19 @@ impl Reservations {
     }
 
     /// By row: the day on which it leaves its node; nothing where no row takes room of a day.
-    pub(crate) fn days(&self, slot: u32, head: &Head) -> Vec<u32> {
-        let facts = head.takes_more.then(|| self.facts(slot)).flatten();
+    pub(crate) fn days(&self, slot: u32) -> Vec<u32> {
+        let facts = self.slot(slot).meta().takes_more.then(|| self.facts(slot)).flatten();
         facts.map(|facts| facts.days()).unwrap_or_default()
     }
 
     /// What is in a slot now, without its facts. For readers that pass over all of them.
     pub(crate) fn brief(&self, slot: u32) -> Brief {
-        if !self.head(slot).used {
+        if !self.slot(slot).meta().used {
             return Brief::Unused;
         }
-        let read = self.read_slot(slot, || {
-            let head = self.head(slot);
-            let rows: Vec<RowValue> = self.rows(slot, &head).iter().map(Row::load).collect();
-            (head, rows)
-        });
-        match read {
-            Some((head, rows)) if !head.status.is_final() => {
-                Brief::Live(head.tenant, Box::new(view_of(&head, &rows, &[])))
+        match self.read_slot(slot, || (self.head(slot), self.row_values(slot))) {
+            Some((head, rows)) if !head.meta.status.is_final() => {
+                Brief::Live(head.meta.tenant, Box::new(view_of(&head, &rows, &[])))
             }
             _ => Brief::Other,
         }
@@ -144,10 +145,10 @@ impl Reservations {
         None
     }
 
-    /// The rows of a slot with this head, with what of them waits for supply.
-    pub(crate) fn rows_with_waits(&self, slot: u32, head: &Head, supplies: &Supplies) -> Vec<RowValue> {
-        let mut rows: Vec<RowValue> = self.rows(slot, head).iter().map(Row::load).collect();
-        if head.takes_more {
+    /// The rows of a slot, with what of them waits for supply.
+    pub(crate) fn rows_with_waits(&self, slot: u32, supplies: &Supplies) -> Vec<RowValue> {
+        let mut rows = self.row_values(slot);
+        if self.slot(slot).meta().takes_more {
             for (row, wait) in supplies.read().waits_of(slot) {
                 // A torn head may have fewer rows; the reader's validation then fails.
                 let Some(row) = rows.get_mut(usize::from(row)) else { continue };
@@ -168,12 +169,10 @@ impl Reservations {
         let is_there = |found| matches!(found, Remembered::Slot(slot) if self.is(slot, tenant, id));
         let Remembered::Slot(slot) = self.ids.find(id, is_there)? else { return None };
         let (head, rows, text) = self.read_slot(slot, || {
-            let head = self.head(slot);
-            let rows = self.rows_with_waits(slot, &head, supplies);
             let at = TextAt(self.facts_at[slot as usize].load(Ordering::Relaxed));
-            (head, rows, self.texts.read(at))
+            (self.head(slot), self.rows_with_waits(slot, supplies), self.texts.read(at))
         })?;
-        let is_it = head.used && head.id == *id && head.tenant == tenant;
+        let is_it = head.meta.used && head.id == *id && head.meta.tenant == tenant;
         is_it.then(|| view_of(&head, &rows, &text))
     }
 }
@@ -193,13 +192,13 @@ fn view_of(head: &Head, rows: &[RowValue], text: &[u8]) -> ReservationView {
     ReservationView {
         id: head.id,
         lsn: Lsn(head.lsn),
-        status: head.status,
-        class: head.class,
+        status: head.meta.status,
+        class: head.meta.class,
         deadline: head.deadline,
         rows: rows.iter().map(RowValue::view).collect(),
         order,
         plans,
-        in_review: head.in_review,
+        in_review: head.meta.in_review,
     }
 }
 
@@ -409,8 +408,8 @@ impl ReservationsWriter {
         sequence.store(sequence.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
     }
 
-    /// Opens a reservation with room for its rows, all empty; gives its slot, with a change of it begun, and what is
-    /// forgotten for it.
+    /// Opens a reservation with room for its rows, which have yet to be written; gives its slot, with a change of it begun,
+    /// and what is forgotten for it.
     #[inline]
     pub(crate) fn open(&mut self, opening: &Opening) -> (u32, Option<Forgotten>) {
         let slot = self.next_slot().expect("the decision checked the room");
@@ -423,24 +422,9 @@ impl ReservationsWriter {
         };
         let Opening { id, content, tenant, class, deadline, lsn, rows, cell } = *opening;
         let rows_at = if rows == 1 { cell } else { self.take_rows(usize::from(rows)) };
-        let head = Head {
-            id,
-            content,
-            lsn: lsn.0,
-            deadline,
-            rows,
-            tenant,
-            class,
-            status: Status::Held,
-            used: true,
-            takes_more: false,
-            in_review: false,
-            rows_at,
-        };
-        self.table.slot(slot).store_head(&head);
-        for row in self.table.rows(slot, &head) {
-            row.store(&RowValue::default());
-        }
+        let (status, used) = (Status::Held, true);
+        let meta = Meta { rows, tenant, class, status, used, takes_more: false, in_review: false };
+        self.table.slot(slot).store_head(&Head { id, content, lsn: lsn.0, deadline, meta, rows_at });
         self.table.ids.insert(&id, Remembered::Slot(slot));
         self.wheel.link(&self.table, slot, deadline);
         self.live += 1;
@@ -470,31 +454,35 @@ impl ReservationsWriter {
 
     #[inline]
     fn free_rows(&mut self, slot: u32) {
-        let (rows, rows_at) = self.table.slot(slot).rows();
+        let slot = self.table.slot(slot);
+        let rows = slot.meta().rows;
         if usize::from(rows) > INLINE_ROWS {
-            self.row_runs.give(rows_at, u32::from(rows));
+            self.row_runs.give(slot.rows_at(), u32::from(rows));
         }
+    }
+
+    /// Empties all rows of a reservation.
+    pub(crate) fn clear_rows(&mut self, slot: u32) {
+        self.table.rows(slot).iter().for_each(|row| row.store(&RowValue::default()));
     }
 
     /// Makes room for rows behind those a reservation has; the new ones are empty.
     pub(crate) fn widen(&mut self, slot: u32, added: u16) {
-        let head = self.table.head(slot);
-        let rows = head.rows + added;
-        let old: Vec<RowValue> = self.table.rows(slot, &head).iter().map(Row::load).collect();
+        let old = self.table.row_values(slot);
+        let rows = self.table.slot(slot).meta().rows + added;
         self.free_rows(slot);
-        let wider = Head { rows, rows_at: self.take_rows(usize::from(rows)), ..head };
-        self.table.slot(slot).store_head(&wider);
+        let rows_at = self.take_rows(usize::from(rows));
+        self.table.slot(slot).store_rows(rows, rows_at);
         let values = old.iter().copied().chain(std::iter::repeat(RowValue::default()));
-        for (row, value) in self.table.rows(slot, &wider).iter().zip(values) {
+        for (row, value) in self.table.rows(slot).iter().zip(values) {
             row.store(&value);
         }
     }
 
-    /// Writes a row.
+    /// A row, to be written.
     #[inline]
-    pub(crate) fn set_row(&mut self, slot: u32, row: u16, value: &RowValue) {
-        let head = self.table.head(slot);
-        self.table.rows(slot, &head)[usize::from(row)].store(value);
+    pub(crate) fn row(&mut self, slot: u32, row: u16) -> &Row {
+        &self.table.rows(slot)[usize::from(row)]
     }
 
     /// Keeps a text as the reservation's facts; gives the one it replaces.
@@ -508,30 +496,31 @@ impl ReservationsWriter {
 
     /// Notes whether the reservation waits for review.
     pub(crate) fn set_review(&mut self, slot: u32, in_review: bool) {
-        let head = self.table.head(slot);
-        self.table.slot(slot).store_head(&Head { in_review, ..head });
+        let slot = self.table.slot(slot);
+        slot.store_meta(Meta { in_review, ..slot.meta() });
     }
 
     /// Notes that the reservation takes more than units of its cells.
     pub(crate) fn mark_more(&mut self, slot: u32) {
-        let head = self.table.head(slot);
-        self.table.slot(slot).store_head(&Head { takes_more: true, ..head });
+        let slot = self.table.slot(slot);
+        slot.store_meta(Meta { takes_more: true, ..slot.meta() });
     }
 
     /// A new status, and a new deadline; a deadline of 0 takes it off the wheel, a final status ends it.
     #[inline]
     pub(crate) fn settle(&mut self, slot: u32, status: Status, deadline: TimestampMs) {
-        let head = self.table.head(slot);
-        if head.deadline != deadline {
-            if head.deadline.0 != 0 {
-                self.wheel.unlink(&self.table, slot, head.deadline);
+        let (before, meta) = (self.table.slot(slot).deadline(), self.table.slot(slot).meta());
+        if before != deadline {
+            if before.0 != 0 {
+                self.wheel.unlink(&self.table, slot, before);
             }
             if deadline.0 != 0 {
                 self.wheel.link(&self.table, slot, deadline);
             }
+            self.table.slot(slot).store_deadline(deadline);
         }
-        self.table.slot(slot).store_head(&Head { status, deadline, ..head });
-        if status.is_final() && !head.status.is_final() {
+        self.table.slot(slot).store_meta(Meta { status, ..meta });
+        if status.is_final() && !meta.status.is_final() {
             self.link_ended(slot);
         }
     }

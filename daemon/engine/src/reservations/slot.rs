@@ -139,6 +139,31 @@ impl Row {
         }
     }
 
+    /// Its sku alone.
+    #[inline]
+    pub(crate) fn sku(&self) -> SkuIx {
+        SkuIx(self.sku.load(Ordering::Relaxed))
+    }
+
+    /// Its place alone.
+    #[inline]
+    pub(crate) fn place(&self) -> Place {
+        Place(self.place.load(Ordering::Relaxed))
+    }
+
+    /// Moves units from one of its stages to another.
+    #[inline]
+    pub(crate) fn move_units(&self, from: Stage, to: Stage, quantity: u32) {
+        let change = |stage: Stage, by: fn(u32, u32) -> u32| {
+            if stage != Stage::Free {
+                let units = &self.stages[stage as usize - 1];
+                units.store(by(units.load(Ordering::Relaxed), quantity), Ordering::Relaxed);
+            }
+        };
+        change(from, |units, gone| units - gone);
+        change(to, |units, come| units + come);
+    }
+
     #[inline]
     pub(crate) fn store(&self, value: &RowValue) {
         set_u32(&self.line, value.line.0);
@@ -172,14 +197,9 @@ pub(crate) struct Slot {
 
 const _: () = assert!(size_of::<Slot>() == 128 && size_of::<Row>() == 32 || cfg!(loom));
 
-/// A slot's head, read out.
+/// The small fields of a slot, read out of their word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Head {
-    pub(crate) id: CommandId,
-    pub(crate) content: u64,
-    pub(crate) lsn: u64,
-    /// When what is held expires; 0 where nothing is held.
-    pub(crate) deadline: TimestampMs,
+pub(crate) struct Meta {
     pub(crate) rows: u16,
     pub(crate) tenant: Tenant,
     pub(crate) class: HoldClass,
@@ -191,29 +211,55 @@ pub(crate) struct Head {
     pub(crate) takes_more: bool,
     /// Whether it waits for review: what is held cannot be confirmed.
     pub(crate) in_review: bool,
+}
+
+/// A slot's head, read out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) id: CommandId,
+    pub(crate) content: u64,
+    pub(crate) lsn: u64,
+    /// When what is held expires; 0 where nothing is held.
+    pub(crate) deadline: TimestampMs,
+    pub(crate) meta: Meta,
     /// Where the rows lie when they are more than [`INLINE_ROWS`]. Where there is one, it is a hint: its cell's index, if the
     /// cells of its sku have not moved since, or anything.
     pub(crate) rows_at: u32,
 }
 
+impl Meta {
+    #[inline]
+    fn pack(self) -> u64 {
+        u64::from(self.rows) << 48
+            | u64::from(self.tenant.0) << 32
+            | u64::from(self.class.0) << 24
+            | (self.status as u64) << 16
+            | u64::from(self.in_review) << 2
+            | u64::from(self.takes_more) << 1
+            | u64::from(self.used)
+    }
+
+    #[inline]
+    fn unpack(word: u64) -> Self {
+        Self {
+            rows: (word >> 48) as u16,
+            tenant: Tenant((word >> 32) as u16),
+            class: HoldClass((word >> 24) as u8),
+            status: Status::from_number((word >> 16) as u8).unwrap_or_default(),
+            used: word & 1 == 1,
+            takes_more: word & 2 == 2,
+            in_review: word & 4 == 4,
+        }
+    }
+}
+
+// A field that is not asked for is not loaded: the compiler keeps every load of an atomic, used or not.
 impl Slot {
+    /// All of it. Where a field is enough, ask for that.
     #[inline]
     pub(crate) fn head(&self) -> Head {
-        let meta = self.meta.load(Ordering::Relaxed);
-        Head {
-            id: self.id(),
-            content: self.content.load(Ordering::Relaxed),
-            lsn: self.lsn.load(Ordering::Relaxed),
-            deadline: TimestampMs(self.deadline.load(Ordering::Relaxed)),
-            rows: (meta >> 48) as u16,
-            tenant: Tenant((meta >> 32) as u16),
-            class: HoldClass((meta >> 24) as u8),
-            status: Status::from_number((meta >> 16) as u8).unwrap_or_default(),
-            used: meta & 1 == 1,
-            takes_more: meta & 2 == 2,
-            in_review: meta & 4 == 4,
-            rows_at: self.rows_at.load(Ordering::Relaxed),
-        }
+        let (id, content, lsn) = (self.id(), self.content(), self.lsn.load(Ordering::Relaxed));
+        Head { id, content, lsn, deadline: self.deadline(), meta: self.meta(), rows_at: self.rows_at() }
     }
 
     #[inline]
@@ -221,15 +267,24 @@ impl Slot {
         CommandId::from_halves([self.id[0].load(Ordering::Relaxed), self.id[1].load(Ordering::Relaxed)])
     }
 
-    /// How many rows it has, and where they lie when they are more than [`INLINE_ROWS`].
     #[inline]
-    pub(crate) fn rows(&self) -> (u16, u32) {
-        ((self.meta.load(Ordering::Relaxed) >> 48) as u16, self.rows_at.load(Ordering::Relaxed))
+    pub(crate) fn content(&self) -> u64 {
+        self.content.load(Ordering::Relaxed)
     }
 
     #[inline]
     pub(crate) fn deadline(&self) -> TimestampMs {
         TimestampMs(self.deadline.load(Ordering::Relaxed))
+    }
+
+    #[inline]
+    pub(crate) fn meta(&self) -> Meta {
+        Meta::unpack(self.meta.load(Ordering::Relaxed))
+    }
+
+    #[inline]
+    pub(crate) fn rows_at(&self) -> u32 {
+        self.rows_at.load(Ordering::Relaxed)
     }
 
     #[inline]
@@ -239,15 +294,25 @@ impl Slot {
         set_u64(&self.id[1], low);
         set_u64(&self.content, head.content);
         set_u64(&self.lsn, head.lsn);
-        set_u64(&self.deadline, head.deadline.0);
-        let meta = u64::from(head.rows) << 48
-            | u64::from(head.tenant.0) << 32
-            | u64::from(head.class.0) << 24
-            | (head.status as u64) << 16
-            | u64::from(head.in_review) << 2
-            | u64::from(head.takes_more) << 1
-            | u64::from(head.used);
-        set_u64(&self.meta, meta);
+        self.store_deadline(head.deadline);
+        self.store_meta(head.meta);
         set_u32(&self.rows_at, head.rows_at);
+    }
+
+    #[inline]
+    pub(crate) fn store_deadline(&self, deadline: TimestampMs) {
+        set_u64(&self.deadline, deadline.0);
+    }
+
+    #[inline]
+    pub(crate) fn store_meta(&self, meta: Meta) {
+        set_u64(&self.meta, meta.pack());
+    }
+
+    /// Where so many rows lie from now on.
+    #[inline]
+    pub(crate) fn store_rows(&self, rows: u16, rows_at: u32) {
+        self.store_meta(Meta { rows, ..self.meta() });
+        set_u32(&self.rows_at, rows_at);
     }
 }
