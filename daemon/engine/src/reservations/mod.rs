@@ -71,6 +71,7 @@ impl Reservations {
     }
 
     /// Asks for a slot's cache lines, where there is room for it.
+    #[inline]
     pub(crate) fn prefetch(&self, slot: u32) {
         if let Some(slot) = self.slots.get(slot as usize) {
             crate::arena::prefetch(slot);
@@ -97,10 +98,7 @@ impl Reservations {
         /// Enough to hide memory behind the links between.
         const AHEAD: u32 = 12;
         let guess = next.wrapping_add(next.wrapping_sub(slot).wrapping_mul(AHEAD));
-        if let Some(slot) = self.slots.get(guess as usize) {
-            crate::arena::prefetch(slot);
-            crate::arena::prefetch(&slot.inline);
-        }
+        self.prefetch(guess);
     }
 
     /// Slots, used or not.
@@ -552,10 +550,10 @@ impl ReservationsWriter {
         }
         self.remembered -= 1;
         if let Some(ahead) = self.table.slots.get(self.ended_ahead as usize) {
-            self.ended_ahead = ahead.next.load(Ordering::Relaxed);
-            if let Some(next) = self.table.slots.get(self.ended_ahead as usize) {
-                crate::arena::prefetch(next);
-            }
+            let next = ahead.next.load(Ordering::Relaxed);
+            self.table.prefetch(next);
+            self.table.prefetch_chain(self.ended_ahead, next);
+            self.ended_ahead = next;
         }
     }
 
