@@ -32,6 +32,10 @@ const LEVELS_EVERY_US: u64 = 100_000;
 /// log and the peers are not idle until all of them are.
 const PIECES_MAX: usize = 64;
 
+/// Commands after which a batch ends where the disk has nothing to do: it then writes these while the next are decided. With
+/// fewer the disk is called too often, with more it and the committer wait for each other in turn.
+const FEED: usize = 256;
+
 /// How much goes into one batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
@@ -118,7 +122,8 @@ impl Writer {
             self.take_record();
         }
         let mut commands = 0;
-        while commands < self.pace.commands_max && self.decided.len() < PIECES_MAX && self.take(queue) {
+        let mut is_full = false;
+        while !is_full && self.take(queue) {
             let mut taken = std::mem::take(&mut self.taken);
             let ahead = taken.iter().flat_map(|work| work.items.iter().take(PREFETCH));
             prefetch(&mut self.state, ahead.filter_map(Item::hold));
@@ -128,14 +133,16 @@ impl Writer {
                 self.decided.push(work);
             }
             self.taken = taken;
+            is_full = commands >= self.pace.commands_max
+                || self.decided.len() >= PIECES_MAX
+                || commands >= FEED && self.log.is_idle();
         }
         if !has_expired && self.decided.is_empty() {
             return false;
         }
         self.last_commands = commands;
         // Of small batches what each message takes would be too much: the log's part of it is the batch's.
-        let is_full = commands >= self.pace.commands_max || self.decided.len() >= PIECES_MAX;
-        if is_full && commands > 0 && !queue.is_empty() {
+        if is_full && !queue.is_empty() {
             self.full_batch = Some((moment, commands as u64));
         }
         let last = self.state.lsn();

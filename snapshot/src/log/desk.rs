@@ -137,6 +137,12 @@ impl Desk {
         self.waiting.load(Ordering::Relaxed) > self.options.waiting_bytes_max
     }
 
+    /// Whether nobody writes and nothing waits.
+    pub(super) fn is_idle(&self) -> bool {
+        let state = lock(&self.state);
+        state.pen.is_some() && state.flushable() == 0
+    }
+
     pub(super) fn room(&self) -> Room {
         if !self.segments.is_short() {
             return Room::Plenty;

@@ -177,6 +177,13 @@ impl Log {
         self.desk().is_some_and(Desk::is_backed_up)
     }
 
+    /// Whether the disk has nothing to do for whoever waits for it: in [`Mode::Sync`], where nobody writes and nothing that
+    /// is sealed waits. A batch that is long already had better end then.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.desk().is_some_and(|desk| desk.options.mode == Mode::Sync && desk.is_idle())
+    }
+
     /// Whether there is room for another batch.
     #[must_use]
     pub fn room(&self) -> Room {
