@@ -85,6 +85,21 @@ impl<T: Plain> Arena<T> {
         unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast::<u8>(), size_of_val(values)) }
     }
 
+    /// Has the kernel give memory for these values now, so that whoever uses them first does not wait until it is cleared. The
+    /// values stay what they are, also where somebody changes them meanwhile.
+    #[cfg(not(loom))]
+    pub(crate) fn populate(&self, values: std::ops::Range<usize>) {
+        let (from, to) = (values.start * size_of::<T>(), values.end.min(self.len) * size_of::<T>());
+        if from < to {
+            // A kernel that cannot do it ahead does it at the first use.
+            let _ = self.memory.advise_range(memmap2::Advice::PopulateWrite, from, to - from);
+        }
+    }
+
+    /// Memory that loom watches is there.
+    #[cfg(loom)]
+    pub(crate) fn populate(&self, _values: std::ops::Range<usize>) {}
+
     /// Values that loom watches do not lie in memory as they will: no model writes an image.
     #[cfg(loom)]
     pub(crate) fn bytes(&self, _used: usize) -> &[u8] {

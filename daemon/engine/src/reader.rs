@@ -53,6 +53,23 @@ impl Reader {
         &self.shared.lanes
     }
 
+    /// Whether reservations will soon lie where the kernel has to give memory first; then [`Reader::populate`] has it do so.
+    #[must_use]
+    pub fn wants_memory(&self) -> bool {
+        self.shared.reservations.wants_memory()
+    }
+
+    /// Has the kernel give memory for the reservations that come next, so that the writer does not wait for it. For one
+    /// thread beside the writer.
+    pub fn populate(&self) {
+        self.shared.reservations.populate();
+    }
+
+    /// The same for the whole index of ids. Hashes spread over it, so that few ids touch all of it.
+    pub fn populate_index(&self) {
+        self.shared.reservations.ids.populate();
+    }
+
     /// The plan epoch: a plan made in an older one is made again.
     #[must_use]
     pub fn epoch(&self) -> u64 {

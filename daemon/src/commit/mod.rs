@@ -87,6 +87,8 @@ pub struct Committer {
     /// The thread that plays the role in [`Mode::Thread`], and whether it sleeps.
     thread: OnceLock<Thread>,
     asleep: AtomicBool,
+    /// The thread that has memory given before it is used.
+    memory: OnceLock<Thread>,
 }
 
 impl Committer {
@@ -121,6 +123,7 @@ impl Committer {
             counters,
             thread: OnceLock::new(),
             asleep: AtomicBool::new(false),
+            memory: OnceLock::new(),
         }
     }
 
@@ -183,6 +186,21 @@ impl Committer {
             && let Some(thread) = self.thread.get()
         {
             thread.unpark();
+        }
+    }
+
+    /// Have reservations get their memory before they need it, on this thread, until `stop` is set and it is unparked.
+    pub fn populate(&self, stop: &AtomicBool) {
+        let _ = self.memory.set(std::thread::current());
+        let mut is_first = true;
+        while !stop.load(Ordering::Acquire) {
+            std::thread::park();
+            if std::mem::take(&mut is_first) {
+                self.reader.populate_index();
+            }
+            while self.reader.wants_memory() && !stop.load(Ordering::Acquire) {
+                self.reader.populate();
+            }
         }
     }
 
@@ -282,6 +300,12 @@ impl Committer {
         self.next_due_ms.store(due, Ordering::Relaxed);
         let is_backed_up = writer.is_backed_up();
         drop(writer);
+        if has_done
+            && self.reader.wants_memory()
+            && let Some(thread) = self.memory.get()
+        {
+            thread.unpark();
+        }
         fence(Ordering::SeqCst);
         if is_backed_up {
             Left::BackedUp

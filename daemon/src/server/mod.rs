@@ -39,7 +39,8 @@ pub(crate) struct Server {
     shared: Arc<Shared>,
     cores: Vec<Stop>,
     planners: PlannerThreads,
-    committer: Option<(JoinHandle<()>, Arc<AtomicBool>)>,
+    /// The committer's thread, where it has one, and the one that has memory given ahead of it.
+    beside: Vec<(JoinHandle<()>, Arc<AtomicBool>)>,
     relief: Option<Relief>,
     address: SocketAddr,
 }
@@ -91,7 +92,7 @@ impl Server {
             shared,
             cores: Vec::new(),
             planners: planner_threads,
-            committer: None,
+            beside: Vec::new(),
             relief: None,
             address,
         };
@@ -111,7 +112,10 @@ impl Server {
         sockets: Vec<UdpSocket>,
         quic: &quinn::ServerConfig,
     ) -> anyhow::Result<()> {
-        self.committer = self.start_committer()?;
+        if self.shared.committer.mode() == Mode::Thread {
+            self.start_beside("committer", Committer::run)?;
+        }
+        self.start_beside("memory", Committer::populate)?;
         self.relief = Some(Relief::start(&self.shared)?);
         let drain = Duration::from_millis(u64::from(config.server.drain_ms));
         let unix_max = descriptors::for_unix_socket(config, cores.len());
@@ -165,24 +169,24 @@ impl Server {
         if let Some(relief) = self.relief {
             relief.stop();
         }
-        if let Some((thread, stop)) = self.committer {
+        for (thread, stop) in self.beside {
             stop.store(true, Ordering::Release);
-            self.shared.committer.wake();
+            thread.thread().unpark();
             if thread.join().is_err() {
-                tracing::error!("the committer panicked");
+                tracing::error!("a thread of the committer panicked");
             }
         }
     }
 
-    fn start_committer(&self) -> anyhow::Result<Option<(JoinHandle<()>, Arc<AtomicBool>)>> {
-        if self.shared.committer.mode() == Mode::Inline {
-            return Ok(None);
-        }
+    fn start_beside(&mut self, name: &str, run: fn(&Committer, &AtomicBool)) -> anyhow::Result<()> {
         let stop = Arc::new(AtomicBool::new(false));
         let (committer, told) = (Arc::clone(&self.shared.committer), Arc::clone(&stop));
-        let thread = std::thread::Builder::new().name("committer".to_owned());
-        let thread = thread.spawn(move || committer.run(&told)).context("starting the committer's thread")?;
-        Ok(Some((thread, stop)))
+        let thread = std::thread::Builder::new().name(name.to_owned());
+        let thread = thread
+            .spawn(move || run(&committer, &told))
+            .with_context(|| format!("starting the {name} thread"))?;
+        self.beside.push((thread, stop));
+        Ok(())
     }
 }
 

@@ -140,7 +140,11 @@ fn decide_one(
         known::Known::Refused(refusal) => return HoldOneReply::refused(Lsn(0), refusal),
         known::Known::Slot(slot) => {
             let head = state.reservations.table.head(slot);
-            return HoldOneReply::Held { lsn: Lsn(head.lsn), status: head.meta.status, deadline: head.deadline };
+            return HoldOneReply::Held {
+                lsn: Lsn(head.lsn),
+                status: head.meta.status,
+                deadline: head.deadline,
+            };
         }
         known::Known::Outcome(kept) => {
             return match kept.outcome {

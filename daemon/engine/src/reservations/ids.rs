@@ -89,6 +89,11 @@ impl Ids {
         Ok(Self { buckets: Arena::new(ids.div_ceil(ENTRIES.div_ceil(2)).max(2))? })
     }
 
+    /// Has the kernel give memory for all of it.
+    pub(crate) fn populate(&self) {
+        self.buckets.populate(0..self.buckets.len());
+    }
+
     /// Remembers ids that are not remembered yet, one after the other, with their memory asked for ahead. For the writer.
     pub(crate) fn insert_all(&self, ids: impl Iterator<Item = (CommandId, Remembered)>) {
         ahead(ids, |(id, _)| self.prefetch(id), |(id, remembered)| self.insert(&id, remembered));
@@ -101,7 +106,7 @@ impl Ids {
 
     /// The buckets from the one of a hash on, each once.
     #[inline]
-    fn from_home(&self, hash: u64) -> impl Iterator<Item = &Bucket> {
+    fn past_home(&self, hash: u64) -> impl Iterator<Item = &Bucket> {
         let (before, from) = self.buckets.split_at(self.home(hash));
         from.iter().chain(before)
     }
@@ -116,7 +121,7 @@ impl Ids {
     #[inline]
     pub(crate) fn find(&self, id: &CommandId, is_there: impl Fn(Remembered) -> bool) -> Option<Remembered> {
         let hash = hash(id);
-        for bucket in self.from_home(hash) {
+        for bucket in self.past_home(hash) {
             let mut tagged = bucket.which(|entry| (entry >> 32) as u32 == hash as u32);
             while tagged != 0 {
                 // It may be gone by now, or empty.
@@ -138,7 +143,7 @@ impl Ids {
     #[inline]
     pub(crate) fn insert(&self, id: &CommandId, remembered: Remembered) {
         let hash = hash(id);
-        for bucket in self.from_home(hash) {
+        for bucket in self.past_home(hash) {
             let empty = bucket.which(|entry| entry == 0);
             if empty != 0 {
                 // Release: pairs with the Acquire load of `which`.
@@ -156,11 +161,11 @@ impl Ids {
     pub(crate) fn remove(&self, id: &CommandId, remembered: Remembered) {
         let hash = hash(id);
         let forgotten = entry(hash, remembered);
-        for (past, bucket) in self.from_home(hash).enumerate() {
+        for (past, bucket) in self.past_home(hash).enumerate() {
             let found = bucket.which(|entry| entry == forgotten);
             if found != 0 {
                 bucket.entries[found.trailing_zeros() as usize].store(0, Ordering::Release);
-                for passed in self.from_home(hash).take(past) {
+                for passed in self.past_home(hash).take(past) {
                     set_u64(&passed.passed, passed.passed.load(Ordering::Relaxed) - 1);
                 }
                 return;

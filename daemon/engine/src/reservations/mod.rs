@@ -17,7 +17,7 @@ use crate::arena::Arena;
 use crate::facts::{Facts, TextAt, Texts};
 use crate::runs::{Extents, Runs};
 use crate::supply::Supplies;
-use crate::sync::{AtomicU64, Ordering, fence};
+use crate::sync::{AtomicU32, AtomicU64, Ordering, fence};
 use ids::{Ids, Remembered};
 use slot::{Head, INLINE_ROWS, Meta, Row, RowValue, Slot, Stage};
 use wheel::Wheel;
@@ -33,9 +33,40 @@ pub(crate) struct Reservations {
     facts_at: Arena<AtomicU64>,
     pub(crate) texts: Arc<Texts>,
     pub(crate) ids: Arc<Ids>,
+    /// Slots that were never used begin here.
+    fresh: AtomicU32,
+    /// Slots before this one have their memory. No part of the state.
+    populated: AtomicU32,
 }
 
+/// How far ahead of their use slots get their memory: as many again as are used, within these bounds.
+const POPULATED_AHEAD: std::ops::RangeInclusive<u32> = 1 << 14..=1 << 18;
+
 impl Reservations {
+    /// Slots that are used, and how many more should have their memory by now.
+    fn ahead(&self) -> (u32, u32) {
+        let fresh = self.fresh.load(Ordering::Relaxed);
+        (fresh, fresh.clamp(*POPULATED_AHEAD.start(), *POPULATED_AHEAD.end()))
+    }
+
+    /// Whether [`Reservations::populate`] has something to do, or will soon.
+    pub(crate) fn wants_memory(&self) -> bool {
+        let (fresh, ahead) = self.ahead();
+        let populated = self.populated.load(Ordering::Relaxed);
+        populated < self.len() && fresh + ahead / 2 > populated
+    }
+
+    /// Has the kernel give memory for the slots that are used next. For one thread beside the writer.
+    pub(crate) fn populate(&self) {
+        let (fresh, ahead) = self.ahead();
+        let (from, to) = (self.populated.load(Ordering::Relaxed), self.len().min(fresh + ahead));
+        if from < to {
+            self.slots.populate(from as usize..to as usize);
+            self.facts_at.populate(from as usize..to as usize);
+            self.populated.store(to, Ordering::Relaxed);
+        }
+    }
+
     #[inline]
     pub(crate) fn slot(&self, slot: u32) -> &Slot {
         &self.slots[slot as usize]
@@ -209,8 +240,6 @@ pub(crate) struct ReservationsWriter {
     wheel: Wheel,
     row_extents: Extents,
     row_runs: Runs,
-    /// Slots that were never used begin here.
-    fresh: u32,
     /// Ended reservations, oldest first, chained through their slots.
     ended_first: u32,
     ended_last: u32,
@@ -300,28 +329,18 @@ impl ReservationsWriter {
         let ReservationMemory { slots, rows, facts_at, ticks } = memory;
         let ReservationScalars { fresh, ended, live, remembered, held, rows_used, row_runs } = scalars;
         let row_extents = Extents::new(rows_used, rows.len() as u32, 64);
-        let table = Arc::new(Reservations { slots, rows, facts_at, texts, ids });
+        let [fresh, populated] = [(); 2].map(|()| AtomicU32::new(fresh));
+        let table = Arc::new(Reservations { slots, rows, facts_at, texts, ids, fresh, populated });
         let wheel = Wheel::new(ticks, held);
         let [ended_first, ended_last] = ended;
         let ended_ahead = NONE;
-        Self {
-            table,
-            wheel,
-            row_extents,
-            row_runs,
-            fresh,
-            ended_first,
-            ended_last,
-            ended_ahead,
-            live,
-            remembered,
-        }
+        Self { table, wheel, row_extents, row_runs, ended_first, ended_last, ended_ahead, live, remembered }
     }
 
     /// What is known of it beside its memory.
     pub(crate) fn scalars(&self) -> ReservationScalars {
         ReservationScalars {
-            fresh: self.fresh,
+            fresh: self.used(),
             ended: [self.ended_first, self.ended_last],
             live: self.live,
             remembered: self.remembered,
@@ -333,7 +352,7 @@ impl ReservationsWriter {
 
     /// Slots, rows, places of facts and heads of ticks as they lie in memory.
     pub(crate) fn memory(&self) -> [&[u8]; 4] {
-        let (table, fresh) = (&self.table, self.fresh as usize);
+        let (table, fresh) = (&self.table, self.used() as usize);
         let rows = table.rows.bytes(self.row_extents.used() as usize);
         [table.slots.bytes(fresh), rows, table.facts_at.bytes(fresh), self.wheel.bytes()]
     }
@@ -349,15 +368,16 @@ impl ReservationsWriter {
     }
 
     /// Slots that were ever used.
+    #[inline]
     pub(crate) fn used(&self) -> u32 {
-        self.fresh
+        self.table.fresh.load(Ordering::Relaxed)
     }
 
     /// The slot a new reservation would get.
     #[inline]
     pub(crate) fn next_slot(&self) -> Option<u32> {
-        if (self.fresh as usize) < self.table.slots.len() {
-            return Some(self.fresh);
+        if self.used() < self.table.len() {
+            return Some(self.used());
         }
         (self.ended_first != NONE).then_some(self.ended_first)
     }
@@ -366,8 +386,9 @@ impl ReservationsWriter {
     /// will be forgotten for them. The heads of ended ones lead from one to the next, so they cannot be asked for all at
     /// once: each that is forgotten asks for one so far behind it, and here they are near.
     pub(crate) fn prefetch_next(&mut self, count: usize) {
-        let fresh = (self.table.slots.len() - self.fresh as usize).min(count);
-        for slot in &self.table.slots[self.fresh as usize..self.fresh as usize + fresh] {
+        let used = self.used() as usize;
+        let fresh = (self.table.slots.len() - used).min(count);
+        for slot in &self.table.slots[used..used + fresh] {
             crate::arena::prefetch(slot);
             crate::arena::prefetch(&slot.inline);
         }
@@ -412,8 +433,8 @@ impl ReservationsWriter {
     pub(crate) fn open(&mut self, opening: &Opening) -> (u32, Option<Forgotten>) {
         let slot = self.next_slot().expect("the decision checked the room");
         self.begin(slot);
-        let forgotten = if slot == self.fresh {
-            self.fresh += 1;
+        let forgotten = if slot == self.used() {
+            self.table.fresh.store(slot + 1, Ordering::Relaxed);
             None
         } else {
             Some(self.forget(slot))
