@@ -30,6 +30,9 @@ use crate::sync::AtomicU64;
 /// Skus of a question whose memory is asked for before the first of them is read.
 const ATP_SKUS_AHEAD: usize = 16;
 
+/// Supplies, and rows that wait for them, that are looked at under one lock.
+const SUPPLY_AT_ONCE: usize = 256;
+
 /// A reader of a [`crate::State`]; clones share the state.
 #[derive(Clone)]
 pub struct Reader {
@@ -235,9 +238,17 @@ impl Reader {
     /// At most `most` supplies of a tenant's cells, by sku, node, segment and code, after this one.
     #[must_use]
     pub fn supplies_page(&self, tenant: Tenant, after: Option<&SupplyKey>, most: usize) -> Vec<SupplySpec> {
-        let book = self.shared.supplies.read();
-        let own = book.after(after).filter(|spec| self.own_sku(tenant, spec.sku).is_some());
-        own.take(most).collect()
+        let (mut page, mut from) = (Vec::new(), after.cloned());
+        // Not all under one lock: the writer waits for it, where supply changes.
+        while page.len() < most {
+            let looked_at: Vec<_> =
+                self.shared.supplies.read().after(from.as_ref()).take(SUPPLY_AT_ONCE).collect();
+            let Some(last) = looked_at.last() else { break };
+            from = Some(last.key());
+            page.extend(looked_at.into_iter().filter(|spec| self.own_sku(tenant, spec.sku).is_some()));
+        }
+        page.truncate(most);
+        page
     }
 
     /// At most `most` of those who wait for supply of a tenant's cells, by sku, node, segment and turn, after this one; those
@@ -250,14 +261,22 @@ impl Reader {
         late: bool,
         most: usize,
     ) -> Vec<WaitView> {
-        let book = self.shared.supplies.read();
-        let own = book.waiting_after(after).filter(|(key, ..)| self.own_sku(tenant, key.sku).is_some());
-        let views = own.map(|(key, _, wait, day)| {
-            let Wait { reservation, line, awaited, backordered, day: said_day, .. } = wait;
-            WaitView { key, reservation, line, awaited, backordered, said_day, day }
-        });
-        let is_late = |view: &WaitView| view.day.is_none_or(|day| day > view.said_day);
-        views.filter(|view| !late || is_late(view)).take(most).collect()
+        let (mut page, mut from) = (Vec::new(), after);
+        while page.len() < most {
+            let looked_at: Vec<_> =
+                self.shared.supplies.read().waiting_after(from).take(SUPPLY_AT_ONCE).collect();
+            let Some((last, ..)) = looked_at.last() else { break };
+            from = Some(*last);
+            let views = looked_at.into_iter().map(|(key, _, wait, day)| {
+                let Wait { reservation, line, awaited, backordered, day: said_day, .. } = wait;
+                WaitView { key, reservation, line, awaited, backordered, said_day, day }
+            });
+            let is_late = |view: &WaitView| view.day.is_none_or(|day| day > view.said_day);
+            let own = views.filter(|view| self.own_sku(tenant, view.key.sku).is_some());
+            page.extend(own.filter(|view| !late || is_late(view)));
+        }
+        page.truncate(most);
+        page
     }
 
     /// What can be promised: one atomic word per cell, so it is never a torn sum of a cell; cells of one sku are read

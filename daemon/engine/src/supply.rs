@@ -222,14 +222,15 @@ impl SupplyBook {
         let from = after.map_or((SkuIx(0), Place(0)), |key| (key.sku, Place::new(key.node, key.segment)));
         let all = self.cells.range(from..).flat_map(move |((sku, place), of)| {
             let (sku, node, segment) = (*sku, place.node(), place.segment());
-            of.queue.values().scan(0, move |sum, at| {
+            of.queue.values().scan(0, move |served, at| {
                 let wait = self.waits[at];
-                *sum += wait.units();
+                *served += wait.units();
                 let key = WaitKey { sku, node, segment, turn: wait.turn };
-                Some((key, *at, wait, of.day_of(*sum)))
+                Some((key, *at, wait, (of, *served)))
             })
         });
-        all.skip_while(move |(key, ..)| after.is_some_and(|after| *key <= after))
+        let behind = all.skip_while(move |(key, ..)| after.is_some_and(|after| *key <= after));
+        behind.map(|(key, at, wait, (of, served))| (key, at, wait, of.day_of(served)))
     }
 }
 
