@@ -29,19 +29,24 @@ pub fn expire(state: &mut State, now: TimestampMs, most: usize, decision: &mut D
 /// All that is held goes back; what else the reservation has stays, and says what its status is.
 fn expire_slot(state: &State, slot: u32, effects: &mut Vec<Effect>) {
     let table = &state.reservations.table;
-    let (rows, rows_at) = (table.rows(slot), table.slot(slot).rows_at());
-    let inventory = &state.inventory.inventory;
-    let cell_of =
-        |row: &RowValue| inventory.find_near(row.sku, row.place, rows_at).expect("a row's cell exists");
-    if let [row] = rows
+    if let [row] = table.rows(slot)
         && !table.slot(slot).meta().takes_more
         && let row = row.load()
         && let [quantity, 0, 0, 0, ..] = row.stages
         && quantity > 0
     {
-        effects.push(Effect::Expire { slot, cell: cell_of(&row), quantity });
-        return;
+        let cell = state.inventory.inventory.find_near(row.sku, row.place, table.slot(slot).rows_at());
+        let cell = cell.expect("a row's cell exists");
+        effects.push(Effect::Expire { slot, cell, quantity });
+    } else {
+        expire_rows(state, slot, effects);
     }
+}
+
+/// The same of a reservation with more than that: kept apart, so that most holds end at little cost.
+#[inline(never)]
+fn expire_rows(state: &State, slot: u32, effects: &mut Vec<Effect>) {
+    let (table, inventory) = (&state.reservations.table, &state.inventory.inventory);
     effects.push(Effect::Touch { slot });
     let mut rows = table.rows_with_waits(slot, &state.shared.supplies);
     let days = table.days(slot);
@@ -50,13 +55,8 @@ fn expire_slot(state: &State, slot: u32, effects: &mut Vec<Effect>) {
         for stage in [Stage::Held, Stage::Awaited] {
             let quantity = value.units(stage);
             if quantity > 0 {
-                effects.push(Effect::shift(
-                    row as u16,
-                    value,
-                    cell_of(value),
-                    (stage, Stage::Free),
-                    quantity,
-                ));
+                let cell = inventory.find(value.sku, value.place).expect("a row's cell exists");
+                effects.push(Effect::shift(row as u16, value, cell, (stage, Stage::Free), quantity));
                 value.move_units(stage, Stage::Free, quantity);
             }
         }
