@@ -92,7 +92,7 @@ impl Author<'_> {
 
     /// Some command.
     pub(crate) fn any(&mut self) -> CommandBody {
-        let weights = [16, 22, 10, 4, 5, 8, 4, 6, 4, 4, 9, 7, 6, 5, 3, 5, 2, 1, 2, 2, 1, 1, 4, 4, 4, 3];
+        let weights = [16, 22, 10, 4, 5, 8, 4, 6, 4, 4, 9, 7, 6, 5, 3, 5, 2, 1, 2, 2, 1, 1, 4, 4, 6, 3];
         match self.dice.weighted(&weights) {
             0 => CommandBody::Hold(self.hold()),
             1 => CommandBody::Reserve(self.reserve()),
@@ -277,12 +277,13 @@ impl Author<'_> {
     }
 
     fn hold(&mut self) -> Hold {
+        let supply_by = self.dice.one_in(2).then(|| self.supply_day());
         Hold {
-            cells: self.list(4, Self::cell),
+            cells: self.list(4, |author| author.cell_to_hold(supply_by.is_some())),
             class: self.class(),
             lifetime_ms: self.lifetime_ms(),
             best_effort: self.dice.one_in(3),
-            supply_by: self.dice.one_in(3).then(|| self.supply_day()),
+            supply_by,
         }
     }
 

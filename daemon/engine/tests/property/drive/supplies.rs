@@ -28,6 +28,18 @@ impl Author<'_> {
         })
     }
 
+    /// A quantity of a cell; where it may wait for supply, mostly of one to which something comes, and more than a few.
+    pub(super) fn cell_to_hold(&mut self, may_wait: bool) -> CellQuantity {
+        let cell = self.cell();
+        match self.supply() {
+            Some(SupplyKey { sku, node, segment, .. }) if may_wait && !self.dice.one_in(4) => {
+                let quantity = 1 + self.dice.below(15) as u32;
+                CellQuantity { sku, node, segment, quantity }
+            }
+            _ => cell,
+        }
+    }
+
     /// Mostly what is expected, or a part of it, or more.
     pub(super) fn receive(&mut self) -> Receive {
         let known = self.supply();
