@@ -1,10 +1,11 @@
 //! Earmark's own routing of the scenario: its engine, filled, planning each order and holding what it planned.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use earmark::demo::scenario::{DemoOrder, Scenario};
 use earmark_benches::{Random, START, TENANT, run};
-use earmark_engine::routing::Planner;
+use earmark_engine::routing::{Learner, Planner, Prices, hindsight};
 use earmark_engine::{
     Capacity, CommandRef, Decision, Outcome, Planned, Reader, Rules, State, Submission, apply, decide,
 };
@@ -27,7 +28,20 @@ pub(crate) struct Earmark {
     planner: Planner,
     decision: Decision,
     random: Random,
+    learning: Option<Learning>,
 }
+
+/// Prices learned from the orders that were routed, and from none to come.
+struct Learning {
+    learner: Learner,
+    /// Orders between two learnings; how many were routed, and how many are to be.
+    every: u64,
+    routed: u64,
+    all: u64,
+}
+
+/// Times that prices are learned while a scenario is routed, at most.
+const LEARNINGS: u64 = 1_000;
 
 impl Earmark {
     /// Puts the scenario in.
@@ -69,12 +83,43 @@ impl Earmark {
             run(&mut state, &mut decision, &mut random, CommandBody::SetStock(set));
         }
         let reader = state.reader();
-        Self { state, reader, planner: Planner::patient(), decision, random }
+        Self { state, reader, planner: Planner::patient(), decision, random, learning: None }
+    }
+
+    /// The same, learning prices on the way. How many orders there will be is known, which is how long the stock must last.
+    pub(crate) fn learning(scenario: &Scenario, rules: Rules) -> Self {
+        let all = scenario.orders.len() as u64;
+        let learning =
+            Learning { learner: Learner::default(), every: all.div_ceil(LEARNINGS).max(1), routed: 0, all };
+        Self { learning: Some(learning), ..Self::new(scenario, rules) }
+    }
+
+    /// The prices that the next order is planned by.
+    pub(crate) fn prices(&self) -> Arc<Prices> {
+        self.reader.prices().newest()
+    }
+
+    /// What the orders cost at least, to someone who knew all of them; `None` where that cannot be said.
+    pub(crate) fn hindsight(&self, orders: &[DemoOrder]) -> Option<i64> {
+        let orders: Vec<Order> = orders.iter().map(as_order).collect();
+        hindsight(&self.reader, START, TENANT, &orders).map(|bound| bound.0)
+    }
+
+    /// Learns from an order that was routed.
+    fn learn(&mut self, order: &DemoOrder) {
+        let Some(learning) = &mut self.learning else { return };
+        learning.learner.note(TENANT, as_order(order));
+        learning.routed += 1;
+        if learning.routed.is_multiple_of(learning.every) {
+            let ahead = learning.all - learning.routed;
+            self.reader.prices().publish(learning.learner.learn(&self.reader, START, ahead));
+        }
     }
 
     /// Plans an order and holds what was planned; how long planning took. `None` where nothing of it is there.
     pub(crate) fn route(&mut self, order: &DemoOrder) -> (Option<Plan>, Duration) {
-        let order = as_order(order);
+        let placed = order;
+        let order = as_order(placed);
         // Lanes are computed on a zone's first order; steady state begins after.
         let lanes = self.reader.lanes();
         drop(self.planner.plan(&self.reader, lanes, TENANT, &order, true, &[]));
@@ -85,6 +130,7 @@ impl Earmark {
         if plan.is_some() {
             self.hold(order, &planned);
         }
+        self.learn(placed);
         (plan, took)
     }
 

@@ -23,9 +23,13 @@ pub(crate) fn route(question: &Question<'_>, tariff: Tariff) -> Vec<Take> {
     let count = question.scenario.nodes.len();
     assert!(count <= NODES_MAX && question.scenario.nodes.iter().all(|node| node.cost_per_line.0 == 0));
     let rates: Vec<_> = (0..count as u32).map(|node| rates(question, tariff, node)).collect();
-    let mut by_cost: Vec<u32> = (0..count as u32).collect();
-    by_cost.sort_unstable_by_key(|node| (rates[*node as usize].0, *node));
-    // By sku: units, whether one node has them, and what each node has.
+    let unit = |sku: u32, node: u32| rates[node as usize].0 + question.price(sku, node);
+    let by_cost = |sku: u32| {
+        let mut nodes: Vec<u32> = (0..count as u32).collect();
+        nodes.sort_unstable_by_key(|node| (unit(sku, *node), rates[*node as usize].0, *node));
+        nodes
+    };
+    // By sku: units, whether one node has them, what each node has, and the nodes by cost.
     let wants: Vec<_> = question
         .wanted()
         .into_iter()
@@ -33,7 +37,7 @@ pub(crate) fn route(question: &Question<'_>, tariff: Tariff) -> Vec<Take> {
             let free: Vec<i64> =
                 (0..count as u32).map(|node| question.at(sku, node).map_or(0, |at| at.1)).collect();
             let units = units.min(free.iter().sum());
-            (sku, units, free.iter().any(|free| *free >= units), free)
+            (sku, units, free.iter().any(|free| *free >= units), free, by_cost(sku))
         })
         .filter(|want| want.1 > 0)
         .collect();
@@ -41,12 +45,12 @@ pub(crate) fn route(question: &Question<'_>, tariff: Tariff) -> Vec<Take> {
         let open = |node: &&u32| set >> **node & 1 == 1;
         let mut used = 0_u32;
         let mut cost = 0;
-        for (_, units, whole, free) in &wants {
+        for (sku, units, whole, free, by_cost) in &wants {
             let mut left = *units;
             for node in by_cost.iter().filter(open) {
                 let now =
                     if *whole && free[*node as usize] < *units { 0 } else { left.min(free[*node as usize]) };
-                cost += now * rates[*node as usize].0;
+                cost += now * unit(*sku, *node);
                 used |= u32::from(now > 0) << node;
                 left -= now;
             }
@@ -54,8 +58,7 @@ pub(crate) fn route(question: &Question<'_>, tariff: Tariff) -> Vec<Take> {
                 return None;
             }
         }
-        let shipments: i64 =
-            by_cost.iter().filter(|node| used >> **node & 1 == 1).map(|node| rates[*node as usize].1).sum();
+        let shipments: i64 = (0..count).filter(|node| used >> node & 1 == 1).map(|node| rates[node].1).sum();
         (used == set).then_some(cost + shipments)
     };
     // Ties as Earmark breaks them: by priority, then by the codes in order.
@@ -68,9 +71,9 @@ pub(crate) fn route(question: &Question<'_>, tariff: Tariff) -> Vec<Take> {
     let sets = (1..1_u32 << count).filter_map(|set| Some((cost(set)?, set)));
     let best = sets.min_by(|a, b| a.0.cmp(&b.0).then_with(|| tie(a.1).cmp(&tie(b.1))));
     let Some((_, set)) = best else { return Vec::new() };
-    let open: Vec<u32> = by_cost.iter().copied().filter(|node| set >> node & 1 == 1).collect();
     let mut takes = Vec::new();
-    for (sku, units, whole, free) in &wants {
+    for (sku, units, whole, free, by_cost) in &wants {
+        let open: Vec<u32> = by_cost.iter().copied().filter(|node| set >> node & 1 == 1).collect();
         match open.iter().find(|node| *whole && free[**node as usize] >= *units) {
             Some(node) => takes.extend(take(question, *sku, *node, *units)),
             None => fill(question, *sku, *units, &open, &mut takes),

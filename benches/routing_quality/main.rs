@@ -60,6 +60,9 @@ struct Args {
     /// What a plan costs
     #[arg(long, value_enum, default_value_t = Model::Literature)]
     model: Model,
+    /// Leave out Earmark with learned prices, and the bound in hindsight
+    #[arg(long)]
+    without_prices: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,

@@ -41,7 +41,8 @@ pub(crate) fn cheapest(question: &Question<'_>, tariff: Tariff) -> Option<i64> {
         let cost = |set: usize| price(question.scenario, tariff, question.miles, rows(set)).0;
         let zero = price(question.scenario, tariff, question.miles, [(node as u32, wanted[first].0, 0)]).0
             - question.scenario.nodes[node].cost_per_line.0;
-        let each: Vec<i64> = (0..wanted.len()).map(|at| cost(1 << at) - zero).collect();
+        let of_future = |at: usize| wanted[at].1 * question.price(wanted[at].0, node as u32);
+        let each: Vec<i64> = (0..wanted.len()).map(|at| cost(1 << at) - zero + of_future(at)).collect();
         let mut set = *able;
         while set > 0 {
             let sum = zero + in_set(set).map(|at| each[at]).sum::<i64>();
@@ -75,7 +76,7 @@ fn cheapest_split(question: &Question<'_>, tariff: Tariff, sku: u32, units: i64)
     cheapest[0] = 0;
     for node in question.nodes_with(sku, 1) {
         let cost = |units: u32| price(question.scenario, tariff, question.miles, [(node, sku, units)]).0;
-        let (zero, one) = (cost(0), cost(1) - cost(0));
+        let (zero, one) = (cost(0), cost(1) - cost(0) + question.price(sku, node));
         for sum in (1..cheapest.len()).rev() {
             for part in 1..=sum.min(there(node) as usize) {
                 if cheapest[sum - part] < i64::MAX {

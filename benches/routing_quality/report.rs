@@ -52,6 +52,10 @@ pub(crate) struct Report {
     carry: Option<f64>,
     seed: u64,
     claims: Claims,
+    /// What an order costs at least on average, to someone who knew all orders beforehand; `null` where that is not known.
+    pub(crate) hindsight_cost_per_order: Option<f64>,
+    /// How much of what they cost beyond that without prices is saved by learned ones.
+    gap_share: Option<f64>,
     policies: BTreeMap<&'static str, Figures>,
 }
 
@@ -61,8 +65,15 @@ impl Report {
         args: &Args,
         policies: Vec<(&'static str, Figures)>,
         claims: Claims,
+        hindsight: Option<f64>,
     ) -> Self {
+        let policies: BTreeMap<_, _> = policies.into_iter().collect();
+        let cost = |name| policies.get(name).map(|figures: &Figures| figures.cost_per_order);
+        let gap = cost("ours").zip(cost("ours_priced")).zip(hindsight);
+        let gap_share = gap.map(|((ours, priced), least)| (ours - priced) / (ours - least).max(1e-9));
         Self {
+            hindsight_cost_per_order: hindsight,
+            gap_share,
             source: scenario.source.clone(),
             model: match args.model {
                 Model::Literature => "literature",
@@ -74,7 +85,7 @@ impl Report {
             carry: args.carry,
             seed: args.seed,
             claims,
-            policies: policies.into_iter().collect(),
+            policies,
         }
     }
 
@@ -120,6 +131,13 @@ impl fmt::Display for Report {
                 figures.plan_p99_us,
                 figures.optimal_share * 100.0,
                 figures.optimal_share_small * 100.0,
+            )?;
+        }
+        if let Some((least, share)) = self.hindsight_cost_per_order.zip(self.gap_share) {
+            writeln!(
+                f,
+                "in hindsight at least {least:.4}; learned prices take {:.1} % of the gap to that",
+                share * 100.0
             )?;
         }
         write!(

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use earmark::demo::nearest::nearest_picks;
 use earmark::demo::scenario::Scenario;
+use earmark_engine::routing::Prices;
+use earmark_protocol::ids::{NodeIx, SkuIx};
 
 /// Units of a sku from one cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub(crate) struct Question<'a> {
     pub(crate) free: &'a [i64],
     pub(crate) order: u32,
     pub(crate) miles: &'a [u32],
+    /// What a unit costs beside what is paid for it, where that is to be minded.
+    pub(crate) prices: &'a Prices,
 }
 
 impl Question<'_> {
@@ -38,6 +42,11 @@ impl Question<'_> {
     pub(crate) fn at(&self, sku: u32, node: u32) -> Option<(usize, i64)> {
         let cell = self.scenario.stock.cells.find(sku, node)?;
         (self.free[cell] > 0).then_some((cell, self.free[cell]))
+    }
+
+    /// The price of a unit of a sku at a node.
+    pub(crate) fn price(&self, sku: u32, node: u32) -> i64 {
+        self.prices.at(SkuIx(sku), NodeIx(node)).0
     }
 
     /// The nodes that have this many of a sku.

@@ -1,12 +1,14 @@
 //! Routes the orders by each policy, on a copy of the stock each, and counts.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use earmark::demo::judge::one_node_could;
 use earmark::demo::nearest::{Distances, Tariff, price};
 use earmark::demo::scenario::Scenario;
 use earmark_engine::Rules;
+use earmark_engine::routing::{PRICED_SKUS_MAX, Prices};
 
 use super::earmark_plans::{Earmark, takes};
 use super::report::{Claims, Figures, Report};
@@ -46,9 +48,16 @@ pub(crate) fn all(scenario: &Scenario, tariff: Tariff, args: &Args) -> Report {
         let (name, figures) = by_rule("exact", &|question| exact::route(question, tariff));
         policies.push((name, Figures { optimal_share: 1.0, optimal_share_small: 1.0, ..figures }));
     }
-    let (figures, claims) = ours(scenario, tariff, &mut distances, few);
-    policies.push(("ours", figures));
-    Report::new(scenario, args, policies, claims)
+    let mut claims = Claims::default();
+    let mut ours = |earmark: Earmark| ours(scenario, tariff, &mut distances, few, earmark, &mut claims);
+    let unpriced = Earmark::new(scenario, Rules::default());
+    let hindsight = if few && !args.without_prices { unpriced.hindsight(&scenario.orders) } else { None };
+    policies.push(("ours", ours(unpriced)));
+    if !args.without_prices {
+        policies.push(("ours_priced", ours(Earmark::learning(scenario, Rules::default()))));
+    }
+    let hindsight = hindsight.map(|cost| cost as f64 / 1e6 / scenario.orders.len().max(1) as f64);
+    Report::new(scenario, args, policies, claims, hindsight)
 }
 
 fn ours(
@@ -56,12 +65,14 @@ fn ours(
     tariff: Tariff,
     distances: &mut Distances,
     few_nodes: bool,
-) -> (Figures, Claims) {
-    let mut earmark = Earmark::new(scenario, Rules::default());
+    mut earmark: Earmark,
+    claims: &mut Claims,
+) -> Figures {
     let mut tally = Tally::new(scenario, tariff, distances);
-    let mut claims = Claims::default();
     let (mut proven, mut small, mut small_proven) = (0, 0, 0);
     for order in 0..scenario.orders.len() as u32 {
+        let minds = minds_prices(&tally.question(order));
+        tally.prices = if minds { earmark.prices() } else { Arc::default() };
         let (plan, took) = earmark.route(&scenario.orders[order as usize]);
         let Some(plan) = plan else {
             tally.note(order, &[], took);
@@ -78,26 +89,39 @@ fn ours(
         let question = tally.question(order);
         let check = few_nodes || is_small && (order as usize).is_multiple_of(CHECK_ONE_IN);
         let least = match (check, few_nodes) {
-            (true, true) => Some(cost(scenario, tariff, question.miles, &exact::route(&question, tariff))),
+            (true, true) => Some(weighed(&question, tariff, &exact::route(&question, tariff))),
             (true, false) => oracle::cheapest(&question, tariff),
             _ => None,
         };
         if let Some(least) = least {
             claims.checked += u64::from(plan.is_optimal());
             claims.bounds_checked += 1;
-            let honest = plan.bound.0 <= least && least <= plan.cost.0;
+            let honest = plan.bound.0 <= least && least <= plan.weighed().0;
             claims.wrong += u64::from(!honest);
         }
         claims.mispriced += u64::from(tally.note(order, &takes, took) != plan.cost.0);
     }
     let share = |part: u64, whole: u64| if whole == 0 { 1.0 } else { part as f64 / whole as f64 };
     let figures = tally.figures();
-    let figures = Figures {
+    Figures {
         optimal_share: share(proven, figures.orders),
         optimal_share_small: share(small_proven, small),
         ..figures
-    };
-    (figures, claims)
+    }
+}
+
+/// Whether an order is one whose plan minds prices.
+fn minds_prices(question: &Question<'_>) -> bool {
+    let wanted = question.wanted();
+    let has_whole = |(sku, units): (&u32, &i64)| question.nodes_with(*sku, *units).next().is_some();
+    wanted.len() <= PRICED_SKUS_MAX && wanted.iter().all(has_whole)
+}
+
+/// What these takes cost, with the prices that are to be minded, in micros.
+fn weighed(question: &Question<'_>, tariff: Tariff, takes: &[Take]) -> i64 {
+    let node = |take: &Take| question.scenario.stock.cells.node(take.cell);
+    let prices = takes.iter().map(|take| i64::from(take.units) * question.price(take.sku, node(take)));
+    cost(question.scenario, tariff, question.miles, takes) + prices.sum::<i64>()
 }
 
 /// What these takes cost, in micros.
@@ -112,6 +136,7 @@ struct Tally<'a> {
     tariff: Tariff,
     distances: &'a mut Distances,
     miles: std::rc::Rc<Vec<u32>>,
+    prices: Arc<Prices>,
     free: Vec<i64>,
     orders: u64,
     shipments: u64,
@@ -129,6 +154,7 @@ impl<'a> Tally<'a> {
             tariff,
             distances,
             miles: std::rc::Rc::default(),
+            prices: Arc::default(),
             free: scenario.stock.units.iter().map(|&units| i64::from(units)).collect(),
             orders: 0,
             shipments: 0,
@@ -142,7 +168,13 @@ impl<'a> Tally<'a> {
 
     fn question(&mut self, order: u32) -> Question<'_> {
         self.miles = self.distances.of(self.scenario, order);
-        Question { scenario: self.scenario, free: &self.free, order, miles: &self.miles }
+        Question {
+            scenario: self.scenario,
+            free: &self.free,
+            order,
+            miles: &self.miles,
+            prices: &self.prices,
+        }
     }
 
     /// Takes the units and counts the order, if it got any. Returns what it cost.

@@ -9,7 +9,16 @@ use super::report::Figures;
 use super::{Args, run, scenario, tariff};
 
 fn args(more: &[&str]) -> Args {
-    Args::parse_from([&["routing_quality", "--carry", "0.5"], more].concat())
+    Args::parse_from([&["routing_quality", "--carry", "0.5", "--without-prices"], more].concat())
+}
+
+/// Ten nodes that ship, and charge nothing per line.
+fn over_ten_nodes(args: &Args) -> Scenario {
+    let mut scenario = scenario(args).expect("nothing is read");
+    scenario.nodes.retain(|node| node.capabilities & earmark_protocol::catalogue::capabilities::SHIP != 0);
+    scenario.nodes.truncate(10);
+    scenario.nodes.iter_mut().for_each(|node| node.cost_per_line.0 = 0);
+    super::stocked(scenario, args)
 }
 
 /// What trying every set costs per order, and what Earmark does; its claims must be true.
@@ -30,13 +39,7 @@ fn assert_within(exact: &Figures, ours: &Figures, percent: f64) {
 fn small_generated_orders_cost_what_trying_every_set_of_nodes_costs() {
     for seed in ["1", "2", "3"] {
         let args = args(&["--max-lines", "10", "--count", "600", "--seed", seed]);
-        let mut scenario = scenario(&args).expect("nothing is read");
-        scenario
-            .nodes
-            .retain(|node| node.capabilities & earmark_protocol::catalogue::capabilities::SHIP != 0);
-        scenario.nodes.truncate(10);
-        scenario.nodes.iter_mut().for_each(|node| node.cost_per_line.0 = 0);
-        let scenario = super::stocked(scenario, &args);
+        let scenario = over_ten_nodes(&args);
         let (exact, ours) = exact_and_ours(&scenario, &args);
         assert_within(&exact, &ours, 0.01);
         assert!(ours.optimal_share_small >= 0.97, "seed {seed}: {}", ours.optimal_share_small);
@@ -60,4 +63,18 @@ fn real_orders_over_the_ten_fulfilment_centres_cost_what_trying_every_set_costs(
         let (exact, ours) = exact_and_ours(&scenario, &args);
         assert_within(&exact, &ours, percent);
     }
+}
+
+#[test]
+fn with_learned_prices_plans_are_exact_and_nobody_beats_hindsight() {
+    let few = ["--max-lines", "5", "--count", "120", "--one-unit", "--slack", "1.1"];
+    let args = Args { without_prices: false, ..args(&few) };
+    let report = run::all(&over_ten_nodes(&args), tariff(args.model), &args);
+    assert!(report.holds(), "{report}");
+    let of = |name| report.policy(name).expect("it was routed").clone();
+    let (ours, priced) = (of("ours"), of("ours_priced"));
+    assert_eq!((ours.orders, ours.units), (priced.orders, priced.units));
+    assert!(priced.optimal_share >= 0.97, "{report}");
+    let least = report.hindsight_cost_per_order.expect("these orders are small");
+    assert!(least <= ours.cost_per_order && least <= priced.cost_per_order, "{report}");
 }

@@ -145,7 +145,9 @@ pub struct Plan {
     pub unfilled: Vec<Unfilled>,
     /// Sum of the shipments' costs.
     pub cost: Money,
-    /// No legal plan can cost less than this; where it equals `cost` the plan is proven cheapest.
+    /// What its units are worth to orders to come, by the prices learned of them. It decides, and nobody pays it.
+    pub price: Money,
+    /// No legal plan can have less cost and price together; where it equals theirs the plan is proven cheapest.
     pub bound: Money,
     /// The version of the policy it obeys; 0 where there was none.
     pub policy: u32,
@@ -171,10 +173,16 @@ pub struct Eliminated {
 }
 
 impl Plan {
-    /// Whether no legal plan can be cheaper.
+    /// What it was chosen by: cost and price.
+    #[must_use]
+    pub fn weighed(&self) -> Money {
+        Money(self.cost.0.saturating_add(self.price.0))
+    }
+
+    /// Whether no legal plan can be cheaper, prices included.
     #[must_use]
     pub fn is_optimal(&self) -> bool {
-        self.bound >= self.cost
+        self.bound >= self.weighed()
     }
 }
 

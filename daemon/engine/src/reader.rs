@@ -21,7 +21,7 @@ use crate::catalogue::{NodeTable, SkuFacts};
 use crate::inventory::{CellStock, Place};
 use crate::policy::PolicyTable;
 use crate::reservations::Brief;
-use crate::routing::LaneBook;
+use crate::routing::{LaneBook, PriceBook};
 use crate::rules::Rules;
 use crate::state::Shared;
 use crate::supply::Wait;
@@ -71,6 +71,17 @@ impl Reader {
     /// The same for the whole index of ids. Hashes spread over it, so that few ids touch all of it.
     pub fn populate_index(&self) {
         self.shared.reservations.ids.populate();
+    }
+
+    /// The prices that plans pay for taking what the future may need.
+    #[must_use]
+    pub fn prices(&self) -> &PriceBook {
+        &self.shared.prices
+    }
+
+    /// How many skus there are, of all tenants.
+    pub(crate) fn skus_len(&self) -> u32 {
+        self.shared.inventory.skus.len()
     }
 
     /// The plan epoch: a plan made in an older one is made again.

@@ -18,7 +18,7 @@ use crate::outcomes::Outcomes;
 use crate::policy::PolicyTable;
 use crate::reservations::ids::Ids;
 use crate::reservations::{Reservations, ReservationsWriter};
-use crate::routing::LaneBook;
+use crate::routing::{LaneBook, PriceBook};
 use crate::rules::{Capacity, Rules};
 use crate::supply::Supplies;
 use crate::sync::{AtomicU64, Ordering};
@@ -31,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) lanes: LaneBook,
     pub(crate) days: Days,
     pub(crate) supplies: Supplies,
+    pub(crate) prices: PriceBook,
     nodes: Mutex<Arc<NodeTable>>,
     nodes_version: AtomicU64,
     policies: Mutex<Arc<PolicyTable>>,
@@ -163,6 +164,7 @@ impl State {
             lanes: LaneBook::default(),
             days: Days::new(memory.days, &scalars.days),
             supplies: Supplies::new(scalars.supplies),
+            prices: PriceBook::default(),
             nodes: Mutex::new(Arc::clone(&nodes)),
             nodes_version: AtomicU64::new(nodes.version),
             policies: Mutex::new(Arc::clone(&policies)),

@@ -224,6 +224,15 @@ fn beside(plan: &Plan, other: &Plan, names: &Names) -> String {
 fn compared(plan: &Plan, other: &Plan) -> String {
     let apart = Money((other.cost.0 - plan.cost.0).abs());
     match other.cost.cmp(&plan.cost) {
+        // What it saves today is worth more to orders to come.
+        Ordering::Less | Ordering::Equal if other.price > plan.price => {
+            let price = Money(other.price.0 - plan.price.0);
+            format!(
+                "{} less, but {} more of price for what orders to come may need",
+                cents(apart),
+                cents(price)
+            )
+        }
         Ordering::Greater => format!("{} more", cents(apart)),
         Ordering::Equal => "the same".to_owned(),
         Ordering::Less => format!("{} less", cents(apart)),

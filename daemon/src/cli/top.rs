@@ -30,12 +30,13 @@ pub(super) struct TopArgs {
 }
 
 /// Counters whose growth is told, beside those of refusals; all else in `stats` is a level.
-const COUNTERS: [&str; 12] = [
+const COUNTERS: [&str; 13] = [
     "commands",
     "holds_one",
     "nothing_new",
     "conflicts",
     "planned_again",
+    "orders",
     "expiry_records",
     "batches",
     "log_bytes",

@@ -69,6 +69,7 @@ pub(super) fn plan_json(plan: &Plan, names: &Names) -> Value {
     });
     json!({
         "cost": money(plan.cost),
+        "price": money(plan.price),
         "bound": money(plan.bound),
         "proven_cheapest": plan.is_optimal(),
         "policy": plan.policy,
@@ -142,12 +143,17 @@ fn known_moment(moment: TimestampMs) -> String {
 /// What a plan costs and whether that is proven cheapest.
 #[must_use]
 pub(super) fn cost_text(plan: &Plan) -> String {
-    let cost = cents(plan.cost);
+    let cost = match plan.price {
+        Money(0) => cents(plan.cost),
+        price => {
+            format!("{} and {} of price for what orders to come may need", cents(plan.cost), cents(price))
+        }
+    };
     let shipments = plural(plan.shipments.len(), "shipment");
     if plan.is_optimal() {
         return format!("{shipments}, {cost} in all; proven cheapest");
     }
-    let gap = Money(plan.cost.0 - plan.bound.0);
+    let gap = Money(plan.weighed().0 - plan.bound.0);
     format!("{shipments}, {cost} in all; at most {} above the cheapest there can be", cents(gap))
 }
 

@@ -21,7 +21,7 @@ use earmark_snapshot::{Batch, Log};
 
 use super::queue::Queue;
 use super::work::{answer_atp, push_one};
-use super::{Counters, Full, Item, Levels, One, Short, Tally, Work, push_reply, refuse, refuse_one};
+use super::{Counters, Full, Held, Item, Levels, One, Short, Tally, Work, push_reply, refuse, refuse_one};
 use crate::clock::{Clock, Moment};
 use crate::security;
 
@@ -61,6 +61,7 @@ pub(super) struct Writer {
     now: TimestampMs,
     room: Room,
     shorts: Sender<Option<Short>>,
+    held: Sender<Held>,
     levels: Levels,
     levels_told: Moment,
     /// Commands of the last batch.
@@ -76,9 +77,9 @@ impl Writer {
         pace: Pace,
         clock: Arc<Clock>,
         counters: Arc<Counters>,
-        told: (Sender<Option<Short>>, Levels),
+        told: (Sender<Option<Short>>, Sender<Held>, Levels),
     ) -> Self {
-        let (shorts, levels) = told;
+        let (shorts, held, levels) = told;
         Self {
             levels_told: clock.moment(),
             last_commands: 0,
@@ -96,6 +97,7 @@ impl Writer {
             taken: Vec::new(),
             decided: Vec::new(),
             shorts,
+            held,
             levels,
         }
     }
@@ -295,11 +297,25 @@ impl Writer {
                     let _ = self.shorts.try_send(Some(Short { tenant: work.tenant, cells }));
                 }
                 push_reply(&mut work.replies, full.correlation, reply);
+                if matches!(reply, Reply::Reserved(_)) && !self.decision.record.is_empty() {
+                    self.tell_held(work.tenant, *full);
+                }
             }
             Outcome::HoldOne(_) | Outcome::Nothing => unreachable!("a command is answered by a reply"),
         }
         self.tally.commands += 1;
         work.answered += 1;
+    }
+
+    /// Tells of an order that was routed and is held now, for prices to be learned from.
+    fn tell_held(&mut self, tenant: Tenant, full: Full) {
+        if let CommandBody::Reserve(reserve) = full.command.body
+            && full.planned.is_some()
+        {
+            self.tally.orders += 1;
+            // Where nobody learns, or too many wait, this one teaches nothing.
+            let _ = self.held.try_send(Some((tenant, reserve.order)));
+        }
     }
 
     /// Decides, logs and applies. `false` where it would need the log and the disk has no room for work of this kind: then

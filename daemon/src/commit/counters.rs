@@ -73,6 +73,8 @@ counters! {
     nothing_new,
     /// Plans that no longer fitted when they came to be decided.
     conflicts,
+    /// Routed orders that were held.
+    orders,
     /// Records that expired holds.
     expiry_records,
     /// Batches.

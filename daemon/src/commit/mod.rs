@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use earmark_engine::{Reader, State};
+use earmark_protocol::command::Order;
 use earmark_protocol::ids::{NodeIx, Segment, SkuIx, Tenant};
 use earmark_snapshot::{Gate, Log};
 use parking_lot::Mutex;
@@ -65,6 +66,12 @@ pub struct Short {
     pub cells: Vec<(SkuIx, NodeIx, Segment)>,
 }
 
+/// Routed orders that were held and wait to be learned from; beyond them some are not.
+const ORDERS_MAX: usize = 4096;
+
+/// A routed order that was held, on its way to whoever learns from it; `None` for the end.
+pub type Held = Option<(Tenant, Order)>;
+
 /// What became short, on its way to whoever has claims give way; `None` for the end.
 pub type Shorts = (Sender<Option<Short>>, Receiver<Option<Short>>);
 
@@ -83,6 +90,7 @@ pub struct Committer {
     counters: Arc<Counters>,
     epoch: u64,
     shorts: Shorts,
+    held: Mutex<Option<(Sender<Held>, Receiver<Held>)>>,
     levels: Levels,
     /// The thread that plays the role in [`Mode::Thread`], and whether it sleeps.
     thread: OnceLock<Thread>,
@@ -106,8 +114,9 @@ impl Committer {
         let (log, gate, epoch) = log;
         let counters = Arc::new(Counters::default());
         let shorts = bounded(SHORTS_MAX);
+        let held = bounded(ORDERS_MAX);
         let levels = Levels::default();
-        let told = (shorts.0.clone(), Arc::clone(&levels));
+        let told = (shorts.0.clone(), held.0.clone(), Arc::clone(&levels));
         let writer = Writer::new(state, log, pace, Arc::clone(&clock), Arc::clone(&counters), told);
         Self {
             mode,
@@ -118,6 +127,7 @@ impl Committer {
             writer: Mutex::new(writer),
             levels,
             shorts,
+            held: Mutex::new(Some(held)),
             clock,
             gate,
             counters,
@@ -208,6 +218,13 @@ impl Committer {
     #[must_use]
     pub fn shorts(&self) -> Shorts {
         self.shorts.clone()
+    }
+
+    /// Routed orders as they are held, and the way to say that no more are wanted: for the first who asks. Once the receiver is
+    /// gone, none are told.
+    #[must_use]
+    pub fn held(&self) -> Option<(Sender<Held>, Receiver<Held>)> {
+        self.held.lock().take()
     }
 
     /// Who plays the role.

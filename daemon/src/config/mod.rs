@@ -15,7 +15,7 @@ pub use settings::{
     Security, Server, Setting, Tariff,
 };
 pub use source::{default_file, flag_values, flags};
-pub use value::{CommitMode, DurabilityMode, HoldClassSetting, LogFormat, SalesChannel, Value};
+pub use value::{CommitMode, DurabilityMode, HoldClassSetting, LogFormat, PriceMode, SalesChannel, Value};
 
 /// Where a value was given; in messages it stands before what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]

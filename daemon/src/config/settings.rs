@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use toml::de::DeValue;
 
-use super::value::{CommitMode, DurabilityMode, HoldClassSetting, LogFormat, SalesChannel, Value};
+use super::value::{CommitMode, DurabilityMode, HoldClassSetting, LogFormat, PriceMode, SalesChannel, Value};
 use super::{Origin, Origins};
 
 /// One setting, as documents and messages speak of it.
@@ -225,6 +225,10 @@ settings! {
         attempt_lines_max: u32 = earmark_engine::Rules::default().attempt_lines_max, "lines", 0 to 10_000;
         "Whether one line may be split over nodes, where no single node has enough."
         split_lines: bool = earmark_engine::Rules::default().split_lines, "true or false";
+        "Whether plans mind what stock is worth to orders to come. `learned`: by prices learned from the orders that were held lately, once a second. `off`: each order is served for least."
+        prices: PriceMode = PriceMode::Off, "learned or off";
+        "How long stock must last until more comes: prices are learned for as many orders as come in that time."
+        prices_horizon_ms: u64 = 86_400_000, "milliseconds", 1_000 to 31_536_000_000;
     }
     "What a shipment to an address costs, on top of what its node costs. Pickups pay the node alone."
     tariff: Tariff {

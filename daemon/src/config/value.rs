@@ -148,6 +148,15 @@ choice!(
     }
 );
 choice!(
+    /// Whether plans mind what stock is worth to orders to come.
+    PriceMode {
+        /// By prices learned from the orders that were held lately.
+        Learned = "learned",
+        /// Not at all: each order is served for least.
+        Off = "off",
+    }
+);
+choice!(
     /// How log lines look.
     LogFormat {
         /// For people.

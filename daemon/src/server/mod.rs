@@ -10,6 +10,7 @@ mod life;
 mod listen;
 mod pipe;
 mod planning;
+mod prices;
 mod relief;
 mod session;
 mod shared;
@@ -26,6 +27,7 @@ use tokio::sync::Notify;
 
 use self::core::Core;
 use self::planning::{PlannerThreads, Planners};
+use self::prices::PriceLearner;
 use self::relief::Relief;
 use self::shared::Shared;
 use crate::clock::Clock;
@@ -42,6 +44,7 @@ pub(crate) struct Server {
     /// The committer's thread, where it has one, and the one that has memory given ahead of it.
     beside: Vec<(JoinHandle<()>, Arc<AtomicBool>)>,
     relief: Option<Relief>,
+    prices: Option<PriceLearner>,
     address: SocketAddr,
 }
 
@@ -94,6 +97,7 @@ impl Server {
             planners: planner_threads,
             beside: Vec::new(),
             relief: None,
+            prices: None,
             address,
         };
         match started.start_threads(config, cores, sockets, &quic) {
@@ -117,6 +121,7 @@ impl Server {
         }
         self.start_beside("memory", Committer::populate)?;
         self.relief = Some(Relief::start(&self.shared)?);
+        self.prices = PriceLearner::start(&self.shared, &config.routing)?;
         let drain = Duration::from_millis(u64::from(config.server.drain_ms));
         let unix_max = descriptors::for_unix_socket(config, cores.len());
         for (number, (core, socket)) in cores.into_iter().zip(sockets).enumerate() {
@@ -168,6 +173,9 @@ impl Server {
         self.planners.stop();
         if let Some(relief) = self.relief {
             relief.stop();
+        }
+        if let Some(prices) = self.prices {
+            prices.stop();
         }
         for (thread, stop) in self.beside {
             stop.store(true, Ordering::Release);

@@ -17,6 +17,7 @@ mod linearizable;
 mod overload;
 mod paused_nodes;
 mod policies;
+mod prices;
 mod raw;
 mod roles;
 mod shortage;

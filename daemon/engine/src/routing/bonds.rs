@@ -135,7 +135,9 @@ impl Planner {
         let plan = |planner: &mut Self, allowed: Allowed, (left_out, least): (u64, i64)| {
             planner.reasons.clone_from(&reasons);
             let by_want: Vec<&[u64]> = allowed.iter().map(Vec::as_slice).collect();
-            let scope = Scope { leaning: Leaning { by_want: &by_want, ..scope.leaning }, ..*scope };
+            // Prices are left out: which parts mind them differs, and costs are compared here.
+            let leaning = Leaning { by_want: &by_want, ..scope.leaning };
+            let scope = Scope { leaning, prices: None, ..*scope };
             let proposal = planner.plan_in(&scope, limit, order, best_effort)?;
             let least = if missing(&proposal) == left_out { least } else { 0 };
             let bound = proposal.plan.bound.0.max(least);

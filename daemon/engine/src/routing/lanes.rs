@@ -15,6 +15,7 @@ use earmark_protocol::ids::{Tenant, TimestampMs};
 use xxhash_rust::xxh3::Xxh3DefaultBuilder;
 
 use super::price::unit_to_address;
+use super::prices::Prices;
 use crate::policy::PolicyTable;
 use crate::promise::Timetable;
 use crate::rules::Tariff;
@@ -366,6 +367,7 @@ pub(crate) struct Bookmark {
     sheet: Option<Arc<Sheet>>,
     policies: Option<Arc<PolicyTable>>,
     timetable: Option<Arc<Timetable>>,
+    prices: Option<(u64, Arc<Prices>)>,
     sets: Vec<Option<AtHand>>,
 }
 
@@ -389,6 +391,15 @@ impl Bookmark {
         match &self.policies {
             Some(table) if table.version == reader.policies_version() => Arc::clone(table),
             _ => Arc::clone(self.policies.insert(reader.policies())),
+        }
+    }
+
+    /// What stock is worth to the future.
+    pub(crate) fn prices(&mut self, reader: &Reader) -> Arc<Prices> {
+        let version = reader.prices().version();
+        match &self.prices {
+            Some((known, prices)) if *known == version => Arc::clone(prices),
+            _ => Arc::clone(&self.prices.insert((version, reader.prices().newest())).1),
         }
     }
 

@@ -4,7 +4,7 @@
 //! ([`scope`]), lanes say how far each node is ([`lanes`], [`walk`]), the nodes worth a look are gathered with what they
 //! have ([`candidates`], or guessed to have: [`presume`]), a good node set is found ([`heuristic`], [`split`]), improved
 //! and proven ([`solve`]: [`exact`] and [`bound`], or [`branch`] by [`shares`] and [`knapsack`]; at once for few skus: [`subsets`]), and written down as a plan ([`planner`], [`write`]).
-//! What others decided is priced the same way ([`given`]). All of them price by [`price`]. Nothing here changes state, reads a clock or draws a random number: the same order over the same
+//! What others decided is priced the same way ([`given`]). All of them price by [`price`]; what stock is worth to orders to come is learned in [`prices`]. Nothing here changes state, reads a clock or draws a random number: the same order over the same
 //! stock gives the same plan, whatever order nodes were put in.
 
 mod bonds;
@@ -28,6 +28,7 @@ mod parcels;
 mod planner;
 mod presume;
 pub mod price;
+mod prices;
 mod repair;
 mod scope;
 mod shares;
@@ -42,7 +43,8 @@ use earmark_protocol::reply::Plan;
 
 pub use given::{Priced, Take};
 pub use lanes::LaneBook;
-pub use planner::Planner;
+pub use planner::{PRICED_SKUS_MAX, Planner};
+pub use prices::{Learner, PriceBook, Prices, hindsight};
 
 /// A quantity of a line, to be taken from one cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

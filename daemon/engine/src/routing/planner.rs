@@ -15,6 +15,7 @@ use super::case::{Budget, Candidate, Part};
 use super::demand::{Demand, Want};
 use super::lanes::{Bookmark, LaneBook};
 use super::parcels::{Carriers, Task};
+use super::prices::Prices;
 use super::repair::Repair;
 use super::scope::{Scope, Sight};
 use super::solve::{SMALL_SKUS, Search, budget};
@@ -27,6 +28,8 @@ use crate::{NodeTable, Reader};
 
 /// An order of at most this many skus has few.
 const FEW_SKUS: usize = subsets::SKUS_MAX;
+/// Orders of at most so many skus mind prices, where they can be served whole.
+pub const PRICED_SKUS_MAX: usize = FEW_SKUS;
 /// Nodes asked whether they have all of an order of few skus.
 const ONE_SHIPMENT_NODES: usize = 128;
 /// The least and the most nodes looked at first for an order of few skus, and for one of many.
@@ -124,7 +127,11 @@ impl Planner {
             return Err(Refusal::of(RefusalCode::UnknownChannel, Field::Channel));
         };
         let named = std::mem::take(&mut self.named);
-        let scope = sight.scope(reader, segments, &named, without);
+        let wants = &self.demand.wants;
+        let minds = wants.len() <= PRICED_SKUS_MAX && sight.is_shipped();
+        let has_any = |prices: &&Prices| wants.iter().any(|want| !prices.of(want.sku).is_empty());
+        let prices = Some(&*sight.prices).filter(|_| minds).filter(has_any);
+        let scope = Scope { prices, ..sight.scope(reader, segments, &named, without) };
         let policies = self.bookmark.policies(reader);
         let planned = match self.policy_for(&policies, reader, tenant, order) {
             Some(kept) => self.plan_under((&kept, tenant, &sight.table), &scope, order, best_effort),
@@ -199,6 +206,8 @@ impl Planner {
             Few::Short => false,
             Few::Unfit => true,
         };
+        // Prices are minded by orders of few skus that can be served whole; all others are served for least.
+        let scope = &Scope { prices: None, ..*scope };
         let small = skus <= SMALL_SKUS;
         if whole
             && !small
@@ -276,13 +285,16 @@ impl Planner {
                     |(want, wanted): (usize, &Want)| Part { want: want as u32, slot: 0, units: wanted.units };
                 self.parts.extend(self.demand.wants.iter().enumerate().map(part));
                 let mut proposal = self.writer.write(scope, order, &self.demand, &[candidate], &self.parts);
-                proposal.plan.bound = proposal.plan.cost;
+                proposal.plan.bound = proposal.plan.weighed();
                 return Some(proposal);
             }
             let node = walk.take(next?.0);
             if self.gatherer.eligible(scope, node) && self.has_all(scope, node) {
                 let candidate = scope.candidate(node);
                 let (Money(cost), _) = scope.shipment(&candidate, skus, units.unsigned_abs(), &goods);
+                let price = |want: &Want| want.units.saturating_mul(scope.price(want.sku, node));
+                let prices = self.demand.wants.iter().map(price);
+                let cost = prices.fold(cost, i64::saturating_add);
                 let key = (cost, candidate.priority, candidate.code_rank);
                 if best.as_ref().is_none_or(|(cost, best)| key < (*cost, best.priority, best.code_rank)) {
                     best = Some((cost, candidate));
@@ -350,7 +362,7 @@ impl Planner {
             }));
         }
         let mut proposal = self.writer.write(scope, order, &self.demand, &self.search.case.list, &self.parts);
-        proposal.plan.bound = proposal.plan.cost;
+        proposal.plan.bound = proposal.plan.weighed();
         Few::Planned(proposal)
     }
 

@@ -16,6 +16,7 @@ use super::days::Days;
 use super::demand::Demand;
 use super::lanes::{Band, Bookmark, LaneBook, LaneSet, Sheet, To};
 use super::price::unit_to_address;
+use super::prices::Prices;
 use crate::promise::{Timetable, Transit};
 use crate::rules::Tariff;
 use crate::tariff::fares::{Fare, Floor, Goods};
@@ -48,6 +49,7 @@ pub(super) struct Sight {
     timetable: Arc<Timetable>,
     /// Where days are limited.
     days: Option<Days>,
+    pub(super) prices: Arc<Prices>,
     /// When it was ordered.
     now: TimestampMs,
     /// Whether the address is a home.
@@ -71,10 +73,16 @@ impl Sight {
         let table = bookmark.table(reader);
         let sheet = bookmark.sheet(lanes, tenant, &table, tariff);
         let timetable = bookmark.timetable(tenant, &table, now);
+        let prices = bookmark.prices(reader);
         let lanes = destination(order, &table).map(|to| bookmark.lanes(lanes, &sheet, to, tariff));
         let days = Days::of(&timetable, table.nodes.len(), order, now);
         let is_home = matches!(order.delivery, Delivery::Ship { home: true, .. });
-        Self { epoch, table, sheet, lanes, timetable, days, now, is_home, floors: Vec::new() }
+        Self { epoch, table, sheet, lanes, timetable, days, prices, now, is_home, floors: Vec::new() }
+    }
+
+    /// Whether the order is shipped, to an address or a store.
+    pub(super) fn is_shipped(&self) -> bool {
+        self.lanes.is_some()
     }
 
     /// Looks up what carriers price of an order's wants, where they do.
@@ -110,6 +118,7 @@ impl Sight {
             without,
             split_lines: rules.split_lines,
             leaning: Leaning::default(),
+            prices: None,
             timetable: &self.timetable,
             days: self.days.as_ref(),
             waits: true,
@@ -156,6 +165,8 @@ pub(crate) struct Scope<'a> {
     /// Whether a want may be split that no node has whole.
     pub(crate) split_lines: bool,
     pub(crate) leaning: Leaning<'a>,
+    /// What a unit is worth to the future, where some want has a price.
+    pub(crate) prices: Option<&'a Prices>,
     pub(crate) timetable: &'a Timetable,
     /// Where days are limited.
     pub(crate) days: Option<&'a Days>,
@@ -192,9 +203,17 @@ impl Scope<'_> {
     /// Whether a node that is allowed may serve a want whose sku has these flags.
     #[inline]
     pub(crate) fn suits(&self, want: usize, flags: u16, node: u32) -> bool {
-        let Some(site) = self.sheet.sites.get(node as usize) else { return false };
-        site.capabilities & flags == flags
-            && self.leaning.by_want.get(want).is_none_or(|bits| has_bit(bits, node))
+        self.is_capable(flags, node) && self.leaning.by_want.get(want).is_none_or(|bits| has_bit(bits, node))
+    }
+
+    /// Whether a node can handle a sku of these flags.
+    pub(crate) fn is_capable(&self, flags: u16, node: u32) -> bool {
+        self.sheet.sites.get(node as usize).is_some_and(|site| site.capabilities & flags == flags)
+    }
+
+    /// The price of a unit of a sku at a node, beside what it costs.
+    pub(crate) fn price(&self, sku: SkuIx, node: u32) -> i64 {
+        self.prices.map_or(0, |prices| prices.at(sku, NodeIx(node)).0)
     }
 
     /// What a node can promise of a sku over the order's segments, whatever it keeps back.
@@ -275,7 +294,8 @@ impl Scope<'_> {
 
     /// Whether the nodes of a band differ in nothing but what a unit costs from there.
     pub(crate) fn bands_are_uniform(&self) -> bool {
-        self.leaning.extra.is_empty() && self.sheet.bands_are_uniform() && self.bands_have_one_class()
+        let is_plain = self.leaning.extra.is_empty() && self.prices.is_none();
+        is_plain && self.sheet.bands_are_uniform() && self.bands_have_one_class()
     }
 
     /// Whether carriers charge the same from all nodes of a band.

@@ -38,6 +38,8 @@ pub(crate) struct Subsets {
     /// The answer: which wants go from where.
     pub(crate) chosen: Vec<(usize, Candidate)>,
     units: Vec<i64>,
+    /// By want: the prices of its units at the node at hand, together; empty where none has one.
+    prices: Vec<i64>,
     shipments: Vec<Shipment>,
     /// The least a shipment costs from a node not seen yet.
     unseen: Vec<i64>,
@@ -143,6 +145,9 @@ impl Subsets {
             }
             let news = set != 0 && !(uniform && usize::from(self.reached[band][set]) >= choices);
             if news && eligible(node) {
+                let price = |want: &Want| want.units.saturating_mul(scope.price(want.sku, node));
+                self.prices.clear();
+                self.prices.extend(demand.wants.iter().filter(|_| scope.prices.is_some()).map(price));
                 self.reach(scope, scope.candidate(node), band, set, choices);
             }
         }
@@ -198,7 +203,10 @@ impl Subsets {
         while part > 0 {
             self.reached[band][part] = self.reached[band][part].saturating_add(1);
             let fare = fares.get(part).copied().unwrap_or(0);
-            let cost = price(rates, part, self.units[part]).saturating_add(fare).min(NEVER);
+            let prices = self.prices.iter().enumerate().filter(|(want, _)| part >> want & 1 == 1);
+            let prices = prices.map(|(_, price)| *price).fold(0_i64, i64::saturating_add);
+            let cost =
+                price(rates, part, self.units[part]).saturating_add(fare).saturating_add(prices).min(NEVER);
             let best = &mut self.shipments[part];
             let key = |candidate: &Candidate| (candidate.priority, candidate.code_rank);
             if cost < best.cost || cost == best.cost && cost < NEVER && key(&from) < key(&best.from) {

@@ -43,7 +43,7 @@ impl Writer {
 
         let mut picks = Vec::with_capacity(order.lines.len());
         let mut shipments = Vec::with_capacity(self.served.chunk_by(|a, b| a.slot == b.slot).count());
-        let mut total = Money(0);
+        let (mut total, mut price) = (Money(0), 0_i64);
         for of_slot in self.served.chunk_by(|a, b| a.slot == b.slot) {
             let candidate = &list[of_slot[0].slot as usize];
             let node = NodeIx(candidate.node);
@@ -51,6 +51,8 @@ impl Writer {
             let mut units_sum = 0;
             for Part { want, units, .. } in of_slot {
                 units_sum += units;
+                let unit = scope.price(demand.wants[*want as usize].sku, candidate.node);
+                price = price.saturating_add(unit.saturating_mul(*units));
                 draw(scope, demand, *want as usize, node, *units, |segment, units| {
                     let cursor = &mut self.cursors[*want as usize];
                     deal(order, demand, cursor, units, |line, quantity| {
@@ -88,7 +90,7 @@ impl Writer {
                 lines,
             });
         }
-        let plan = Plan { shipments, cost: total, ..Plan::default() };
+        let plan = Plan { shipments, cost: total, price: Money(price), ..Plan::default() };
         Proposal { epoch: 0, picks, plan }
     }
 

@@ -9,6 +9,7 @@ mod late;
 mod oracle;
 mod policies;
 mod policy_page;
+mod prices;
 mod promises;
 mod real;
 mod repair;

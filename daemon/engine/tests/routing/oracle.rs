@@ -98,8 +98,10 @@ pub(crate) fn cheapest_where(
         let used: Vec<usize> = (0..assignment.len()).filter(|node| !assignment[*node].is_empty()).collect();
         let cost = |node: &usize| {
             let parts = &assignment[*node];
+            let priced = parts.iter().map(|(sku, units)| world.price(order, *node, *sku, *units));
+            let priced: i64 = priced.sum();
             let parts: Vec<_> = parts.iter().map(|(sku, units)| (*sku, *units)).collect();
-            world.shipment_cost(order, *node, &parts)
+            world.shipment_cost(order, *node, &parts) + priced
         };
         let priorities = used.iter().map(|node| u64::from(world.nodes[*node].priority)).sum();
         let mut codes: Vec<_> = used.iter().map(|node| world.nodes[*node].code.clone()).collect();
@@ -165,7 +167,9 @@ pub(crate) fn judge(world: &World, order: &Order, proposal: &Proposal) -> BTreeM
         .collect();
     assert_eq!(picked, shipped);
     assert_eq!(plan.cost, Money(total));
-    assert!(plan.bound <= plan.cost);
+    let prices = at_node.iter().map(|((sku, node), units)| world.price(order, *node, *sku, *units));
+    assert!(plan.price == Money(0) || plan.price == Money(prices.sum()));
+    assert!(plan.bound <= plan.weighed());
     served
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use earmark_engine::routing::Prices;
 use earmark_engine::{
     Capacity, CommandRef, Decision, Outcome, Rules, State, Submission, Tariff, apply, decide,
 };
@@ -42,6 +43,8 @@ pub(crate) struct Lean {
     pub(crate) limit: Option<usize>,
     /// Units of a sku that nodes keep back.
     pub(crate) buffers: BTreeMap<(usize, usize), u32>,
+    /// What units are worth to orders to come.
+    pub(crate) prices: Prices,
 }
 
 impl World {
@@ -228,6 +231,13 @@ impl World {
         let of = |segment: &Segment| self.stock.get(&(sku, node, segment.0)).copied().unwrap_or(0);
         let there: u32 = segments.iter().map(|segment| of(segment).max(0).unsigned_abs()).sum();
         there.saturating_sub(self.lean.buffers.get(&(sku, node)).copied().unwrap_or(0))
+    }
+
+    /// The price of these units of a sku at a node, beside what they cost.
+    pub(crate) fn price(&self, order: &Order, node: usize, sku: usize, units: u32) -> i64 {
+        let is_shipped = !matches!(order.delivery, Delivery::Pickup { .. });
+        let Money(unit) = self.lean.prices.at(SkuIx(sku as u32), NodeIx(node as u32));
+        if is_shipped { unit * i64::from(units) } else { 0 }
     }
 
     /// What a shipment of these skus with their units costs.
