@@ -105,7 +105,7 @@ fn reservations() -> (ReservationsWriter, u32, CommandId) {
 
 /// Four units in a stage.
 fn row_in(stage: Stage) -> RowValue {
-    let mut value = RowValue { line: LineId(0), sku: SkuIx(0), place: Place(1), stages: [0; 5] };
+    let mut value = RowValue::empty(LineId(0), SkuIx(0), Place(1));
     value.move_units(Stage::Free, stage, 4);
     value
 }
