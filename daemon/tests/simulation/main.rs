@@ -20,11 +20,15 @@ mod weather;
 mod world;
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use story::Met;
 
 /// Runs in a normal test: as many as two cores play in some 20 seconds of a test build.
 const SEEDS: u64 = 600;
+
+/// A long search says after so many runs how far it is.
+const TOLD_EVERY: u64 = 1_000;
 
 #[test]
 fn nothing_that_was_answered_is_lost_whatever_the_disk_does() {
@@ -35,14 +39,18 @@ fn nothing_that_was_answered_is_lost_whatever_the_disk_does() {
     let (from, seeds) =
         (number_from("EARMARK_FROM").unwrap_or(0), number_from("EARMARK_SEEDS").unwrap_or(SEEDS));
     let threads = std::thread::available_parallelism().map_or(2, |threads| threads.get() as u64);
-    let met = Mutex::new(Met::default());
+    let (met, done) = (Mutex::new(Met::default()), AtomicU64::new(0));
     std::thread::scope(|scope| {
         for thread in 0..threads {
-            let met = &met;
+            let (met, done) = (&met, &done);
             scope.spawn(move || {
                 for seed in (from + thread..from + seeds).step_by(threads as usize) {
                     let one = world::play(seed);
                     met.lock().expect("no thread panics while it holds this").and(&one);
+                    let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+                    if done % TOLD_EVERY == 0 {
+                        println!("{done} of {seeds} runs");
+                    }
                 }
             });
         }
