@@ -2,12 +2,14 @@
 //! bounds of [`super::shares`].
 //!
 //! A node is taken into the plan or left out, the one first whose fixed cost the relaxed plan pays for least. Nothing is
-//! pruned that could cost as little as the best plan, so that ties are met.
+//! pruned that could cost as little as the best plan, so that ties are met. Where carriers price, what the bounds of the root
+//! leave of a small order goes to [`super::steps`].
 
 use super::case::{Best, Budget};
 use super::parcels::Task;
 use super::shares::{Pace, Settled, Shares, Status, slack};
 use super::split::Splitter;
+use super::steps::Steps;
 
 /// Rounds of raising the bound at the root, further down at first, and then.
 const ROOT_ROUNDS: usize = 60;
@@ -25,6 +27,7 @@ pub(crate) struct Branch {
     /// What is settled, by depth.
     settled: Vec<Settled>,
     slots: Vec<u32>,
+    steps: Steps,
 }
 
 /// Searches node sets until the best one is proven or the budget is used up. Returns what every legal plan costs at least, or
@@ -38,7 +41,10 @@ pub(crate) fn search(
 ) -> i64 {
     branch.shares.read(task.case, budget);
     let mut search = Search { branch, splitter, task, best, budget };
-    let least = search.at_root();
+    let (mut least, is_open) = search.at_root();
+    if is_open {
+        least = if search.by_steps() { f64::INFINITY } else { search.from(0, DEEP_ROUNDS) };
+    }
     // A cost is a whole number, so a bound may be rounded up once it is surely not too high.
     let least = if least == f64::INFINITY { i64::MAX } else { (least - slack(least)).ceil() as i64 };
     least.min(best.cost)
@@ -58,8 +64,9 @@ impl Search<'_> {
         if self.best.found() { self.best.cost as f64 + slack(self.best.cost as f64) } else { f64::INFINITY }
     }
 
-    /// What a plan costs at least that is not the best; infinite for none that could be better.
-    fn at_root(&mut self) -> f64 {
+    /// What a plan costs at least that is not the best, infinite for none that could be better; and whether to look at
+    /// what is left.
+    fn at_root(&mut self) -> (f64, bool) {
         if self.branch.settled.is_empty() {
             self.branch.settled.push(Settled::default());
         }
@@ -90,12 +97,22 @@ impl Search<'_> {
         self.branch.settled[0] = settled;
         if unseen < f64::INFINITY && unseen <= self.target() {
             // A proof needs more nodes first.
-            bound.min(unseen)
+            (bound.min(unseen), false)
         } else if bound > self.target() {
-            f64::INFINITY
+            (f64::INFINITY, false)
         } else {
-            self.from(0, DEEP_ROUNDS)
+            (bound, true)
         }
+    }
+
+    /// Where carriers price, finds the best plan by what they charge, of the nodes that it may have; whether that could be done.
+    fn by_steps(&mut self) -> bool {
+        let Task { case, carriers } = self.task;
+        let Some(carriers) = carriers.filter(|_| Steps::fits(case)) else { return false };
+        let Branch { shares, settled, slots, steps } = &mut *self.branch;
+        let bound = shares.bound(&settled[0], self.budget);
+        shares.useful(case, bound, self.best.cost as f64, slots);
+        steps.find(case, carriers, slots, self.best, self.budget)
     }
 
     /// Prices the relaxed plan's nodes.

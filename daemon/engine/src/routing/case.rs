@@ -239,6 +239,13 @@ impl Case {
         &self.supplies[short.first as usize..short.end as usize]
     }
 
+    /// What a slot has of a short want.
+    pub(crate) fn supply(&self, short: &Short, slot: u32) -> i64 {
+        let supplies = self.supplies_of(short);
+        let found = supplies.binary_search_by_key(&slot, |supply| supply.slot);
+        found.map_or(0, |at| supplies[at].available)
+    }
+
     /// Which of two node sets goes first at equal cost: the lower sum of priorities, then the order of codes.
     pub(crate) fn tie(&self, a: &[u32], b: &[u32]) -> Ordering {
         let priorities = |open: &[u32]| -> u64 {
@@ -268,6 +275,8 @@ pub(crate) struct Best {
     pub(crate) cost: i64,
     /// Its slots, ascending.
     pub(crate) open: Vec<u32>,
+    /// What each of them serves, where the set alone does not say it: carriers' prices depend on how wants are shared out.
+    pub(crate) parts: Vec<Part>,
 }
 
 impl Best {
@@ -275,6 +284,7 @@ impl Best {
     pub(crate) fn clear(&mut self) {
         self.cost = i64::MAX;
         self.open.clear();
+        self.parts.clear();
     }
 
     /// Whether a set was found.
@@ -282,14 +292,16 @@ impl Best {
         self.cost < i64::MAX
     }
 
-    /// Takes a legal set where it is better than what is known.
-    pub(crate) fn offer(&mut self, case: &Case, cost: i64, open: &[u32]) {
-        if cost < self.cost || cost == self.cost && case.tie(open, &self.open).is_lt() {
+    /// Takes a legal set where it is better than what is known, and says whether it is. What it serves is left to be told.
+    pub(crate) fn offer(&mut self, case: &Case, cost: i64, open: &[u32]) -> bool {
+        let is_better = cost < self.cost || cost == self.cost && case.tie(open, &self.open).is_lt();
+        if is_better {
+            self.clear();
             self.cost = cost;
-            self.open.clear();
             self.open.extend_from_slice(open);
             self.open.sort_unstable();
         }
+        is_better
     }
 }
 

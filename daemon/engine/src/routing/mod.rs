@@ -3,7 +3,7 @@
 //! The way through: an order's lines become demands ([`demand`]), which nodes it may use at which cost is settled
 //! ([`scope`]), lanes say how far each node is ([`lanes`], [`walk`]), the nodes worth a look are gathered with what they
 //! have ([`candidates`], or guessed to have: [`presume`]), a good node set is found ([`heuristic`], [`split`]), improved
-//! and proven ([`solve`]: [`exact`] and [`bound`], or [`branch`] by [`shares`] and [`knapsack`]; at once for few skus: [`subsets`]), and written down as a plan ([`planner`], [`write`]).
+//! and proven ([`solve`]: [`exact`] and [`bound`], or [`branch`] by [`shares`] and [`knapsack`]; at once for few skus: [`subsets`]; node by node where prices go by steps: [`steps`]), and written down as a plan ([`planner`], [`write`]).
 //! What others decided is priced the same way ([`given`]). All of them price by [`price`]; what stock is worth to orders to come is learned in [`prices`]. Nothing here changes state, reads a clock or draws a random number: the same order over the same
 //! stock gives the same plan, whatever order nodes were put in.
 
@@ -34,6 +34,7 @@ mod scope;
 mod shares;
 mod solve;
 mod split;
+mod steps;
 mod subsets;
 mod walk;
 mod write;

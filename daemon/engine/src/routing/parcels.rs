@@ -24,12 +24,14 @@ impl<'a> Carriers<'a> {
         scope.carriage.is_some().then_some(Self { scope, demand })
     }
 
-    fn load(&self, part: &Part) -> Load {
+    /// What a part is of a load.
+    pub(super) fn load(&self, part: &Part) -> Load {
         let goods = self.demand.wants[part.want as usize].goods(part.units);
         Load { skus: 1, units: part.units.unsigned_abs(), goods }
     }
 
-    fn price(&self, from: &Candidate, load: &Load) -> i64 {
+    /// What a load costs from a node; nothing where it is empty.
+    pub(super) fn price(&self, from: &Candidate, load: &Load) -> i64 {
         if load.skus == 0 { 0 } else { self.scope.shipment(from, load.skus, load.units, &load.goods).0.0 }
     }
 }
@@ -43,14 +45,14 @@ pub(crate) struct Task<'a> {
 
 /// What goes from a node.
 #[derive(Clone, Copy, Debug, Default)]
-struct Load {
+pub(crate) struct Load {
     skus: usize,
     units: u64,
     goods: Goods,
 }
 
 impl Load {
-    fn and(self, other: Self) -> Self {
+    pub(super) fn and(self, other: Self) -> Self {
         Self {
             skus: self.skus + other.skus,
             units: self.units + other.units,

@@ -243,7 +243,7 @@ impl Planner {
         };
         let Search { case, best, splitter, .. } = &mut self.search;
         let task = Task { case, carriers: Carriers::of(scope, &self.demand) };
-        let parts = splitter.parts(task, &best.open);
+        let parts = splitter.parts(task, best);
         let mut proposal = self.writer.write(scope, order, &self.demand, &case.list, parts);
         proposal.plan.bound = Money(bound.min(proposal.plan.cost.0));
         if best_effort {
@@ -387,7 +387,7 @@ impl Planner {
                     return None;
                 }
                 self.parts.clear();
-                self.parts.extend_from_slice(splitter.parts(Task { case, carriers }, &best.open));
+                self.parts.extend_from_slice(splitter.parts(Task { case, carriers }, best));
                 if self.gatherer.confirm(scope, &self.demand, case, &self.parts, round == CONFIRM_ROUNDS)? {
                     break bound;
                 }

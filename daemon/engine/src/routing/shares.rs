@@ -440,6 +440,40 @@ impl Shares {
         decided
     }
 
+    /// The slots that a plan within `cost` may have, after [`Shares::shrink`]: those of the sites that are left, and of all others
+    /// those that would not be closed. `bound` is what [`Shares::bound`] said last.
+    pub(super) fn useful(&mut self, case: &Case, bound: f64, cost: f64, slots: &mut Vec<u32>) {
+        // A node left out for another one that is as good may count where prices go by steps; and where nodes cost less than
+        // nothing, so may any.
+        let is_plain = case.list.iter().all(|candidate| candidate.fixed_floor() >= 0);
+        let is_site = &mut self.split;
+        is_site.fill(false);
+        self.sites.iter().for_each(|site| is_site[site.slot as usize] = true);
+        slots.clear();
+        for (slot, candidate) in case.list.iter().enumerate() {
+            let mut shorts = case.shorts.iter().peekable();
+            let (mut least, mut is_any) = (bound + candidate.fixed_floor() as f64, false);
+            let wants = case.units.iter().enumerate().filter(|(_, units)| **units > 0);
+            for (at, (want, units)) in wants.enumerate() {
+                let short = shorts.next_if(|short| short.want as usize == want);
+                let most = match short {
+                    Some(short) => case.supply(short, slot as u32).min(*units),
+                    None => i64::from(case.serves(slot, want)) * *units,
+                };
+                if most > 0 {
+                    let cost = case.rate(slot, want) as f64 * most as f64 + candidate.line as f64;
+                    let (worth, second) = (self.worth[at], self.second[at]);
+                    let saved = if short.is_some() { worth * most as f64 - cost } else { worth - cost };
+                    least -= saved.max(0.0) + if short.is_some() { second } else { 0.0 };
+                    is_any = true;
+                }
+            }
+            if is_any && (!is_plain || is_site[slot] || least <= cost + slack(cost)) {
+                slots.push(slot as u32);
+            }
+        }
+    }
+
     /// Drops closed sites and all they offer; what is settled of the others is kept.
     pub(super) fn shrink(&mut self, settled: &mut Settled) {
         let mut kept_offers = 0;

@@ -184,30 +184,18 @@ impl Splitter {
         self.order.sort_unstable();
     }
 
-    /// Prices a set of open nodes, leaves out those it does not need, and offers it to the best. Returns whether it
-    /// was better.
-    pub(crate) fn offer(
-        &mut self,
-        task: Task<'_>,
-        open: &[u32],
-        best: &mut Best,
-        budget: &mut Budget,
-    ) -> bool {
+    /// Prices a set of open nodes, leaves out those it does not need, and offers it to the best.
+    pub(crate) fn offer(&mut self, task: Task<'_>, open: &[u32], best: &mut Best, budget: &mut Budget) {
         let case = task.case;
         budget.take(self.steps(task, open));
-        let Some(cost) = self.serve(task, open) else { return false };
-        if cost > best.cost {
-            return false;
-        }
+        let Some(cost) = self.serve(task, open).filter(|cost| *cost <= best.cost) else { return };
         let mut kept = std::mem::take(&mut self.kept);
         kept.clear();
         kept.extend(open.iter().copied().filter(|slot| self.used[*slot as usize]));
-        let better = kept.len() <= case.limit;
-        if better {
-            best.offer(case, cost, &kept);
+        if kept.len() <= case.limit && best.offer(case, cost, &kept) && task.carriers.is_some() {
+            best.parts.extend(self.parts.iter().chain(&self.whole));
         }
         self.kept = kept;
-        better
     }
 
     /// The work of pricing a set once.
@@ -216,9 +204,12 @@ impl Splitter {
         case.whole_count * open.len() * carried + case.supplies.len() + case.list.len() / 8
     }
 
-    /// What each of these open nodes serves; they must be a legal set.
-    pub(crate) fn parts(&mut self, task: Task<'_>, open: &[u32]) -> &[Part] {
-        self.serve(task, open).expect("a legal set serves every want");
+    /// What each node of the best set serves.
+    pub(crate) fn parts<'a>(&'a mut self, task: Task<'_>, best: &'a Best) -> &'a [Part] {
+        if !best.parts.is_empty() {
+            return &best.parts;
+        }
+        self.serve(task, &best.open).expect("a legal set serves every want");
         self.parts.extend_from_slice(&self.whole);
         &self.parts
     }
@@ -238,10 +229,7 @@ impl Splitter {
             self.open[slot as usize] = true;
             open.push(slot);
             for (short, need) in case.shorts.iter().zip(&mut self.needs) {
-                let supplies = case.supplies_of(short);
-                if let Ok(at) = supplies.binary_search_by_key(&slot, |supply| supply.slot) {
-                    *need = (*need - supplies[at].available).max(0);
-                }
+                *need = (*need - case.supply(short, slot)).max(0);
             }
         }
         for (short, need) in case.shorts.iter().zip(&mut self.needs) {

@@ -10,7 +10,9 @@ use earmark_protocol::ids::{Money, NodeIx, Tenant, TimestampMs};
 use earmark_protocol::refusal::Refusal;
 use earmark_protocol::reply::Eliminated;
 
+use crate::carriers::Carriers;
 use crate::oracle::{cheapest, cheapest_whole, demand, judge, reachable};
+use crate::tariffs::address;
 use crate::world::{Lean, World, run};
 
 /// A Tuesday and a Saturday.
@@ -350,6 +352,45 @@ fn an_order_gets_the_cheapest_plan_that_its_policy_allows_and_its_proof() {
         planned > 1_000 && changed > 100 && refused > 500 && gave_way > 100,
         "{planned} {changed} {refused} {gave_way}"
     );
+}
+
+#[test]
+fn by_steps_too_an_order_gets_the_cheapest_plan_that_its_policy_allows_and_its_proof() {
+    let mut random = fastrand::Rng::with_seed(24);
+    let (mut planned, mut split, mut several, mut refused) = (0, 0, 0, 0);
+    for turn in 0..4_000 {
+        let mut world = World::random(&mut random);
+        drawn(&mut random, &mut world);
+        let is_thin = random.u8(..3) == 0;
+        world.stock.values_mut().for_each(|available| *available -= if is_thin { 4 } else { 0 });
+        world.carriers = Some(Carriers::random(&mut random, &mut world.nodes, world.flags.len()));
+        let drawn = world.order(&mut random);
+        let mut order = with_value(&mut random, drawn);
+        address(&mut random, &mut order);
+        let (now, weekday) = [(TIMES[0], 2), (TIMES[1], 6)][random.usize(..2)];
+        let naive = Naive::random(&mut random, weekday);
+        let demand = demand(&order);
+        let (leaning, _) = naive.world(&world, &order);
+        let ours = plan(&state(&world, &naive), now, &order, false);
+        match (ours, cheapest(&leaning, &order, &demand)) {
+            (Ok(proposal), Some(expected)) => {
+                let told = || format!("turn {turn}: {} {world:#?} {order:#?} {proposal:#?}", naive.text());
+                assert_eq!(judge(&leaning, &order, &proposal), demand, "turn {turn}");
+                let said = (proposal.plan.cost.0, proposal.plan.bound.0);
+                assert_eq!(said, (expected.0, expected.0), "{}", told());
+                let is_split = |(sku, units): (&usize, &u32)| {
+                    (0..world.nodes.len()).all(|node| leaning.available(&order, *sku, node) < *units)
+                };
+                planned += 1;
+                split += usize::from(demand.iter().any(is_split));
+                several += usize::from(proposal.plan.shipments.len() > 1);
+            }
+            (Err(_), None) => refused += 1,
+            (ours, expected) => panic!("turn {turn}: {ours:?} but {expected:?}: {world:#?} {order:#?}"),
+        }
+    }
+    let counts = (planned, split, several, refused);
+    assert!(planned > 800 && split > 20 && several > 100 && refused > 300, "{counts:?}");
 }
 
 #[test]
