@@ -1,6 +1,6 @@
-//! How an image is made: a follower loads the last one, replays the durable log on it, and writes the next. It is
-//! recovery over again, beside the live state and without a word to the committer, so nothing waits for it, and every
-//! image proves that the one before it and the log since then give a state.
+//! How images are made: a follower loads the last one, replays the durable log on it, and writes the next. It is
+//! recovery over again, beside the live state and without a word to the committer, so nothing waits for it. It stands
+//! where its last image is, and goes on from there for the next.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::replay::Replay;
 /// What one step does: frames replayed, or operations of the writer.
 const STRIDE: (usize, usize) = (16, images::OPERATIONS);
 
-/// An image on its way.
+/// A state some way behind the live one, for images.
 pub struct Follower {
     storage: Arc<dyn Storage>,
     rules: Rules,
@@ -30,9 +30,15 @@ pub struct Follower {
 
 enum At {
     Begun,
-    Replaying { state: Box<State>, reader: LogReader },
-    Writing { state: Box<State>, writer: ImageWriter },
+    Replaying(Copied),
+    Writing(Copied, ImageWriter),
     Ended,
+}
+
+/// The state, and the log behind it.
+struct Copied {
+    state: Box<State>,
+    reader: LogReader,
 }
 
 impl Follower {
@@ -50,8 +56,12 @@ impl Follower {
         self
     }
 
-    /// Goes on: some frames replayed, or some of the image written. What was made, when it is; the follower has ended then,
-    /// as it has after an error.
+    /// Has it make the next image, of all records up to `upto`, which are durable.
+    pub fn go_on_to(&mut self, upto: u64) {
+        self.upto = upto;
+    }
+
+    /// Goes on: some frames replayed, or some of the image written. What was made, when it is. After an error it has ended.
     ///
     /// # Errors
     /// A fault, or what stands in the way of reading what was written. A full disk leaves everything as it was.
@@ -59,45 +69,46 @@ impl Follower {
     /// # Panics
     /// Where it has ended.
     pub fn step(&mut self) -> Result<Option<Made>, StoreError> {
-        match std::mem::replace(&mut self.at, At::Ended) {
-            At::Begun => {
-                let loaded = load(&*self.storage, &self.rules, 1, &|_| {})?;
-                let position = loaded.cut.map_or(self.log_start, |cut| cut.position);
-                let reader = LogReader::new(Arc::clone(&self.storage), position)?;
-                self.at = At::Replaying { state: Box::new(loaded.state), reader };
-            }
-            At::Replaying { mut state, mut reader } => {
-                for _ in 0..self.stride.0 {
-                    let Some(frame) = reader.next_durable(self.upto)? else {
-                        return self.begin_writing(state, reader.position());
-                    };
-                    self.replay.frame(&mut state, &frame)?;
+        let (at, made) = match std::mem::replace(&mut self.at, At::Ended) {
+            At::Begun => (At::Replaying(self.load()?), None),
+            At::Replaying(copied) => self.replay(copied)?,
+            At::Writing(mut copied, mut writer) => {
+                match images::go_on(&*self.storage, &mut copied.state, &mut writer, self.stride.1)? {
+                    None => (At::Writing(copied, writer), None),
+                    Some(bytes) => {
+                        let made = images::made(&*self.storage, copied.state.lsn().0, bytes)?;
+                        (At::Replaying(copied), Some(made))
+                    }
                 }
-                self.at = At::Replaying { state, reader };
-            }
-            At::Writing { mut state, mut writer } => {
-                if let Some(bytes) = images::go_on(&*self.storage, &mut state, &mut writer, self.stride.1)? {
-                    return images::made(&*self.storage, state.lsn().0, bytes).map(Some);
-                }
-                self.at = At::Writing { state, writer };
             }
             At::Ended => panic!("a follower is stepped on after its end"),
-        }
-        Ok(None)
+        };
+        self.at = at;
+        Ok(made)
     }
 
-    fn begin_writing(
-        &mut self,
-        mut state: Box<State>,
-        position: Position,
-    ) -> Result<Option<Made>, StoreError> {
-        let lsn = state.lsn().0;
-        let made = images::made(&*self.storage, lsn, 0)?;
-        if made.kept.first().is_some_and(|newest| newest.lsn == lsn) {
-            return Ok(Some(made));
+    fn load(&self) -> Result<Copied, StoreError> {
+        let loaded = load(&*self.storage, &self.rules, 1, &|_| {})?;
+        let position = loaded.cut.map_or(self.log_start, |cut| cut.position);
+        let reader = LogReader::new(Arc::clone(&self.storage), position)?;
+        Ok(Copied { state: Box::new(loaded.state), reader })
+    }
+
+    fn replay(&mut self, mut copied: Copied) -> Result<(At, Option<Made>), StoreError> {
+        let Copied { state, reader } = &mut copied;
+        for _ in 0..self.stride.0 {
+            if let Some(frame) = reader.next_durable(self.upto)? {
+                self.replay.frame(state, &frame)?;
+                continue;
+            }
+            let lsn = state.lsn().0;
+            let made = images::made(&*self.storage, lsn, 0)?;
+            if made.kept.first().is_some_and(|newest| newest.lsn == lsn) {
+                return Ok((At::Replaying(copied), Some(made)));
+            }
+            let writer = images::begin(&self.storage, state, reader.position())?;
+            return Ok((At::Writing(copied, writer), None));
         }
-        let writer = images::begin(&self.storage, &mut state, position)?;
-        self.at = At::Writing { state, writer };
-        Ok(None)
+        Ok((At::Replaying(copied), None))
     }
 }

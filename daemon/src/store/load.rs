@@ -10,10 +10,10 @@ use earmark_snapshot::storage::Storage;
 
 use super::{Stage, StoreError};
 
-/// How many threads load an image: while one has the disk read, another compares checksums.
+/// How many threads load an image: while most have the disk read, others clear memory and compare checksums.
 #[must_use]
 pub fn load_threads() -> usize {
-    const PER_CORE: usize = 2;
+    const PER_CORE: usize = 4;
     PER_CORE * std::thread::available_parallelism().map_or(1, usize::from)
 }
 

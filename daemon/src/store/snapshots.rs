@@ -1,11 +1,12 @@
 //! When images are made: by time, by what the log has grown, on demand. One at a time, on a thread that yields to all
 //! others as long as the log does not run away from it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{Builder, scope};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::due::{Need, Since};
 use super::keeper::Keeping;
@@ -16,6 +17,9 @@ use crate::clock::Moment;
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// After a full disk, an image that is due is tried again after this time.
 const FULL_US: u64 = 10_000_000;
+/// How long after an image the follower stands ready for the next: under load it is wanted soon, and to load the state anew
+/// would cost more than all that the log has to say. An idle daemon gives the memory back.
+const STAND_US: u64 = 60_000_000;
 
 /// Why an image that was asked for was not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,10 +113,11 @@ impl Snapshots {
     /// Makes images until told to stop.
     pub(super) fn run(&self, keeping: &Keeping, mut last: Last) {
         self.lsn.store(last.image.lsn, Ordering::Relaxed);
-        while let Some(answers) = self.wait(keeping, &last) {
+        let mut standing = None;
+        while let Some(answers) = self.wait(keeping, &last, &mut standing) {
             let begun = keeping.clock.moment();
             let segment = keeping.preparer.kept().last().map_or(0, |segment| segment + 1);
-            let outcome = self.make(keeping, &last);
+            let outcome = self.make(keeping, &last, &mut standing);
             let now = keeping.clock.moment();
             let answer = match outcome {
                 Ok(Some(made)) => {
@@ -139,8 +144,8 @@ impl Snapshots {
         }
     }
 
-    /// Blocks until an image is wanted; `None` at the end.
-    fn wait(&self, keeping: &Keeping, last: &Last) -> Option<Vec<Answer>> {
+    /// Blocks until an image is wanted; `None` at the end. A follower that has stood for long enough goes.
+    fn wait(&self, keeping: &Keeping, last: &Last, standing: &mut Option<Follower>) -> Option<Vec<Answer>> {
         let mut asked = self.asked.lock();
         loop {
             let answers = std::mem::take(&mut asked.answers);
@@ -152,6 +157,10 @@ impl Snapshots {
             if !answers.is_empty() || last.need(keeping) != Need::None {
                 return Some(answers);
             }
+            if standing.is_some() && keeping.clock.moment().us_since(last.at) >= STAND_US {
+                MutexGuard::unlocked(&mut asked, || *standing = None);
+                continue;
+            }
             self.called.wait_for(&mut asked, LOOK_EVERY);
         }
     }
@@ -159,9 +168,19 @@ impl Snapshots {
     /// Makes one; `None` where the daemon stops meanwhile. As long as it is not overdue, a thread makes it that takes what
     /// is left of the processor: nobody waits for it. It is a thread for this image alone, since what a thread has yielded
     /// it may not take back.
-    fn make(&self, keeping: &Keeping, last: &Last) -> Result<Option<Made>, StoreError> {
-        let (storage, rules) = (keeping.storage.clone(), keeping.rules.clone());
-        let mut follower = Follower::new(storage, rules, keeping.log_start, keeping.flusher.durable());
+    fn make(
+        &self,
+        keeping: &Keeping,
+        last: &Last,
+        standing: &mut Option<Follower>,
+    ) -> Result<Option<Made>, StoreError> {
+        let upto = keeping.flusher.durable();
+        let (storage, rules, log_start) = (&keeping.storage, &keeping.rules, keeping.log_start);
+        // An error ends it; then the next one begins with the last image.
+        let mut follower = standing
+            .take()
+            .unwrap_or_else(|| Follower::new(Arc::clone(storage), rules.clone(), log_start, upto));
+        follower.go_on_to(upto);
         let has_time = || last.need(keeping) < Need::Overdue;
         if has_time() {
             let made = scope(|scope| {
@@ -174,13 +193,16 @@ impl Snapshots {
                 joined.unwrap_or(Ok(Ok(None))).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             })?;
             if made.is_some() {
+                *standing = Some(follower);
                 return Ok(made);
             }
         }
         if !has_time() {
             tracing::info!("the log grows faster than images are made of it: one is made at normal priority");
         }
-        self.follow(&mut follower, &|| true)
+        let made = self.follow(&mut follower, &|| true)?;
+        *standing = Some(follower);
+        Ok(made)
     }
 
     /// Goes on with one as long as nobody stops it and `goes_on` says so.

@@ -74,7 +74,12 @@ pub(crate) struct Life {
     flusher: Flusher,
     preparer: Preparer,
     log_start: Position,
+    /// Making an image.
     follower: Option<Follower>,
+    /// Where the last image was made.
+    standing: Option<Follower>,
+    /// Whether the follower that makes one, or made the last, went on from the one before.
+    pub(crate) went_on: bool,
     tray: Arc<Tray>,
     planner: Planner,
     /// Orders whose plan no longer fitted.
@@ -101,6 +106,8 @@ impl Life {
             preparer,
             log_start,
             follower: None,
+            standing: None,
+            went_on: false,
             tray: Arc::default(),
             planner: Planner::new(),
             again: Vec::new(),
@@ -249,17 +256,27 @@ impl Life {
     /// One step of the snapshotter; the image, when it is made.
     pub(crate) fn follow(&mut self) -> Result<Option<Made>, StoreError> {
         let upto = self.flusher.durable();
-        let follower = self.follower.get_or_insert_with(|| {
-            let follower = Follower::new(Arc::clone(&self.storage), self.rules.clone(), self.log_start, upto);
-            follower.in_steps_of(4, 2)
-        });
-        let made = match follower.step() {
+        if self.follower.is_none() {
+            self.went_on = self.standing.is_some();
+            let mut follower = self.standing.take().unwrap_or_else(|| {
+                Follower::new(Arc::clone(&self.storage), self.rules.clone(), self.log_start, upto)
+                    .in_steps_of(4, 2)
+            });
+            follower.go_on_to(upto);
+            self.follower = Some(follower);
+        }
+        let made = match self.follower.as_mut().map_or(Ok(None), Follower::step) {
             Ok(None) => return Ok(None),
-            Ok(Some(made)) => Some(made),
-            Err(error) if error.is_full() => None,
+            Ok(Some(made)) => {
+                self.standing = self.follower.take();
+                Some(made)
+            }
+            Err(error) if error.is_full() => {
+                self.follower = None;
+                None
+            }
             Err(error) => return Err(error),
         };
-        self.follower = None;
         if let Some(made) = &made {
             self.preparer.release_before(made.needed_from);
         }
@@ -268,7 +285,7 @@ impl Life {
 
     /// A clean stop: the log is closed, and an image is written where that could be done. Whether it could.
     pub(crate) fn stop(&mut self) -> Result<bool, StoreError> {
-        self.follower = None;
+        (self.follower, self.standing) = (None, None);
         self.committer.close(|state, log| {
             if log.seal_stop()? == Step::Postponed {
                 return Ok(false);

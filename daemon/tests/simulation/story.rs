@@ -21,6 +21,7 @@ pub(crate) struct Met {
     pub(crate) faults: u64,
     pub(crate) torn: u64,
     pub(crate) images: u64,
+    pub(crate) images_further: u64,
     pub(crate) seals: u64,
     pub(crate) lost_unanswered: u64,
     pub(crate) refused_damage: u64,
@@ -28,7 +29,7 @@ pub(crate) struct Met {
 }
 
 impl Met {
-    fn counts(&self) -> [(&'static str, u64); 15] {
+    fn counts(&self) -> [(&'static str, u64); 16] {
         [
             ("commands", self.commands),
             ("holds expired", self.expired),
@@ -41,6 +42,7 @@ impl Met {
             ("faults", self.faults),
             ("torn tails", self.torn),
             ("images", self.images),
+            ("images by a follower that went on", self.images_further),
             ("seals of an idle log", self.seals),
             ("records lost that nobody had an answer of", self.lost_unanswered),
             ("damage refused", self.refused_damage),
@@ -60,6 +62,7 @@ impl Met {
         self.faults += other.faults;
         self.torn += other.torn;
         self.images += other.images;
+        self.images_further += other.images_further;
         self.seals += other.seals;
         self.lost_unanswered += other.lost_unanswered;
         self.refused_damage += other.refused_damage;

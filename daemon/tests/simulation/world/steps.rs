@@ -281,6 +281,7 @@ impl World {
             self.story.tell(&format!("made {made:?}"));
             assert!(made.lsn <= self.durable, "an image of what is not durable");
             self.story.met.images += 1;
+            self.story.met.images_further += u64::from(life.went_on && made.bytes > 0);
             let loaded = load(&*self.storage, &self.rules, 1, &|_| {})?;
             let lsn = loaded.cut.map_or(0, |cut| cut.lsn);
             let is_spoilt = self.weather.has_lied || self.weather.has_spoilt;
