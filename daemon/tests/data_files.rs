@@ -174,6 +174,23 @@ fn every_bad_row_is_told_with_file_line_column_and_reason() {
             ],
         ),
         (
+            "kits of what nobody knows, of kits, with a component twice, and stocked",
+            &[
+                ("nodes.csv", NODES),
+                ("skus.csv", "code\nA\nB\nK\nL\n"),
+                ("kits.csv", "kit,sku,quantity\nK,A,2\nK,A,1\nK,Z,1\nL,K,1\nM,B,\nL,B,0\n"),
+                ("stock.csv", "sku,node,on_hand\nK,DC1,1\n"),
+            ],
+            &[
+                ("kits.csv:7 quantity", "is 0"),
+                ("kits.csv:3 sku", "line 2 already"),
+                ("kits.csv:4 sku", "\"Z\""),
+                ("kits.csv:5 sku", "a kit itself"),
+                ("kits.csv:6 kit", "\"M\""),
+                ("stock.csv:2 sku", "its components"),
+            ],
+        ),
+        (
             "one kind of data in two files",
             &[("skus.csv", "code\nA\n"), ("skus.jsonl", "{\"code\":\"A\"}\n")],
             &[("skus.jsonl:0 ", "skus.csv too")],

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use earmark_engine::{Capacity, CompactReply, Effect, Record, Stage};
 use earmark_protocol::catalogue::{CalendarSpec, NodeSpec, NodeState, SkuSpec};
 use earmark_protocol::ids::{CommandId, HoldClass, LineId, Money, NodeIx, SkuIx, Tenant, TimestampMs};
+use earmark_protocol::kit::Component;
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::Status;
 use earmark_protocol::tariff::{CurrencyRate, PutTariffs};
@@ -80,6 +81,7 @@ fn effects() -> Vec<(&'static str, Effect)> {
         },
         Effect::Policy { tenant, version: 4, text: "name = 'a'".to_owned() },
         Effect::Tariffs { tenant, version: 4, put: Box::new(put) },
+        Effect::Kit { kit: sku, components: vec![Component { sku: SkuIx(12), quantity: 2 }] },
         Effect::Capacity(Box::new(Capacity::smallest())),
         Effect::Grace { until: deadline },
     ];
@@ -112,6 +114,7 @@ fn name_of(effect: &Effect) -> &'static str {
         Effect::Calendar { .. } => "calendar",
         Effect::Policy { .. } => "policy",
         Effect::Tariffs { .. } => "tariffs",
+        Effect::Kit { .. } => "kit",
         Effect::Capacity(_) => "capacity",
         Effect::Grace { .. } => "grace",
     }

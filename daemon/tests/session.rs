@@ -139,6 +139,35 @@ fn what_is_on_its_way_is_asked_for_by_date_and_received() {
 }
 
 #[test]
+fn a_kit_is_promised_held_and_shipped_as_its_components() {
+    let served = Served::start();
+    let imported = served.done(&["import", "examples/store"]);
+    assert_eq!(imported["imported"]["kits"], 1);
+    let kits = served.done(&["kit", "list"])["kits"].clone();
+    assert_eq!((&kits[0]["kit"], &kits[0]["components"][1]["units"]), (&"TEA-SET".into(), &2.into()));
+    let available = |sku: &str| served.done(&["atp", sku])["skus"][0]["available"].as_i64().unwrap();
+    let before = ["TEA-SET", "TEAPOT", "MUG-BLUE"].map(available);
+    assert_eq!(before[0], before[1].min(before[2] / 2));
+    let reserved = served.done(&["reserve", "TEA-SET:2", "CANDLE:1", "--to", "41.85,-87.65"]);
+    assert_eq!(["TEAPOT", "MUG-BLUE"].map(available), [before[1] - 2, before[2] - 4]);
+    let id = id(&reserved);
+    let shown = served.done(&["show", &id]);
+    assert_eq!(shown["order"]["lines"][0]["sku"], "TEA-SET");
+    assert_eq!(shown["rows"].as_array().map(Vec::len), Some(3));
+    served.done(&["confirm", &id]);
+    served.refused(&["dispatch", &id, "--line", "0:1"], "KitInParts");
+    served.done(&["dispatch", &id, "--line", "0"]);
+    served.done(&["ship", &id, "--line", "0"]);
+    served.refused(&["reserve", "TEA-SET@DC-RNO:1"], "SkuIsKit");
+    served.refused(&["stock", "set", "TEA-SET@DC-RNO:5"], "SkuIsKit");
+    served.refused(&["kit", "put", "TEAPOT", "MUG-RED"], "SkuStocked");
+    served.done(&["kit", "put", "TEA-SET", "TEAPOT", "MUG-RED:4"]);
+    served.done(&["kit", "remove", "TEA-SET"]);
+    assert_eq!(served.done(&["kit", "list"])["kits"], serde_json::json!([]));
+    served.refused(&["reserve", "TEA-SET", "--to", "41.85,-87.65"], "OutOfStock");
+}
+
+#[test]
 fn who_came_first_is_served_first_when_supply_arrives() {
     let served = Served::start();
     served.done(&["import", "examples/store"]);
@@ -393,7 +422,7 @@ fn the_readmes_session_works_as_typed() {
     assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
     for line in [
         "orders.csv: 4 orders, all good",
-        "imported 7 nodes, 8 skus, 0 services, 17 cells",
+        "imported 7 nodes, 9 skus, 0 services, 17 cells",
         "now confirmed",
         "The plan it was reserved with:",
     ] {

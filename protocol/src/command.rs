@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalogue::{CalendarSpec, NodeSpec, NodeState, SkuSpec};
 use crate::geo::Position;
 use crate::ids::{Channel, CommandId, HoldClass, LineId, Money, NodeIx, Segment, SkuIx, TimestampMs};
+use crate::kit::KitSpec;
 use crate::supply::{Receive, SupplySpec};
 use crate::tariff::PutTariffs;
 
@@ -76,6 +77,8 @@ pub enum CommandBody {
     PutSupplies(Vec<SupplySpec>),
     /// Units of a supply have arrived: they are on hand, and no longer to come.
     Receive(Receive),
+    /// What kits are put together of.
+    PutKits(Vec<KitSpec>),
 }
 
 /// Hold quantities of named cells: a list of (sku, node, segment, quantity). A line's id is its place in the
@@ -165,7 +168,7 @@ pub enum Delivery {
     },
 }
 
-/// One sku of an order.
+/// One sku of an order. A line of a kit is served from where its components lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderLine {
     /// The client's id of the line.

@@ -16,6 +16,7 @@ pub mod geo;
 pub mod hello;
 pub mod hold_one;
 pub mod ids;
+pub mod kit;
 pub mod query;
 pub mod receive;
 pub mod refusal;

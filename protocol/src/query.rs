@@ -68,6 +68,11 @@ pub enum Query {
         /// Those alone for whom it comes later than was said, or not at all.
         late: bool,
     },
+    /// What kits are put together of, from this sku on; a page at a time.
+    Kits {
+        /// First handle of the page.
+        from: SkuIx,
+    },
 }
 
 /// Ask what can be promised: for each sku, over a scope, in one segment.

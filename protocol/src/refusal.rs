@@ -140,6 +140,12 @@ numbered!(
         /// See [`RefusalCode::meaning`].
         NodeRetired = 53, "The node is retired; a retired node does not come back.";
         /// See [`RefusalCode::meaning`].
+        SkuIsKit = 54, "The sku is a kit, and what is stocked and held are its components; name them, or order the kit.";
+        /// See [`RefusalCode::meaning`].
+        SkuStocked = 55, "The sku was stocked itself, so it cannot be a kit; put the kit under a sku of its own.";
+        /// See [`RefusalCode::meaning`].
+        KitOfKits = 56, "A component of a kit cannot be a kit; name what that one is put together of.";
+        /// See [`RefusalCode::meaning`].
         Expired = 60, "The hold's deadline has passed; reserve again.";
         /// See [`RefusalCode::meaning`].
         WrongStatus = 61, "The reservation, or that line of it, cannot take this step now; detail is its status.";
@@ -151,6 +157,8 @@ numbered!(
         CountTooOld = 64, "Movements since that count are no longer kept; count again.";
         /// See [`RefusalCode::meaning`].
         InReview = 65, "The reservation waits for review; approve it, or release it.";
+        /// See [`RefusalCode::meaning`].
+        KitInParts = 66, "The line has units of several components of a kit, and a quantity does not say of which; leave it out for all of the line.";
         /// See [`RefusalCode::meaning`].
         OutOfStock = 70, "Not enough is available; detail says how much is.";
         /// See [`RefusalCode::meaning`].
@@ -233,6 +241,8 @@ numbered!(
         Steps = 29, "steps";
         /// `postal`.
         Postal = 30, "postal";
+        /// `kits[i].components`.
+        Component = 31, "components";
         /// The setting `capacity.skus`.
         CapacitySkus = 40, "capacity.skus";
         /// The setting `capacity.nodes`.

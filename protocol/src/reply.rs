@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalogue::{CalendarSpec, DayLoad, NodeSpec, NodeState, SkuSpec};
 use crate::command::Order;
 use crate::ids::{CommandId, HoldClass, LineId, Lsn, Money, NodeIx, Segment, ServiceIx, SkuIx, TimestampMs};
+use crate::kit::KitSpec;
 use crate::refusal::{Refusal, RefusalCode};
 use crate::supply::{SupplySpec, WaitView};
 use crate::tariff::TariffsView;
@@ -51,6 +52,8 @@ pub enum Reply {
     Supplies(Vec<SupplySpec>),
     /// To `Waiting`.
     Waiting(Vec<WaitView>),
+    /// To `Kits`.
+    Kits(Vec<KitSpec>),
 }
 
 /// Where a reservation stands. Quantities move line by line; the status is that of the least advanced
@@ -242,7 +245,7 @@ pub struct ShipmentLine {
     pub quantity: u32,
 }
 
-/// A quantity that found no stock.
+/// A quantity that found no stock: of a kit's line in whole kits, but where lines are routed again in units of a component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unfilled {
     /// The line.
@@ -262,7 +265,8 @@ pub struct AtpReply {
     pub skus: Vec<AtpSku>,
 }
 
-/// What can be promised of one sku.
+/// What can be promised of one sku. A kit can be promised as often as each of its components can, over the scope and in each
+/// cell; its components need not come from one node, so cells may add up to less.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AtpSku {
     /// Sku.

@@ -157,6 +157,10 @@ pub fn apply(state: &mut State, record: &Record) {
                 Arc::make_mut(&mut state.nodes).put_tariffs(*tenant, *version, put);
                 nodes_changed = true;
             }
+            Effect::Kit { kit, components } => {
+                Arc::make_mut(&mut state.nodes).put_kit(*kit, components);
+                nodes_changed = true;
+            }
             Effect::Capacity(capacity) => {
                 state.resize(capacity).unwrap_or_else(|error| panic!("{error}"));
                 state.begin_lsn(record.lsn);

@@ -67,6 +67,9 @@ pub fn digest(state: &State) -> u64 {
             sum = sum.wrapping_add(hash(11, &(tenant, tariffs.version, place, piece)));
         }
     }
+    for kit in state.nodes.kits.from(SkuIx(0)) {
+        sum = sum.wrapping_add(hash(16, &kit));
+    }
     for (tenant, kept) in state.policies.iter() {
         sum = sum.wrapping_add(hash(9, &(tenant, kept.version, kept.lsn, kept.since, &kept.text)));
     }

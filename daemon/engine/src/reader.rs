@@ -9,6 +9,7 @@ use std::sync::Arc;
 use earmark_protocol::catalogue::{DayLoad, NodeState};
 use earmark_protocol::command::{Order, Reject};
 use earmark_protocol::ids::{CommandId, LineId, Lsn, NodeIx, Segment, ServiceIx, SkuIx, Tenant};
+use earmark_protocol::kit::{Component, KitSpec};
 use earmark_protocol::query::{Atp, Scope};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{
@@ -17,6 +18,7 @@ use earmark_protocol::reply::{
 use earmark_protocol::supply::{SupplyKey, SupplySpec, WaitKey, WaitView};
 use earmark_protocol::tariff::{ServiceSpec, TariffsView};
 
+use crate::catalogue::kits::assembled;
 use crate::catalogue::{NodeTable, SkuFacts};
 use crate::inventory::{CellStock, Place};
 use crate::policy::PolicyTable;
@@ -226,6 +228,13 @@ impl Reader {
         handles.filter_map(|node| table.view(tenant, node)).take(most).collect()
     }
 
+    /// At most `most` kits of a tenant, from a handle on.
+    #[must_use]
+    pub fn kits_page(&self, tenant: Tenant, from: SkuIx, most: usize) -> Vec<KitSpec> {
+        let nodes = self.nodes();
+        nodes.kits.from(from).filter(|spec| self.own_sku(tenant, spec.kit).is_some()).take(most).collect()
+    }
+
     /// What is taken of a node's day.
     pub(crate) fn taken_of(&self, node: NodeIx, day: u32) -> DayLoad {
         self.shared.days.taken(node, day)
@@ -322,28 +331,15 @@ impl Reader {
                 ahead.for_each(|sku| inventory.prefetch_words(*sku));
             }
             self.own_sku(tenant, *sku).ok_or(Refusal::of(RefusalCode::UnknownSku, Field::Sku).at(index))?;
-            if !self.stock(*sku, &mut stock) {
-                return Ok(None);
-            }
-            let in_segment =
-                |cell: &&CellStock| question.segment.is_none_or(|segment| segment == cell.segment);
-            let mut row = AtpSku { sku: *sku, available: 0, short: 0, inbound: 0, cells: Vec::new() };
-            // After the words: units that are received in between are missed rather than counted twice.
-            let supply: BTreeMap<Place, u64> = match question.by_day {
-                Some(day) => self.shared.supplies.read().by_day(*sku, day).collect(),
-                None => BTreeMap::new(),
-            };
-            for cell in stock.iter().filter(in_segment).filter(|cell| scope.has(cell.node)) {
-                row.available += u64::from(cell.available.max(0).unsigned_abs());
-                row.short += u64::from(cell.available.min(0).unsigned_abs());
-                let comes = supply.get(&Place::new(cell.node, cell.segment)).copied().unwrap_or(0);
-                let inbound = comes.saturating_sub(u64::from(cell.available.min(0).unsigned_abs()));
-                row.inbound += inbound;
-                if question.per_node && (cell.available != 0 || inbound > 0) {
-                    let (node, segment, available) = (cell.node, cell.segment, i64::from(cell.available));
-                    row.cells.push(AtpCell { node, segment, available, inbound });
+            let row = match nodes.kits.get(*sku) {
+                None => self.atp_of(*sku, question, &scope, &mut stock),
+                Some(components) => {
+                    let of = |part: &Component| self.atp_of(part.sku, question, &scope, &mut stock);
+                    let rows: Option<Vec<AtpSku>> = components.iter().map(of).collect();
+                    rows.map(|rows| assembled(*sku, components, &rows))
                 }
-            }
+            };
+            let Some(row) = row else { return Ok(None) };
             cells += row.cells.len();
             if cells > cells_max {
                 let limit = i64::try_from(cells_max).unwrap_or(i64::MAX);
@@ -354,19 +350,52 @@ impl Reader {
         Ok(Some(reply))
     }
 
+    /// What can be promised of a sku that is no kit; `None` where it grew again and again meanwhile.
+    fn atp_of(
+        &self,
+        sku: SkuIx,
+        question: &Atp,
+        scope: &ScopeFilter,
+        stock: &mut Vec<CellStock>,
+    ) -> Option<AtpSku> {
+        if !self.stock(sku, stock) {
+            return None;
+        }
+        let in_segment = |cell: &&CellStock| question.segment.is_none_or(|segment| segment == cell.segment);
+        let mut row = AtpSku { sku, available: 0, short: 0, inbound: 0, cells: Vec::new() };
+        // After the words: units that are received in between are missed rather than counted twice.
+        let supply: BTreeMap<Place, u64> = match question.by_day {
+            Some(day) => self.shared.supplies.read().by_day(sku, day).collect(),
+            None => BTreeMap::new(),
+        };
+        for cell in stock.iter().filter(in_segment).filter(|cell| scope.has(cell.node)) {
+            row.available += u64::from(cell.available.max(0).unsigned_abs());
+            row.short += u64::from(cell.available.min(0).unsigned_abs());
+            let comes = supply.get(&Place::new(cell.node, cell.segment)).copied().unwrap_or(0);
+            let inbound = comes.saturating_sub(u64::from(cell.available.min(0).unsigned_abs()));
+            row.inbound += inbound;
+            if question.per_node && (cell.available != 0 || inbound > 0) {
+                let (node, segment, available) = (cell.node, cell.segment, i64::from(cell.available));
+                row.cells.push(AtpCell { node, segment, available, inbound });
+            }
+        }
+        Some(row)
+    }
+
     /// The order that a rejection asks to route again: the lines it takes off the node, to the same destination.
     /// `None` where the reservation is unknown, is a plain hold without destination, or has nothing there.
     #[must_use]
     pub fn order_to_reroute(&self, tenant: Tenant, reject: &Reject) -> Option<Order> {
         let view = self.show(tenant, &reject.reservation)?;
         let mut order = view.order?;
+        // A line of a kit has rows of each of its components.
         let mut lines: Vec<(LineId, SkuIx, u64)> = Vec::new();
         for row in view.rows.iter().filter(|row| row.node == reject.node) {
             let open = u64::from(row.held)
                 + u64::from(row.confirmed)
                 + u64::from(row.dispatched)
                 + u64::from(row.ready);
-            match lines.iter_mut().find(|(line, ..)| *line == row.line) {
+            match lines.iter_mut().find(|(line, sku, _)| (*line, *sku) == (row.line, row.sku)) {
                 Some((_, _, units)) => *units += open,
                 None => lines.push((row.line, row.sku, open)),
             }

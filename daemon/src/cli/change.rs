@@ -32,7 +32,10 @@ pub(super) async fn send(
     let id = id.id.unwrap_or_else(|| client.new_id());
     let moves_units = !matches!(
         body,
-        CommandBody::SetNodeState(_) | CommandBody::SetPolicy(_) | CommandBody::PutSupplies(_)
+        CommandBody::SetNodeState(_)
+            | CommandBody::SetPolicy(_)
+            | CommandBody::PutSupplies(_)
+            | CommandBody::PutKits(_)
     );
     let outcome = match client.command_as(id, body).await {
         Ok(Reply::Reserved(reserved)) => reserved_answer(client, id, attempted, &reserved).await,

@@ -97,6 +97,11 @@ impl Unnamed {
         self.nodes.insert(node);
     }
 
+    /// A sku.
+    pub(super) fn sku(&mut self, sku: SkuIx) {
+        self.skus.insert(sku);
+    }
+
     /// A node.
     pub(super) fn node(&mut self, node: NodeIx) {
         self.nodes.insert(node);

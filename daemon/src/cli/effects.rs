@@ -162,6 +162,9 @@ fn words(effect: &Effect) -> (&'static str, Fields) {
         Effect::Tariffs { tenant, version, put } => {
             ("tariffs", vec![("tenant", json!(tenant)), ("version", json!(version)), ("put", json!(put))])
         }
+        Effect::Kit { kit, components } => {
+            ("kit", vec![("kit", json!(kit)), ("components", json!(components))])
+        }
         Effect::Capacity(capacity) => {
             let numbers = capacity.numbers().into_iter();
             ("capacity", numbers.map(|(setting, number)| (setting, json!(number))).collect())

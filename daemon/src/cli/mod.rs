@@ -11,6 +11,7 @@ mod dump;
 mod effects;
 mod files;
 mod image;
+mod kit;
 mod log;
 mod node;
 mod order;
@@ -98,6 +99,9 @@ enum Command {
     /// Say what is on its way to cells, and receive it
     #[command(subcommand)]
     Supply(supply::SupplyCommand),
+    /// Say what kits are put together of, and list them
+    #[command(subcommand)]
+    Kit(kit::KitCommand),
     /// Pause, resume, retire and list nodes
     #[command(subcommand)]
     Node(node::NodeCommand),
@@ -197,6 +201,7 @@ async fn ask_daemon(command: &Command, session: &Session, as_json: bool) -> Outc
         Command::Explain(args) => ask::explain(args, session).await,
         Command::Stock(command) => stock::run(command, session).await,
         Command::Supply(command) => supply::run(command, session).await,
+        Command::Kit(command) => kit::run(command, session).await,
         Command::Tariff(command) => tariff::run(command, session).await,
         Command::Node(command) => node::run(command, session).await,
         Command::Calendar(command) => calendar::run(command, session).await,
@@ -295,6 +300,7 @@ mod tests {
             "explain",
             "stock",
             "supply",
+            "kit",
             "node",
             "calendar",
             "policy",

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use earmark_protocol::command::{Delivery, Order};
+use earmark_protocol::command::{Delivery, Order, OrderLine};
 use earmark_protocol::ids::{Money, TimestampMs};
 use earmark_protocol::reply::{
     Carriage, Eliminated, Plan, PolicyView, ReservationView, RowView, Shipment, Status,
@@ -240,7 +240,18 @@ pub(super) fn reservation_text(view: &ReservationView, names: &Names) -> String 
         fields.extend(waits.then_some(of_supply).into_iter().flatten());
         table.row(fields);
     }
-    text + &table.text("  ")
+    text + &table.text("  ") + &kits_text(view, names)
+}
+
+/// Which of a reservation's lines are of kits: their rows are of other skus.
+fn kits_text(view: &ReservationView, names: &Names) -> String {
+    let is_kit = |line: &&OrderLine| view.rows.iter().any(|row| row.line == line.line && row.sku != line.sku);
+    let lines = view.order.iter().flat_map(|order| &order.lines).filter(is_kit);
+    lines
+        .map(|line| {
+            format!("  line {} is of the kit {}, {} ordered\n", line.line, names.sku(line.sku), line.quantity)
+        })
+        .collect()
 }
 
 /// Why a reservation lies where it lies.

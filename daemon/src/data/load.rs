@@ -15,6 +15,7 @@ use earmark_protocol::supply::SupplySpec;
 use earmark_protocol::tariff::PutTariffs;
 
 use super::DataSet;
+use super::kits::Kit;
 use super::stock::Count;
 use super::supplies::SupplyRow;
 use super::trouble::BadRows;
@@ -23,6 +24,8 @@ use super::trouble::BadRows;
 const SPECS_PER_BATCH: usize = 2_000;
 /// Calendars in one message: with all the dates one can have they stay below the smallest frame.
 const CALENDARS_PER_BATCH: usize = 8;
+/// Kits in one message: with all the components one can have they stay below the smallest frame.
+const KITS_PER_BATCH: usize = 128;
 /// Counts in one message, if the daemon takes lists that long.
 const COUNTS_PER_BATCH: usize = 4_000;
 
@@ -69,6 +72,8 @@ pub struct Loaded {
     pub nodes: usize,
     /// Skus.
     pub skus: usize,
+    /// Kits.
+    pub kits: usize,
     /// Services of carriers.
     pub services: usize,
     /// Counts of cells.
@@ -100,6 +105,11 @@ pub async fn load(client: &Client, data: &DataSet, progress: impl Fn(u64)) -> Re
         put_skus(client, &specs, &progress).await?;
         loaded.skus = specs.len();
     }
+    if let Some(file) = &data.kits {
+        let kits: Vec<_> = file.rows.iter().map(|row| &row.value).collect();
+        put_kits(client, &kits, &progress).await?;
+        loaded.kits = kits.len();
+    }
     if let Some(tariffs) = &data.tariffs {
         put_tariffs(client, tariffs).await?;
         loaded.services = tariffs.services.len();
@@ -119,26 +129,32 @@ pub async fn load(client: &Client, data: &DataSet, progress: impl Fn(u64)) -> Re
     Ok(loaded)
 }
 
-/// Stock and supplies alone may name what the directory does not define: that is looked up before anything is sent.
+/// Kits, stock and supplies alone may name what the directory does not define: that is looked up before anything is sent.
 async fn unknown_codes(client: &Client, data: &DataSet) -> Result<(), LoadError> {
-    let stock = data.stock.iter().flat_map(|file| {
-        file.rows.iter().map(|row| (&file.name, row.line, &*row.value.sku, &*row.value.node))
-    });
-    let supplies = data.supplies.iter().flat_map(|file| {
-        file.rows.iter().map(|row| (&file.name, row.line, &*row.value.sku, &*row.value.node))
-    });
     if data.nodes.is_some() && data.skus.is_some() {
         return Ok(());
     }
-    let rows: Vec<(&String, u64, &str, &str)> = stock.chain(supplies).collect();
+    let stock = data.stock.iter().flat_map(|file| {
+        file.rows.iter().map(|row| (&file.name, row.line, &*row.value.sku, Some(&*row.value.node)))
+    });
+    let supplies = data.supplies.iter().flat_map(|file| {
+        file.rows.iter().map(|row| (&file.name, row.line, &*row.value.sku, Some(&*row.value.node)))
+    });
+    let kits = data.kits.iter().flat_map(|file| {
+        let own = file.rows.iter().map(|row| (row.line, &row.value.code));
+        let parts =
+            file.rows.iter().flat_map(|row| &row.value.parts).map(|part| (part.line, &part.value.sku));
+        own.chain(parts).map(|(line, sku)| (&file.name, line, sku.as_str(), None))
+    });
+    let rows: Vec<(&String, u64, &str, Option<&str>)> = kits.chain(stock).chain(supplies).collect();
     let mut bad = BadRows::new(super::trouble::BAD_ROWS_MAX);
     let skus = if data.skus.is_none() { codes(rows.iter().map(|row| row.2)) } else { Vec::new() };
-    let nodes = if data.nodes.is_none() { codes(rows.iter().map(|row| row.3)) } else { Vec::new() };
+    let nodes = if data.nodes.is_none() { codes(rows.iter().filter_map(|row| row.3)) } else { Vec::new() };
     let (known_skus, known_nodes) = resolve(client, &skus, &nodes).await?;
     let (unknown_skus, unknown_nodes) = (unknown(&skus, &known_skus), unknown(&nodes, &known_nodes));
     for (file, line, sku, node) in rows {
-        for (column, code, unknown) in [("sku", sku, &unknown_skus), ("node", node, &unknown_nodes)] {
-            if unknown.contains(code) {
+        for (column, code, unknown) in [("sku", Some(sku), &unknown_skus), ("node", node, &unknown_nodes)] {
+            if let Some(code) = code.filter(|code| unknown.contains(code)) {
                 bad.push(file, line, column, format!("the daemon knows no {column} {code:?}"));
             }
         }
@@ -298,6 +314,23 @@ async fn put_supplies(client: &Client, rows: &[&SupplyRow], progress: impl Fn(u6
     let specs = rows.iter().map(spec).collect::<Option<Vec<_>>>().ok_or(LoadError::Unexpected { what })?;
     for (batch, sent) in batches(&specs, batch_len(client, SPECS_PER_BATCH)) {
         command(client, CommandBody::PutSupplies(batch.to_vec()), what, sent).await?;
+        progress(batch.len() as u64);
+    }
+    Ok(())
+}
+
+/// Puts what kits are put together of.
+async fn put_kits(client: &Client, kits: &[&Kit], progress: impl Fn(u64)) -> Result<(), LoadError> {
+    let what = "kits";
+    let skus = codes(kits.iter().flat_map(|kit| {
+        std::iter::once(kit.code.as_str()).chain(kit.parts.iter().map(|part| part.value.sku.as_str()))
+    }));
+    let (handles, _) = resolve(client, &skus, &[]).await?;
+    let handles: HashMap<&str, Option<SkuIx>> = skus.into_iter().zip(handles).collect();
+    let specs = kits.iter().map(|kit| kit.spec(|sku| handles.get(sku).copied().flatten()));
+    let specs = specs.collect::<Option<Vec<_>>>().ok_or(LoadError::Unexpected { what })?;
+    for (batch, sent) in batches(&specs, batch_len(client, KITS_PER_BATCH)) {
+        command(client, CommandBody::PutKits(batch.to_vec()), what, sent).await?;
         progress(batch.len() as u64);
     }
     Ok(())

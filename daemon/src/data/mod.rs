@@ -1,9 +1,10 @@
-//! Data files: a directory of calendars, nodes, skus, tariffs, stock, supplies and orders as CSV or JSON lines, read and checked as
+//! Data files: a directory of calendars, nodes, skus, kits, tariffs, stock, supplies and orders as CSV or JSON lines, read and checked as
 //! a whole before anything is sent anywhere. The columns are described in `docs/data-files.md`.
 
 pub mod calendars;
 pub mod decisions;
 pub mod field;
+pub mod kits;
 pub mod load;
 pub mod nodes;
 pub mod orders;
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 use earmark_protocol::catalogue::{CalendarSpec, NodeSpec, SkuSpec};
 use earmark_protocol::tariff::PutTariffs;
 
+use kits::Kit;
 use orders::OrderData;
 use stock::{Codes, Count};
 use supplies::SupplyRow;
@@ -30,10 +32,11 @@ use tariffs::TariffFiles;
 use trouble::BadRows;
 
 /// The files a directory may hold, without their endings, in the order they are read.
-pub const FILES: [(&str, &[Column]); 10] = [
+pub const FILES: [(&str, &[Column]); 11] = [
     ("calendars", calendars::COLUMNS),
     ("nodes", nodes::COLUMNS),
     ("skus", skus::COLUMNS),
+    ("kits", kits::COLUMNS),
     ("rates", tariffs::RATE_COLUMNS),
     ("zones", tariffs::ZONE_COLUMNS),
     ("services", tariffs::SERVICE_COLUMNS),
@@ -63,6 +66,8 @@ pub struct DataSet {
     pub nodes: Option<DataFile<NodeSpec>>,
     /// Skus.
     pub skus: Option<DataFile<SkuSpec>>,
+    /// What kits are put together of, a row each.
+    pub kits: Option<DataFile<Kit>>,
     /// What carriers charge, put together from the files below.
     pub tariffs: Option<PutTariffs>,
     /// The files of what carriers charge.
@@ -99,6 +104,7 @@ pub fn read_dir(dir: &Path, bad: &mut BadRows) -> DataSet {
     data.calendars = find("calendars", bad).map(|path| read_calendars(&path, bad));
     data.nodes = find("nodes", bad).map(|path| file(&path, nodes::COLUMNS, bad, nodes::parse));
     data.skus = find("skus", bad).map(|path| file(&path, skus::COLUMNS, bad, skus::parse));
+    data.kits = find("kits", bad).map(|path| read_kits(&path, bad));
     data.tariff_files = TariffFiles {
         rates: find("rates", bad).map(|path| file(&path, tariffs::RATE_COLUMNS, bad, tariffs::rate)),
         zones: find("zones", bad).map(|path| file(&path, tariffs::ZONE_COLUMNS, bad, tariffs::zone)),
@@ -139,6 +145,12 @@ pub fn read_orders(path: &Path, bad: &mut BadRows) -> DataFile<OrderData> {
 fn read_calendars(path: &Path, bad: &mut BadRows) -> DataFile<CalendarSpec> {
     let DataFile { name, rows, is_whole } = file(path, calendars::COLUMNS, bad, calendars::parse);
     let rows = calendars::group(&name, rows, bad);
+    DataFile { name, rows, is_whole }
+}
+
+fn read_kits(path: &Path, bad: &mut BadRows) -> DataFile<Kit> {
+    let DataFile { name, rows, is_whole } = file(path, kits::COLUMNS, bad, kits::parse);
+    let rows = kits::group(&name, rows, bad);
     DataFile { name, rows, is_whole }
 }
 

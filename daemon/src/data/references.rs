@@ -18,6 +18,7 @@ pub fn check(data: &DataSet, bad: &mut BadRows) {
     let nodes = data.nodes.as_ref().and_then(|file| by_code(file, |node: &NodeSpec| &node.code, bad));
     let skus = data.skus.as_ref().and_then(|file| by_code(file, |sku: &SkuSpec| &sku.code, bad));
     calendars(data, bad);
+    kits(data, skus.as_ref(), bad);
     stock(data, nodes.as_ref(), skus.as_ref(), bad);
     supplies(data, nodes.as_ref(), skus.as_ref(), bad);
     orders(data, nodes.as_ref(), skus.as_ref(), bad);
@@ -54,6 +55,35 @@ fn by_code<'a, T>(
         found.insert(code, &row.value);
     }
     file.is_whole.then_some(found)
+}
+
+/// What a kit is put together of is stocked, and the kit is not.
+fn kits(data: &DataSet, skus: Option<&ByCode<'_, SkuSpec>>, bad: &mut BadRows) {
+    let Some(file) = &data.kits else { return };
+    let kits: HashSet<&str> = file.rows.iter().map(|kit| kit.value.code.as_str()).collect();
+    for Located { line, value: kit } in &file.rows {
+        known(skus, &kit.code, &file.name, *line, "kit", bad);
+        for part in &kit.parts {
+            let sku = part.value.sku.as_str();
+            known(skus, sku, &file.name, part.line, "sku", bad);
+            if kits.contains(sku) {
+                let reason = format!("{sku:?} is a kit itself; name what it is put together of");
+                bad.push(&file.name, part.line, "sku", reason);
+            }
+        }
+    }
+    let stock = data
+        .stock
+        .iter()
+        .flat_map(|file| file.rows.iter().map(|row| (&file.name, row.line, &*row.value.sku)));
+    let supplies = data
+        .supplies
+        .iter()
+        .flat_map(|file| file.rows.iter().map(|row| (&file.name, row.line, &*row.value.sku)));
+    for (file, line, sku) in stock.chain(supplies).filter(|(.., sku)| kits.contains(sku)) {
+        let reason = format!("{sku:?} is a kit; what is stocked are its components");
+        bad.push(file, line, "sku", reason);
+    }
 }
 
 fn stock(
@@ -142,7 +172,7 @@ fn known<'a, T>(
 ) -> Option<&'a T> {
     let found = all?.get(code).copied();
     if found.is_none() {
-        let source = if column == "sku" { "skus" } else { "nodes" };
+        let source = if matches!(column, "sku" | "kit") { "skus" } else { "nodes" };
         bad.push(file, line, column, format!("{code:?} stands in no row of the file {source}"));
     }
     found

@@ -104,6 +104,11 @@ impl Ground {
         let places = |codes: &mut dyn Iterator<Item = String>| codes.zip(0_u32..).collect::<HashMap<_, _>>();
         let node_places = places(&mut nodes.rows.iter().map(|row| row.value.code.clone()));
         let sku_places = places(&mut skus.rows.iter().map(|row| row.value.code.clone()));
+        for kits in data.kits.iter().flat_map(|file| file.rows.chunks(BATCH)) {
+            let handle = |code: &str| sku_places.get(code).copied().map(SkuIx);
+            let specs = kits.iter().filter_map(|row| row.value.spec(handle)).collect();
+            ground.fill("kits", CommandBody::PutKits(specs))?;
+        }
         for counts in stock.rows.chunks(BATCH) {
             let count = |row: &crate::data::table::Located<crate::data::stock::Count>| StockCount {
                 sku: SkuIx(sku_places.get(&*row.value.sku).copied().unwrap_or(u32::MAX)),

@@ -43,7 +43,8 @@ pub fn command_work(body: &CommandBody) -> (Role, Work) {
         | C::SetNodeState(_)
         | C::PutCalendars(_)
         | C::SetPolicy(_)
-        | C::PutTariffs(_) => (Role::Admin, Work::Keep),
+        | C::PutTariffs(_)
+        | C::PutKits(_) => (Role::Admin, Work::Keep),
     }
 }
 
@@ -66,6 +67,7 @@ pub fn query_work(query: &Query) -> (Role, Work) {
         | Query::Waiting { .. }
         | Query::Tariffs { .. }
         | Query::Skus { .. }
+        | Query::Kits { .. }
         | Query::Cells(_) => (Role::Read, Work::Ask),
     }
 }

@@ -1,6 +1,7 @@
 //! Questions that are answered beside the committer, from what the reader sees at once.
 
 use earmark_protocol::ids::{Lsn, Tenant};
+use earmark_protocol::kit::COMPONENTS_MAX;
 use earmark_protocol::query::{Query, Resolve};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{Refused, Reply, Resolved};
@@ -23,6 +24,9 @@ const NODE_DAYS_BYTES_MAX: usize = 64 * NODE_DAY_BYTES;
 const CALENDAR_BYTES_MAX: usize = 4_600;
 /// Longest a sku can be in a reply.
 const SKU_BYTES_MAX: usize = 200;
+/// Kits of one page: what fills a frame, and not more than this; and the longest one can be in a reply.
+const KITS_PAGE_MAX: usize = 2_000;
+const KIT_BYTES_MAX: usize = 8 + 8 * COMPONENTS_MAX;
 /// Supplies of one page: what fills a frame, and not more than this.
 const SUPPLIES_PAGE_MAX: usize = 5_000;
 /// Longest a supply can be in a reply: a text of 64 bytes with its length, and some numbers.
@@ -48,6 +52,10 @@ pub(super) fn answer(shared: &Shared, tenant: Tenant, query: &Query) -> Reply {
         Query::Skus { from } => {
             let most = SKUS_PAGE_MAX.min(frame / SKU_BYTES_MAX);
             Ok(Reply::Skus(reader.skus_page(tenant, *from, most)))
+        }
+        Query::Kits { from } => {
+            let most = KITS_PAGE_MAX.min(frame / KIT_BYTES_MAX).max(1);
+            Ok(Reply::Kits(reader.kits_page(tenant, *from, most)))
         }
         Query::Tariffs { from } => {
             let mut room = frame / 2;

@@ -123,17 +123,26 @@ fn give_way(
         reason: "a count fell below what was promised".to_owned(),
         reroute: true,
     };
-    let order = reader.order_to_reroute(tenant, &reject);
+    let mut order = reader.order_to_reroute(tenant, &reject);
+    // Of a kit that has several components at the node, all that is there of the line gives way.
+    let in_parts = order.as_ref().is_some_and(|order| order.lines.len() > 1);
+    if in_parts {
+        reject.lines[0].quantity = 0;
+        order = reader.order_to_reroute(tenant, &reject);
+    }
+    let wanted: u32 = order.iter().flat_map(|order| &order.lines).map(|line| line.quantity).sum();
     let planned = order.map(|order| {
         planner.at(shared.clock.now()).plan(reader, reader.lanes(), tenant, &order, true, &[node])
     });
     if claim.confirmed {
         let placed = planned.as_ref().and_then(|planned| planned.as_ref().ok());
         let placed: u32 = placed.map_or(0, |proposal| proposal.picks.iter().map(|pick| pick.quantity).sum());
-        if placed == 0 {
+        if placed == 0 || in_parts && placed < wanted {
             return;
         }
-        reject.lines[0].quantity = placed.min(units);
+        if !in_parts {
+            reject.lines[0].quantity = placed.min(units);
+        }
     }
     let random: [u8; 10] = std::array::from_fn(|_| fastrand::u8(..));
     let id = CommandId::new(shared.clock.now(), random);

@@ -291,6 +291,7 @@ impl Session {
             Query::Resolve(_)
             | Query::Nodes { .. }
             | Query::Skus { .. }
+            | Query::Kits { .. }
             | Query::Stats
             | Query::Calendars { .. }
             | Query::NodeDays { .. }

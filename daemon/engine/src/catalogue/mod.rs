@@ -1,5 +1,6 @@
 //! What a tenant sells and from where: skus in a table that grows in place, nodes in a table that is published whole.
 
+pub(crate) mod kits;
 pub(crate) mod nodes;
 pub(crate) mod skus;
 

@@ -1,14 +1,16 @@
-//! The table of nodes with their calendars: small, changed seldom, published whole.
+//! The table of nodes with their calendars, and what else plans are made by: small, changed seldom, published whole.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use earmark_protocol::catalogue::{CalendarSpec, NodeSpec, NodeState};
-use earmark_protocol::ids::{NodeIx, Tenant};
+use earmark_protocol::ids::{NodeIx, SkuIx, Tenant};
+use earmark_protocol::kit::Component;
 use earmark_protocol::reply::NodeView;
 use earmark_protocol::tariff::PutTariffs;
 
+use super::kits::Kits;
 use crate::tariff::TariffTable;
 
 /// A node as planners and the committer see it.
@@ -31,6 +33,8 @@ pub struct NodeTable {
     pub nodes: Vec<Node>,
     /// What carriers charge, published together with the nodes: a plan prices by both.
     pub(crate) tariffs: Arc<TariffTable>,
+    /// What kits are put together of.
+    pub(crate) kits: Arc<Kits>,
     by_code: Arc<HashMap<(Tenant, String), NodeIx>>,
     calendars: Arc<BTreeMap<(Tenant, String), CalendarSpec>>,
 }
@@ -108,6 +112,11 @@ impl NodeTable {
     pub(crate) fn put_tariffs(&mut self, tenant: Tenant, version: u32, put: &PutTariffs) {
         self.version += 1;
         Arc::make_mut(&mut self.tariffs).put(tenant, version, put);
+    }
+
+    pub(crate) fn put_kit(&mut self, kit: SkuIx, components: &[Component]) {
+        self.version += 1;
+        Arc::make_mut(&mut self.kits).put(kit, components);
     }
 
     pub(crate) fn set_state(&mut self, node: NodeIx, state: NodeState) {

@@ -11,7 +11,7 @@ use earmark_protocol::reply::Status;
 use super::Verdict;
 use super::check::{self, First};
 use super::draft::Draft;
-use super::step::rows_of;
+use super::step::{one_sku, rows_of};
 use crate::record::{Effect, Stage};
 use crate::state::State;
 
@@ -34,6 +34,9 @@ pub(crate) fn decide(
     for (index, line) in amend.lines.iter().enumerate() {
         let rows: Vec<usize> =
             rows_of(&draft, &StepLine { line: line.line, node: None, quantity: 0 }).collect();
+        if line.quantity > 0 && first.take(one_sku(&draft, &rows).map_err(|no| no.at(index))).is_none() {
+            continue;
+        }
         let units = |stage| rows.iter().map(|row| u64::from(draft.rows[*row].units(stage))).sum::<u64>();
         let held = units(Stage::Held) + units(Stage::Awaited);
         let confirmed = units(Stage::Confirmed) + units(Stage::Backordered);

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use earmark_protocol::catalogue::POSTAL_LEN_MAX;
 use earmark_protocol::command::{Delivery, Order};
 use earmark_protocol::ids::{HoldClass, Money, NodeIx, QUANTITY_MAX, Segment, SkuIx, Tenant, TimestampMs};
+use earmark_protocol::kit::Component;
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 
 use crate::Reader;
@@ -136,6 +137,7 @@ pub fn check_order(reader: &Reader, tenant: Tenant, order: &Order) -> Result<(),
             first.consider(Refusal::of(RefusalCode::UnknownNode, Field::Nodes).at(index));
         }
     }
+    let mut parts = 0;
     let lines_max = order.lines.len().min(rules.lines_max as usize);
     let mut seen = HashSet::with_capacity(lines_max);
     let mut sums: HashMap<SkuIx, u64> = HashMap::with_capacity(lines_max);
@@ -144,12 +146,18 @@ pub fn check_order(reader: &Reader, tenant: Tenant, order: &Order) -> Result<(),
             first.consider(Refusal::of(RefusalCode::LineTwice, Field::Line).at(index));
         }
         first.take(quantity(line.quantity).map_err(|refusal| refusal.at(index)));
-        let sum = sums.entry(line.sku).or_default();
-        *sum += u64::from(line.quantity);
-        if *sum > u64::from(QUANTITY_MAX) {
-            first.consider(too_large().at(index));
+        let itself = [Component { sku: line.sku, quantity: 1 }];
+        let components = nodes.kits.get(line.sku).unwrap_or(&itself);
+        parts += components.len();
+        for component in components {
+            let sum = sums.entry(component.sku).or_default();
+            *sum += u64::from(line.quantity) * u64::from(component.quantity);
+            if *sum > u64::from(QUANTITY_MAX) {
+                first.consider(too_large().at(index));
+            }
         }
         first.take(sku(reader, tenant, line.sku).map_err(|refusal| refusal.at(index)));
     }
+    first.take(list_limit(rules, parts, Field::Component));
     first.done()
 }

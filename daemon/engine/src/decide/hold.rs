@@ -97,7 +97,11 @@ fn check_cell(state: &State, tenant: Tenant, wanted: &CellQuantity, first: &mut 
     }
     let cell = state.inventory.inventory.find(wanted.sku, Place::new(wanted.node, wanted.segment));
     if cell.is_none() {
-        first.consider(Refusal::of(RefusalCode::UnknownSegment, Field::Segment));
+        // A kit has no cells.
+        first.consider(match state.nodes.kits.get(wanted.sku) {
+            Some(_) => Refusal::of(RefusalCode::SkuIsKit, Field::Sku),
+            None => Refusal::of(RefusalCode::UnknownSegment, Field::Segment),
+        });
     }
     cell
 }
@@ -149,11 +153,11 @@ pub(crate) fn decide(
 /// The summed demand of each cell must stay below the limit.
 pub(crate) fn sums_fit(claims: &[Claim]) -> Result<(), Refusal> {
     let mut sums: BTreeMap<u32, u64> = BTreeMap::new();
-    for (index, claim) in claims.iter().enumerate() {
+    for claim in claims {
         let sum = sums.entry(claim.cell).or_default();
         *sum += u64::from(claim.quantity);
         if *sum > u64::from(QUANTITY_MAX) {
-            return Err(check::too_large().at(index));
+            return Err(check::too_large().at(claim.line.0 as usize));
         }
     }
     Ok(())

@@ -10,6 +10,7 @@ mod check;
 pub(crate) mod days;
 mod draft;
 mod hold;
+mod kits;
 mod known;
 mod put;
 mod reject;
@@ -241,6 +242,7 @@ fn verdict(
         CommandBody::PutTariffs(put) => put::tariffs(state, tenant, put, effects),
         CommandBody::PutSupplies(specs) => supply::put(state, tenant, specs, effects),
         CommandBody::Receive(receive) => supply::receive(state, tenant, receive, effects),
+        CommandBody::PutKits(specs) => kits::put(state, tenant, specs, effects),
     }
 }
 

@@ -21,10 +21,9 @@ use crate::state::State;
 /// Longest reason, in bytes.
 const REASON_LEN_MAX: usize = 200;
 
-/// Units of one line that the node gives up: those that were only held, and those that were confirmed or further.
-#[derive(Clone, Copy)]
+/// Units of one sku of a line that the node gives up: those that were only held, and those that were confirmed or further.
+#[derive(Clone, Copy, Default)]
 struct GivenUp {
-    sku: SkuIx,
     held: u64,
     confirmed: u64,
 }
@@ -132,7 +131,7 @@ fn replan(
     now: TimestampMs,
     submission: &Submission<'_>,
     reject: &Reject,
-    given_up: &BTreeMap<LineId, GivenUp>,
+    given_up: &BTreeMap<(LineId, SkuIx), GivenUp>,
     planner: &mut Planner,
 ) -> Result<Replanned, Again> {
     let tenant = submission.tenant;
@@ -141,8 +140,8 @@ fn replan(
         // A plain hold has no destination, and what has nothing at the node has nothing to place.
         return Ok(Replanned::nowhere(RefusalCode::NoNode));
     };
-    let wanted: HashMap<LineId, (SkuIx, u64)> =
-        given_up.iter().map(|(line, units)| (*line, (units.sku, units.held + units.confirmed))).collect();
+    let wanted: HashMap<(LineId, SkuIx), u64> =
+        given_up.iter().map(|(of_line, units)| (*of_line, units.held + units.confirmed)).collect();
     let of = |proposal: &crate::routing::Proposal| {
         let claims = claims(state, tenant, proposal)?;
         let elsewhere = proposal.picks.iter().all(|pick| pick.node != reject.node);
@@ -172,8 +171,8 @@ fn replan(
     }
 }
 
-/// Units given up, by line; and by cell, with the cell's sku and place.
-type GaveUp = (BTreeMap<LineId, GivenUp>, BTreeMap<u32, (SkuIx, Place, u64)>);
+/// Units given up, by line and sku; and by cell, with the cell's sku and place.
+type GaveUp = (BTreeMap<(LineId, SkuIx), GivenUp>, BTreeMap<u32, (SkuIx, Place, u64)>);
 
 /// Takes the rejected units off their rows.
 fn give_up(draft: &mut Draft<'_>, reject: &Reject, first: &mut First) -> GaveUp {
@@ -190,8 +189,7 @@ fn give_up(draft: &mut Draft<'_>, reject: &Reject, first: &mut First) -> GaveUp 
             None => continue,
             Some(0) => u64::MAX,
             Some(quantity) => {
-                let already =
-                    lines.get(&value.line).map_or(0, |units: &GivenUp| units.held + units.confirmed);
+                let already = given_up_of(&lines, value.line);
                 u64::from(quantity) - already.min(u64::from(quantity))
             }
         };
@@ -203,7 +201,7 @@ fn give_up(draft: &mut Draft<'_>, reject: &Reject, first: &mut First) -> GaveUp 
             let cell = draft.cell(row);
             draft.shift(row, stage, Stage::Free, units);
             left -= u64::from(units);
-            let line = lines.entry(value.line).or_insert(GivenUp { sku: value.sku, held: 0, confirmed: 0 });
+            let line = lines.entry((value.line, value.sku)).or_default();
             if stage == Stage::Held {
                 line.held += u64::from(units)
             } else {
@@ -213,7 +211,7 @@ fn give_up(draft: &mut Draft<'_>, reject: &Reject, first: &mut First) -> GaveUp 
         }
     }
     for (index, asked) in reject.lines.iter().enumerate() {
-        let got = lines.get(&asked.line).map_or(0, |units| units.held + units.confirmed);
+        let got = given_up_of(&lines, asked.line);
         if got == 0 {
             first.consider(draft.wrong_status_of(index));
         } else if got < u64::from(asked.quantity) {
@@ -222,6 +220,12 @@ fn give_up(draft: &mut Draft<'_>, reject: &Reject, first: &mut First) -> GaveUp 
         }
     }
     (lines, cells)
+}
+
+/// Units given up of a line.
+fn given_up_of(lines: &BTreeMap<(LineId, SkuIx), GivenUp>, line: LineId) -> u64 {
+    let of_line = lines.range((line, SkuIx(0))..=(line, SkuIx(u32::MAX)));
+    of_line.map(|(_, units)| units.held + units.confirmed).sum()
 }
 
 /// Corrects the stock of the rejecting cells.
@@ -264,7 +268,7 @@ fn correct(
 fn place_again(
     state: &State,
     draft: &mut Draft<'_>,
-    mut given_up: BTreeMap<LineId, GivenUp>,
+    mut given_up: BTreeMap<(LineId, SkuIx), GivenUp>,
     claims: &[Claim],
 ) -> Result<(), Refusal> {
     if claims.is_empty() {
@@ -277,7 +281,7 @@ fn place_again(
     draft.also(Effect::Widen { rows: claims.len() as u16 }, None);
     for claim in claims {
         let Claim { line, sku, place, cell, quantity, .. } = *claim;
-        let left = given_up.get_mut(&line).expect("the picks are within what was given up");
+        let left = given_up.get_mut(&(line, sku)).expect("the picks are within what was given up");
         let confirmed = left.confirmed.min(u64::from(quantity)) as u32;
         let held = quantity - confirmed;
         left.confirmed -= u64::from(confirmed);
@@ -297,16 +301,16 @@ fn place_again(
 }
 
 /// The plan, with whatever found no place said to be unfilled.
-fn with_unfilled(replanned: &Replanned, given_up: &BTreeMap<LineId, GivenUp>) -> Plan {
+fn with_unfilled(replanned: &Replanned, given_up: &BTreeMap<(LineId, SkuIx), GivenUp>) -> Plan {
     let Replanned { plan, claims, why } = replanned;
     // Whether it is looked at was settled when it was reserved.
     let mut plan = Plan { review: false, ..plan.clone() };
     let reasons: HashMap<LineId, RefusalCode> =
         plan.unfilled.iter().map(|line| (line.line, line.reason)).collect();
     plan.unfilled.clear();
-    for (line, units) in given_up {
-        let placed: u64 =
-            claims.iter().filter(|claim| claim.line == *line).map(|claim| u64::from(claim.quantity)).sum();
+    for ((line, sku), units) in given_up {
+        let of_line = claims.iter().filter(|claim| (claim.line, claim.sku) == (*line, *sku));
+        let placed: u64 = of_line.map(|claim| u64::from(claim.quantity)).sum();
         let left = units.held + units.confirmed - placed;
         if left > 0 {
             let reason = reasons.get(line).copied().unwrap_or(*why);

@@ -15,7 +15,7 @@ use super::{Decision, Planned, Submission, Verdict, check_order};
 use crate::facts::Facts;
 use crate::inventory::Place;
 use crate::record::Effect;
-use crate::routing::{Planner, Proposal};
+use crate::routing::{Planner, Proposal, take_apart};
 use crate::state::State;
 
 /// Decides a routed reservation.
@@ -65,6 +65,10 @@ fn settle_plan(
 ) -> Result<Option<(Plan, Vec<Claim>)>, Refusal> {
     let tenant = submission.tenant;
     let reader = state.reader();
+    let kits = &state.nodes.kits;
+    let asked = order;
+    let apart = take_apart(kits, &reader, tenant, asked, &[]);
+    let order = apart.as_ref().unwrap_or(asked);
     // What is left out stays left out when a plan is mended.
     let is_fair = |proposal: &Proposal, planner: &mut Planner| {
         let version = proposal.plan.policy;
@@ -78,6 +82,9 @@ fn settle_plan(
                 && is_fair(proposal, &mut decision.planner) =>
         {
             let planner = &mut decision.planner;
+            // Kits that the plan leaves out are not to be had.
+            let planned = take_apart(kits, &reader, tenant, asked, &proposal.plan.unfilled);
+            let order = planned.as_ref().unwrap_or(asked);
             if let Some(claims) = claims(state, tenant, proposal)
                 && planner.at(now).leaves_buffers(&reader, reader.lanes(), tenant, order, proposal)
             {
@@ -99,7 +106,7 @@ fn settle_plan(
         return Err(Refusal::of(RefusalCode::Contended, Field::Whole));
     }
     let fresh: Planned =
-        decision.planner.at(now).plan(&reader, reader.lanes(), tenant, order, best_effort, &[]);
+        decision.planner.at(now).plan(&reader, reader.lanes(), tenant, asked, best_effort, &[]);
     let fresh = fresh?;
     let claims = claims(state, tenant, &fresh).ok_or(Refusal::of(RefusalCode::Contended, Field::Whole))?;
     Ok(Some((fresh.plan, claims)))
@@ -139,12 +146,12 @@ pub(crate) fn claims(state: &State, tenant: Tenant, proposal: &Proposal) -> Opti
     (holds && days::fit(state, tenant, &proposal.plan)).then_some(claims)
 }
 
-/// Whether no line gets more than it asks for, and each its own sku.
-pub(crate) fn picks_within(picks: &[crate::routing::Pick], wanted: &HashMap<LineId, (SkuIx, u64)>) -> bool {
+/// Whether no line gets more of a sku than it asks for.
+pub(crate) fn picks_within(picks: &[crate::routing::Pick], wanted: &HashMap<(LineId, SkuIx), u64>) -> bool {
     let mut left = wanted.clone();
     picks.iter().all(|pick| {
-        left.get_mut(&pick.line).is_some_and(|(sku, units)| {
-            let fits = *sku == pick.sku && u64::from(pick.quantity) <= *units;
+        left.get_mut(&(pick.line, pick.sku)).is_some_and(|units| {
+            let fits = u64::from(pick.quantity) <= *units;
             *units = units.saturating_sub(u64::from(pick.quantity));
             fits
         })

@@ -104,10 +104,11 @@ pub(crate) fn decide(
     if kind == Kind::Confirm && draft.head.meta.in_review && draft.moved > 0 {
         first.consider(Refusal::of(RefusalCode::InReview, Field::Reservation));
     }
-    first.done()?;
-    if draft.moved == 0 {
-        return Err(draft.wrong_status());
+    // Without best effort each line says for itself that nothing of it moves.
+    if draft.moved == 0 && (step.best_effort || step.lines.is_empty()) {
+        first.consider(draft.wrong_status());
     }
+    first.done()?;
     Ok(Verdict::Done { reply: draft.settle(kind.ends_as()), plan: None })
 }
 
@@ -161,8 +162,22 @@ pub(crate) fn check_lines(draft: &Draft<'_>, lines: &[StepLine]) -> Result<(), R
         if !seen.insert((line.line, line.node)) {
             first.consider(Refusal::of(RefusalCode::LineTwice, Field::Line).at(index));
         }
+        if line.quantity > 0 {
+            let rows: Vec<usize> = rows_of(draft, line).collect();
+            first.take(one_sku(draft, &rows).map_err(|refusal| refusal.at(index)));
+        }
     }
     first.done()
+}
+
+/// A quantity of a line says nothing where these rows of it are of several components of a kit.
+pub(crate) fn one_sku(draft: &Draft<'_>, rows: &[usize]) -> Result<(), Refusal> {
+    let mut skus = rows.iter().map(|row| draft.rows[*row].sku);
+    let first = skus.next();
+    if skus.all(|sku| Some(sku) == first) {
+        return Ok(());
+    }
+    Err(Refusal::of(RefusalCode::KitInParts, Field::Quantity))
 }
 
 /// Decides a new lifetime.

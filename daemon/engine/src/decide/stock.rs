@@ -30,19 +30,22 @@ pub(super) struct Change {
 pub(super) fn check_place(
     state: &State,
     tenant: Tenant,
-    sku: SkuIx,
+    ix: SkuIx,
     node: NodeIx,
     segment: Segment,
     first: &mut First,
     index: Option<usize>,
 ) -> Option<Place> {
     let at = |refusal: Refusal| index.map_or(refusal, |index| refusal.at(index));
-    let sku = first.take(check::sku(&state.reader(), tenant, sku).map_err(at));
+    let sku = first.take(check::sku(&state.reader(), tenant, ix).map_err(at));
     let known = state.node(tenant, node).is_some();
     if !known {
         first.consider(at(Refusal::of(RefusalCode::UnknownNode, Field::Node)));
     }
     let segment_fits = first.take(check::segment(segment).map_err(at));
+    if state.nodes.kits.get(ix).is_some() {
+        first.consider(at(Refusal::of(RefusalCode::SkuIsKit, Field::Sku)));
+    }
     (sku.is_some() && known && segment_fits.is_some()).then(|| Place::new(node, segment))
 }
 
@@ -184,7 +187,8 @@ pub(crate) fn transfer(
     if from.is_some() && from == to {
         first.consider(Refusal::of(RefusalCode::LineTwice, Field::Node));
     }
-    if from.is_some_and(|from| state.inventory.inventory.find(sku, from).is_none()) {
+    let is_kit = state.nodes.kits.get(sku).is_some();
+    if from.is_some_and(|from| !is_kit && state.inventory.inventory.find(sku, from).is_none()) {
         first.consider(Refusal::of(RefusalCode::UnknownSegment, Field::Segment));
     }
     first.done()?;

@@ -4,6 +4,7 @@
 use earmark_protocol::catalogue::{DayLoad, NodeState};
 use earmark_protocol::codec;
 use earmark_protocol::ids::{CommandId, LineId, Lsn, NodeIx, Segment, SkuIx, Tenant, TimestampMs};
+use earmark_protocol::kit::KitSpec;
 use earmark_protocol::reply::NodeDay;
 use earmark_protocol::supply::SupplySpec;
 use earmark_protocol::wire_error::WireError;
@@ -194,6 +195,13 @@ impl Scalars {
                 bytes.extend_from_slice(&word.to_le_bytes());
             }
         }
+        put_count(self.nodes.kits.len(), bytes);
+        for spec in self.nodes.kits.from(SkuIx(0)) {
+            let mut text = Vec::new();
+            codec::encode(&spec, &mut text);
+            put_count(text.len(), bytes);
+            bytes.extend_from_slice(&text);
+        }
     }
 
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, WireError> {
@@ -268,6 +276,12 @@ impl Scalars {
             waits.push((at, Wait { turn, cell, reservation, line, awaited, backordered, day }));
         }
         supplies.restore(turns, waits.into_iter());
+        let version = nodes.version;
+        for _ in 0..left.u32()? {
+            let KitSpec { kit, components } = codec::decode(left.text()?)?;
+            nodes.put_kit(kit, &components);
+        }
+        nodes.version = version;
         let scalars = Self {
             capacity,
             lsn,

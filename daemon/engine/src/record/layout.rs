@@ -39,6 +39,7 @@ const DAY: u8 = 25;
 const REVIEW: u8 = 26;
 const SUPPLY: u8 = 27;
 const WAIT: u8 = 28;
+const KIT: u8 = 29;
 
 /// The fixed part of an effect on its way into the log: put together here, appended once.
 struct Fixed {
@@ -227,6 +228,10 @@ pub(super) fn write(effect: &Effect, bytes: &mut Vec<u8>) {
             Fixed::new(TARIFFS).put(tenant.0.to_le_bytes()).put(version.to_le_bytes()).onto(bytes);
             put_value(put, bytes);
         }
+        Effect::Kit { kit, components } => {
+            Fixed::new(KIT).put(kit.0.to_le_bytes()).onto(bytes);
+            put_value(components, bytes);
+        }
         Effect::Grace { until } => Fixed::new(GRACE).put(until.0.to_le_bytes()).onto(bytes),
     }
 }
@@ -339,6 +344,7 @@ pub(super) fn read(left: &mut Bytes<'_>) -> Result<Effect, WireError> {
         }
         CALENDAR => Effect::Calendar { tenant: Tenant(left.u16()?), spec: value(left)? },
         TARIFFS => Effect::Tariffs { tenant: Tenant(left.u16()?), version: left.u32()?, put: value(left)? },
+        KIT => Effect::Kit { kit: SkuIx(left.u32()?), components: value(left)? },
         CAPACITY => Effect::Capacity(Box::new(Capacity::read(left)?)),
         GRACE => Effect::Grace { until: TimestampMs(left.u64()?) },
         _ => return Err(WireError::bad_value(at, u64::from(tag))),
@@ -349,6 +355,7 @@ pub(super) fn read(left: &mut Bytes<'_>) -> Result<Effect, WireError> {
 mod tests {
     use earmark_protocol::catalogue::{CalendarSpec, NodeSpec, SkuSpec};
     use earmark_protocol::ids::Lsn;
+    use earmark_protocol::kit::Component;
     use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 
     use super::super::Record;
@@ -423,6 +430,7 @@ mod tests {
                 spec: Box::new(CalendarSpec { code: "C1".into(), ..CalendarSpec::default() }),
             },
             Effect::Tariffs { tenant, version: 2, put: Box::default() },
+            Effect::Kit { kit: sku, components: vec![Component { sku: SkuIx(7), quantity: 2 }] },
             Effect::Capacity(Box::default()),
             Effect::Grace { until: now },
         ]

@@ -5,6 +5,7 @@
 
 use earmark_protocol::catalogue::{CalendarSpec, NodeSpec, NodeState, SkuSpec};
 use earmark_protocol::ids::{CommandId, HoldClass, LineId, Lsn, NodeIx, SkuIx, Tenant, TimestampMs};
+use earmark_protocol::kit::Component;
 use earmark_protocol::reply::Status;
 use earmark_protocol::tariff::PutTariffs;
 use earmark_protocol::wire_error::WireError;
@@ -272,6 +273,13 @@ pub enum Effect {
         version: u32,
         /// As the client gave it.
         put: Box<PutTariffs>,
+    },
+    /// What a kit is put together of from now on.
+    Kit {
+        /// The kit.
+        kit: SkuIx,
+        /// Its components; none where it is no kit any more.
+        components: Vec<Component>,
     },
     /// The memory from now on. Only at a start, before anyone reads.
     Capacity(Box<Capacity>),

@@ -4,6 +4,7 @@
 //! before it is known what is in it, plans stay exact about lateness, and no day goes over its limit.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 
 use earmark_protocol::catalogue::DayLoad;
 use earmark_protocol::command::Order;
@@ -32,9 +33,13 @@ impl Days {
     /// `None` where no node has a limit.
     pub(super) fn of(timetable: &Timetable, nodes: usize, order: &Order, now: TimestampMs) -> Option<Self> {
         let units = order.lines.iter().map(|line| u64::from(line.quantity)).sum();
-        let wanted = DayLoad { orders: 1, lines: order.lines.len() as u32, units };
         let last = (now.0 / DAY_MS) as u32 + AHEAD_MAX;
-        timetable.has_limits().then(|| Self { wanted, passed: vec![Cell::new(UNKNOWN); nodes], last })
+        timetable.has_limits().then(|| {
+            // What is of one line of a kit is one line.
+            let lines: HashSet<_> = order.lines.iter().map(|line| line.line).collect();
+            let wanted = DayLoad { orders: 1, lines: lines.len() as u32, units };
+            Self { wanted, passed: vec![Cell::new(UNKNOWN); nodes], last }
+        })
     }
 
     /// How many days that it could leave on have no room; `None` where none has.

@@ -6,6 +6,7 @@ use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 
 use super::Proposal;
 use super::case::{Candidate, Part};
+use super::kits::take_apart;
 use super::lanes::LaneBook;
 use super::planner::Planner;
 use super::scope::{Scope, Sight, named};
@@ -18,7 +19,7 @@ pub struct Take {
     pub line: LineId,
     /// Node.
     pub node: NodeIx,
-    /// Units.
+    /// Units; of a kit's line, kits.
     pub quantity: u32,
 }
 
@@ -46,6 +47,10 @@ impl Planner {
         order: &Order,
         takes: &[Take],
     ) -> Result<Priced, Refusal> {
+        let table = self.bookmark.table(reader);
+        let apart = take_apart(&table.kits, reader, tenant, order, &[]);
+        let whole = order;
+        let order = apart.as_ref().unwrap_or(whole);
         let mut sight = Sight::of(&mut self.bookmark, reader, lanes, tenant, order, self.now);
         self.read_order(reader, tenant, order, true)?;
         sight.weigh(reader, &mut self.demand);
@@ -54,9 +59,8 @@ impl Planner {
         };
         let (mut nodes, mut parts) = (Vec::new(), Vec::new());
         for (at, take) in takes.iter().enumerate() {
-            let line = order.lines.iter().find(|line| line.line == take.line);
-            let want = line.and_then(|line| self.demand.find(line.sku));
-            let want = want.ok_or(Refusal::of(RefusalCode::UnknownLine, Field::Line).at(at))?;
+            let line = whole.lines.iter().find(|line| line.line == take.line);
+            let line = line.ok_or(Refusal::of(RefusalCode::UnknownLine, Field::Line).at(at))?;
             sight
                 .table
                 .get(tenant, take.node)
@@ -65,7 +69,12 @@ impl Planner {
                 nodes.push(take.node);
                 nodes.len() - 1
             });
-            parts.push(Part { want: want as u32, slot: slot as u32, units: i64::from(take.quantity) });
+            for part in order.lines.iter().filter(|part| part.line == take.line) {
+                let want = self.demand.find(part.sku).expect("the order's lines were read");
+                let per_kit = i64::from(part.quantity / line.quantity.max(1));
+                let units = i64::from(take.quantity).saturating_mul(per_kit);
+                parts.push(Part { want: want as u32, slot: slot as u32, units });
+            }
         }
         parts.sort_unstable_by_key(|part| (part.slot, part.want));
         parts.dedup_by(|part, kept| {

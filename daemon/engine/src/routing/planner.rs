@@ -61,6 +61,18 @@ pub struct Planner {
     is_patient: bool,
 }
 
+/// What is asked for beside the order.
+#[derive(Clone, Copy)]
+pub(super) struct Question<'a> {
+    pub(super) reader: &'a Reader,
+    pub(super) lanes: &'a LaneBook,
+    pub(super) tenant: Tenant,
+    /// Whether what cannot be had may be left out.
+    pub(super) best_effort: bool,
+    /// Nodes that must not serve it.
+    pub(super) without: &'a [NodeIx],
+}
+
 /// What became of planning an order of few skus.
 enum Few {
     /// The cheapest plan there is.
@@ -118,6 +130,17 @@ impl Planner {
         best_effort: bool,
         without: &[NodeIx],
     ) -> Result<Proposal, Refusal> {
+        self.plan_kits(&Question { reader, lanes, tenant, best_effort, without }, order)
+    }
+
+    /// Plans an order of which no line is of a kit, by this version of the policy where it is said.
+    pub(super) fn plan_lines(
+        &mut self,
+        question: &Question<'_>,
+        order: &Order,
+        version: Option<u32>,
+    ) -> Result<Proposal, Refusal> {
+        let Question { reader, lanes, tenant, best_effort, without } = *question;
         let mut sight = Sight::of(&mut self.bookmark, reader, lanes, tenant, order, self.now);
         let rules = reader.rules();
         self.read_order(reader, tenant, order, best_effort)?;
@@ -133,7 +156,11 @@ impl Planner {
         let prices = Some(&*sight.prices).filter(|_| minds).filter(has_any);
         let scope = Scope { prices, ..sight.scope(reader, segments, &named, without) };
         let policies = self.bookmark.policies(reader);
-        let planned = match self.policy_for(&policies, reader, tenant, order) {
+        let kept = match version {
+            Some(version) => policies.version(tenant, version).cloned(),
+            None => self.policy_for(&policies, reader, tenant, order),
+        };
+        let planned = match kept {
             Some(kept) => self.plan_under((&kept, tenant, &sight.table), &scope, order, best_effort),
             None => {
                 let limit = if order.shipments_max == 0 { rules.shipments_max } else { order.shipments_max };

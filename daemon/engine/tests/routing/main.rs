@@ -5,6 +5,7 @@ mod carriers;
 mod days;
 mod given;
 mod kept;
+mod kits;
 mod late;
 mod oracle;
 mod policies;

@@ -92,7 +92,7 @@ impl Author<'_> {
 
     /// Some command.
     pub(crate) fn any(&mut self) -> CommandBody {
-        let weights = [16, 22, 10, 4, 5, 8, 4, 6, 4, 4, 9, 7, 6, 5, 3, 5, 2, 1, 2, 2, 1, 1, 4, 4, 6, 3];
+        let weights = [16, 22, 10, 4, 5, 8, 4, 6, 4, 4, 9, 7, 6, 5, 3, 5, 2, 1, 2, 2, 1, 1, 4, 4, 6, 3, 3];
         match self.dice.weighted(&weights) {
             0 => CommandBody::Hold(self.hold()),
             1 => CommandBody::Reserve(self.reserve()),
@@ -129,6 +129,7 @@ impl Author<'_> {
             22 => CommandBody::Approve(self.reservation(|row| row.held)),
             23 => CommandBody::PutSupplies(self.supplies()),
             24 => CommandBody::Receive(self.receive()),
+            25 => CommandBody::PutKits(self.kits()),
             _ => CommandBody::SetNodeState(SetNodeState {
                 node: self.node(),
                 state: *self.dice.pick(&[

@@ -58,6 +58,9 @@ pub(crate) fn compare_all(model: &Model, reader: &Reader) {
         let seen = reader.nodes_page(node.tenant, ix, 1);
         assert_eq!((&seen[0].spec, seen[0].state), (&node.spec, node.state));
     }
+    for tenant in [Tenant(0), Tenant(1)] {
+        assert_eq!(reader.kits_page(tenant, SkuIx(0), usize::MAX), model.kits_of(tenant), "the kits");
+    }
     let days = |tenant| reader.node_days(tenant, NodeIx(0), usize::MAX);
     let seen: BTreeMap<_, _> = [0, 1]
         .into_iter()

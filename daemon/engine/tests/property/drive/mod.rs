@@ -3,6 +3,7 @@
 mod commands;
 mod compare;
 mod dice;
+mod kits;
 mod scene;
 mod settings;
 mod supplies;

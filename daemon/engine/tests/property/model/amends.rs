@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use earmark_protocol::command::Amend;
-use earmark_protocol::ids::{LineId, QUANTITY_MAX, Tenant, TimestampMs};
+use earmark_protocol::ids::{LineId, QUANTITY_MAX, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{Reply, Status};
 
@@ -41,6 +41,12 @@ impl Model {
         let (before, as_it_was) = (self.stock.clone(), reservation.clone());
         let (mut moved, mut touched, mut confirmed_went) = (0_u64, BTreeSet::new(), false);
         for (index, line) in amend.lines.iter().enumerate() {
+            let rows = reservation.rows.iter().filter(|row| row.line == line.line);
+            let skus: BTreeSet<SkuIx> = rows.map(|row| row.sku).collect();
+            if line.quantity > 0 && skus.len() > 1 {
+                noes.at(RefusalCode::KitInParts, Field::Quantity, index);
+                continue;
+            }
             let units = |stage: Stage| -> i64 {
                 let rows = reservation.rows.iter().filter(|row| row.line == line.line);
                 rows.map(|row| i64::from(stage.units(row))).sum()

@@ -8,6 +8,7 @@ use earmark_protocol::catalogue::{
 };
 use earmark_protocol::command::{SetNodeState, SetPolicy};
 use earmark_protocol::ids::{NodeIx, SkuIx, Tenant};
+use earmark_protocol::kit::Component;
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 
 use super::{Model, Noes, Yes};
@@ -74,6 +75,7 @@ pub(crate) struct Catalogue {
     pub(crate) nodes: Vec<Node>,
     /// By code.
     pub(crate) calendars: BTreeMap<(Tenant, String), CalendarSpec>,
+    pub(crate) kits: BTreeMap<SkuIx, Vec<Component>>,
 }
 
 impl Catalogue {

@@ -40,7 +40,8 @@ impl Model {
     ) -> Option<(TimestampMs, u32)> {
         let limit = self.catalogue.nodes[node.0 as usize].spec.day_limit;
         let units = wish.lines.iter().map(|line| u64::from(line.quantity)).sum();
-        let wanted = DayLoad { orders: 1, lines: wish.lines.len() as u32, units };
+        let lines: BTreeSet<_> = wish.lines.iter().map(|line| line.line).collect();
+        let wanted = DayLoad { orders: 1, lines: lines.len() as u32, units };
         let loads = self.day_loads();
         let last = (now.0 / DAY_MS) as u32 + AHEAD;
         let days =

@@ -12,7 +12,7 @@ use earmark_protocol::reply::{Plan, Reply, RowView, Shipment, ShipmentLine, Stat
 use super::reservations::{Stage, key_of_row};
 use super::stock::{CellKey, key_of, too_large_at};
 use super::supply::Turn;
-use super::{Decided, Model, Noes, Reservation, Wish, Wished, Yes};
+use super::{Decided, Model, Noes, Reservation, Wish, Yes};
 
 impl Model {
     pub(super) fn hold(
@@ -33,7 +33,10 @@ impl Model {
             }
             let sum = demand.entry(key_of(cell)).or_default();
             *sum += u64::from(cell.quantity);
-            if *sum > u64::from(QUANTITY_MAX) {
+            // What has no cell is not added up.
+            let sum =
+                if self.catalogue.kits.contains_key(&cell.sku) { u64::from(cell.quantity) } else { *sum };
+            if sum > u64::from(QUANTITY_MAX) {
                 noes.push(too_large_at(index));
             }
             self.judge_sellable(&mut noes, tenant, cell.sku, index);
@@ -111,12 +114,7 @@ impl Model {
         if let Some(refusal) = noes.first() {
             return Ok(Err(refusal));
         }
-        let lines: Vec<_> = reserve
-            .order
-            .lines
-            .iter()
-            .map(|line| Wished { line: line.line, sku: line.sku, quantity: line.quantity })
-            .collect();
+        let lines = self.in_components(&reserve.order, &BTreeMap::new());
         let wish =
             Wish { tenant, order: &reserve.order, lines, without: None, best_effort: reserve.best_effort };
         let plan = match self.plan_or_refusal(&wish, seen)? {

@@ -11,6 +11,7 @@ mod catalogue;
 mod days;
 mod holds;
 mod ids;
+mod kits;
 mod orders;
 mod plans;
 mod prices;
@@ -252,6 +253,7 @@ impl Model {
             CommandBody::PutTariffs(put) => Ok(self.put_tariffs(tenant, put)),
             CommandBody::PutSupplies(specs) => Ok(self.put_supplies(tenant, specs)),
             CommandBody::Receive(receive) => Ok(self.receive(now, tenant, receive)),
+            CommandBody::PutKits(specs) => Ok(self.put_kits(tenant, specs)),
         }
     }
 

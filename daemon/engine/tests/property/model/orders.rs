@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use earmark_protocol::catalogue::{DayLoad, NodeState, capabilities};
 use earmark_protocol::command::{Delivery, Order};
 use earmark_protocol::ids::{LineId, NodeIx, QUANTITY_MAX, Segment, SkuIx, Tenant};
+use earmark_protocol::kit::Component;
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 
 use super::catalogue::{Node, text_is_bad};
@@ -94,7 +95,7 @@ impl Model {
                 }
             }
         }
-        let mut ids = BTreeSet::new();
+        let (mut ids, mut parts) = (BTreeSet::new(), 0);
         let mut sums = BTreeMap::<SkuIx, u64>::new();
         for (index, line) in order.lines.iter().enumerate() {
             if self.catalogue.sku(tenant, line.sku).is_none() {
@@ -103,19 +104,31 @@ impl Model {
             if line.quantity == 0 {
                 noes.at(RefusalCode::QuantityZero, Field::Quantity, index);
             }
-            let sum = sums.entry(line.sku).or_default();
-            *sum += u64::from(line.quantity);
-            if *sum > u64::from(QUANTITY_MAX) {
-                noes.push(too_large_at(index));
+            let itself = vec![Component { sku: line.sku, quantity: 1 }];
+            let components = self.catalogue.kits.get(&line.sku).unwrap_or(&itself);
+            parts += components.len();
+            for component in components {
+                let sum = sums.entry(component.sku).or_default();
+                *sum += u64::from(line.quantity) * u64::from(component.quantity);
+                if *sum > u64::from(QUANTITY_MAX) {
+                    noes.push(too_large_at(index));
+                }
             }
             if !ids.insert(line.line) {
                 noes.at(RefusalCode::LineTwice, Field::Line, index);
             }
         }
+        if order.lines.len() <= self.rules.lines_max {
+            noes.list(Field::Component, parts, true, self.rules.lines_max);
+        }
     }
 
     /// Why nothing can be planned now; `None` where a plan exists.
     pub(super) fn refusal_of(&self, wish: &Wish<'_>) -> Option<Refusal> {
+        self.refusal_of_lines(wish).map(|refusal| self.of_order(wish, refusal))
+    }
+
+    fn refusal_of_lines(&self, wish: &Wish<'_>) -> Option<Refusal> {
         let mut noes = Noes::default();
         self.judge_named_nodes(&mut noes, wish);
         if wish.best_effort && noes.first().is_some() {

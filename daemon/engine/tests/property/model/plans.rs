@@ -11,7 +11,7 @@ use earmark_protocol::reply::{Plan, Refused, Reply};
 
 use super::catalogue::REVIEWED_OVER;
 use super::stock::CellKey;
-use super::{Model, Noes, Wish, plan_of, refused_with};
+use super::{Model, Noes, Wish, Wished, plan_of, refused_with};
 
 /// How a command was planned before it was submitted, where that was not right before.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct Stale {
 #[derive(Default)]
 struct Taken {
     cells: BTreeMap<CellKey, i64>,
-    lines: BTreeMap<LineId, i64>,
+    lines: BTreeMap<(LineId, SkuIx), i64>,
     nodes: BTreeMap<SkuIx, BTreeSet<NodeIx>>,
     skus: BTreeMap<SkuIx, i64>,
 }
@@ -43,9 +43,14 @@ impl Model {
     ) -> Result<Result<Plan, Refusal>, String> {
         if let (Some(stale), Reply::Refused(Refused { refusal, .. })) = (&self.stale, seen) {
             let contended = stale.is_last && refused_with(seen, RefusalCode::Contended);
-            if contended || stale.then.refusal_then(wish) == Some(*refusal) {
+            if contended || stale.then.refusal_then(wish, *refusal) {
                 return Ok(Err(*refusal));
             }
+        }
+        if let Reply::Refused(Refused { refusal, .. }) = seen
+            && self.may_lack_kits(wish, *refusal)
+        {
+            return Ok(Err(*refusal));
         }
         match (plan_of(seen), self.refusal_of(wish)) {
             (None, None) if refused_with(seen, RefusalCode::CapacityReached) => {
@@ -57,11 +62,19 @@ impl Model {
         }
     }
 
-    /// Why this could not be planned, from the order's fields on.
-    fn refusal_then(&self, wish: &Wish<'_>) -> Option<Refusal> {
+    /// Whether this could be refused so then, from the order's fields on.
+    fn refusal_then(&self, wish: &Wish<'_>, refusal: Refusal) -> bool {
         let mut noes = Noes::default();
         self.judge_order(&mut noes, wish.tenant, wish.order);
-        noes.first().or_else(|| self.refusal_of(wish))
+        if let Some(no) = noes.first() {
+            return no == refusal;
+        }
+        let lines = match wish.without {
+            None => self.in_components(wish.order, &BTreeMap::new()),
+            Some(_) => wish.lines.clone(),
+        };
+        let wish = Wish { lines, ..wish.clone() };
+        self.may_lack_kits(&wish, refusal) || self.refusal_of(&wish) == Some(refusal)
     }
 
     /// A capacity that a plan would need is used up. What a plan needs is not known without one.
@@ -77,8 +90,30 @@ impl Model {
         if is_fair { Ok(*refusal) } else { Err(format!("{} is not used up", refusal.field.meaning())) }
     }
 
-    /// Whether a plan obeys order and stock, and says the right price.
+    /// Whether a plan obeys order and stock, and says the right price. One that leaves kits out is judged as a plan of the
+    /// rest; all of the order cannot be had then.
     pub(super) fn judge_plan(&self, wish: &Wish<'_>, plan: &Plan) -> Result<(), String> {
+        if wish.without.is_some() {
+            return self.judge_rest(wish, wish, plan);
+        }
+        let (left_out, of_rest) = self.kits_left_out(wish.order, plan);
+        if left_out.is_empty() {
+            return self.judge_rest(wish, wish, plan);
+        }
+        let demands = wish.demands();
+        let rest = Wish { lines: self.in_components(wish.order, &left_out), ..wish.clone() };
+        if self.stale.is_none() && self.shipments_max(wish) == usize::MAX {
+            self.judge_kits_left_out(wish, &rest, &left_out)?;
+        }
+        let has_all = demands.iter().all(|(sku, units)| self.served(wish, *sku, *units) == *units);
+        if self.stale.is_none() && (!wish.best_effort || has_all && self.least_cost(wish, &demands).is_some())
+        {
+            return Err(format!("kits are left out, and all can be had: {plan:?}"));
+        }
+        self.judge_rest(&rest, wish, &of_rest)
+    }
+
+    fn judge_rest(&self, wish: &Wish<'_>, whole: &Wish<'_>, plan: &Plan) -> Result<(), String> {
         let taken = self.judge_shape(wish, plan)?;
         self.judge_price(wish, plan)?;
         self.judge_promises(wish, plan)?;
@@ -87,7 +122,7 @@ impl Model {
             return Err(format!("policy {policy} excludes no node: {plan:?}"));
         }
         // What is routed again was looked at before.
-        let units: i64 = wish.demands().iter().map(|(_, units)| units).sum();
+        let units: i64 = whole.demands().iter().map(|(_, units)| units).sum();
         let review = is_careful && units > REVIEWED_OVER && wish.without.is_none();
         if plan.review != review && !plan.shipments.is_empty() {
             return Err(format!("an order of {units} units is reviewed: {review}, not {}", plan.review));
@@ -126,32 +161,39 @@ impl Model {
             check(!shipment.lines.is_empty(), &|| format!("node {node} ships nothing"))?;
             for part in &shipment.lines {
                 let units = i64::from(part.quantity);
-                let line = wish.lines.iter().find(|line| line.line == part.line);
-                let is_wanted = line.is_some_and(|line| line.sku == part.sku) && units > 0;
+                let mut lines = wish.lines.iter();
+                let is_wanted = lines.any(|line| (line.line, line.sku) == (part.line, part.sku)) && units > 0;
                 check(is_wanted, &|| format!("{part:?} of node {node} is not of the order"))?;
                 let is_allowed = self.nodes_for(wish, part.sku).contains(&node);
                 check(is_allowed, &|| format!("{part:?}: node {node} may not serve it"))?;
                 check(!self.is_retired(wish, part.sku), &|| format!("{part:?} is out of sale"))?;
-                *taken.lines.entry(part.line).or_default() += units;
+                *taken.lines.entry((part.line, part.sku)).or_default() += units;
                 *taken.cells.entry((part.sku, node, part.segment)).or_default() += units;
                 *taken.skus.entry(part.sku).or_default() += units;
                 taken.nodes.entry(part.sku).or_default().insert(node);
             }
         }
-        for line in &wish.lines {
-            let unfilled = plan.unfilled.iter().filter(|part| part.line == line.line);
-            let left: i64 = unfilled.map(|part| i64::from(part.quantity)).sum();
-            let got = taken.lines.get(&line.line).copied().unwrap_or(0);
-            check(got + left == i64::from(line.quantity), &|| {
-                format!("line {}: wanted {}, got {got}, left {left}", line.line, line.quantity)
-            })?;
+        // Of a kit's line that is routed again, what is left of its components is told one by one.
+        let lines: BTreeSet<LineId> = wish.lines.iter().map(|line| line.line).collect();
+        for line in &lines {
+            let of_line = || wish.lines.iter().filter(|part| part.line == *line);
+            let mut left: Vec<i64> = plan
+                .unfilled
+                .iter()
+                .filter(|part| part.line == *line)
+                .map(|part| i64::from(part.quantity))
+                .collect();
+            let got = |part: &Wished| taken.lines.get(&(part.line, part.sku)).copied().unwrap_or(0);
+            let mut wanting: Vec<i64> = of_line()
+                .map(|part| i64::from(part.quantity) - got(part))
+                .filter(|units| *units != 0)
+                .collect();
+            left.sort_unstable();
+            wanting.sort_unstable();
+            check(left == wanting, &|| format!("line {line}: {wanting:?} are wanting, {left:?} are told"))?;
         }
-        let mut lines = BTreeSet::new();
-        for part in &plan.unfilled {
-            let is_known = wish.lines.iter().any(|line| line.line == part.line);
-            let is_told_once = is_known && part.quantity > 0 && lines.insert(part.line);
-            check(is_told_once, &|| format!("{part:?} is told in vain"))?;
-        }
+        let is_known = plan.unfilled.iter().all(|part| lines.contains(&part.line));
+        check(is_known, &|| "a line is told in vain".into())?;
         Ok(taken)
     }
 
@@ -218,7 +260,9 @@ impl Model {
             }
             let reason = if got < there { RefusalCode::TooManyShipments } else { self.reason(wish, sku) };
             for part in &plan.unfilled {
-                let is_of_sku = wish.lines.iter().any(|line| line.line == part.line && line.sku == sku);
+                // Where a line has several skus, its reasons are not told apart.
+                let mut of_line = wish.lines.iter().filter(|line| line.line == part.line);
+                let is_of_sku = of_line.clone().count() == 1 && of_line.any(|line| line.sku == sku);
                 let is_told = part.reason == reason || is_nowhere && any_reason(part.reason);
                 if is_of_sku && !is_told {
                     return Err(format!("{part:?}: the reason is {reason:?}"));

@@ -42,7 +42,10 @@ impl Model {
         Ok(AtpReply { lsn: self.lsn, skus })
     }
 
-    fn atp_of(&self, atp: &Atp, sku: SkuIx) -> AtpSku {
+    pub(super) fn atp_of(&self, atp: &Atp, sku: SkuIx) -> AtpSku {
+        if let Some(components) = self.catalogue.kits.get(&sku) {
+            return self.atp_of_kit(atp, sku, components);
+        }
         let mut row = AtpSku { sku, available: 0, short: 0, inbound: 0, cells: Vec::new() };
         for (&key, cell) in &self.stock.cells {
             let (of, node, segment) = key;

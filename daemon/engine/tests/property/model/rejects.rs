@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use earmark_protocol::command::{Correction, Order, Reject};
-use earmark_protocol::ids::{LineId, QUANTITY_MAX, Tenant, TimestampMs};
+use earmark_protocol::ids::{LineId, QUANTITY_MAX, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{Plan, Reply, RowView, Status, Unfilled};
 
@@ -16,7 +16,7 @@ use super::{Decided, Model, Noes, Wish, Wished, plan_of, refused_with};
 /// The longest reason, in bytes.
 const REASON_MAX: usize = 200;
 
-/// What was rejected of a line.
+/// What was rejected of one sku of a line.
 #[derive(Clone, Copy, Debug)]
 struct Rejected {
     wished: Wished,
@@ -141,13 +141,13 @@ impl Model {
         correction: Correction,
     ) -> (Vec<Rejected>, BTreeSet<CellKey>) {
         let mut by_cell = BTreeMap::<CellKey, i64>::new();
-        let mut by_line = BTreeMap::<LineId, Rejected>::new();
+        let mut by_line = BTreeMap::<(LineId, SkuIx), Rejected>::new();
         for &(place, stage, units) in taken {
             let row = &rows[place];
             self.give_back(now, key_of_row(row), stage, units);
             *by_cell.entry(key_of_row(row)).or_default() += i64::from(units);
             let wished = Wished { line: row.line, sku: row.sku, quantity: 0 };
-            let part = by_line.entry(row.line).or_insert(Rejected { wished, held: 0 });
+            let part = by_line.entry((row.line, row.sku)).or_insert(Rejected { wished, held: 0 });
             part.wished.quantity += units;
             part.held += if stage == Stage::Held { units } else { 0 };
         }
@@ -185,11 +185,14 @@ impl Model {
         rejected: &[Rejected],
         touched: &mut BTreeSet<CellKey>,
     ) {
-        let mut confirmed: BTreeMap<LineId, u32> =
-            rejected.iter().map(|part| (part.wished.line, part.wished.quantity - part.held)).collect();
+        let mut confirmed: BTreeMap<(LineId, SkuIx), u32> = rejected
+            .iter()
+            .map(|part| ((part.wished.line, part.wished.sku), part.wished.quantity - part.held))
+            .collect();
         for shipment in &plan.shipments {
             for part in &shipment.lines {
-                let left = confirmed.get_mut(&part.line).expect("the plan is about rejected lines");
+                let left =
+                    confirmed.get_mut(&(part.line, part.sku)).expect("the plan is about rejected lines");
                 let first = part.quantity.min(*left);
                 *left -= first;
                 let row = RowView {

@@ -406,6 +406,11 @@ pub(super) fn judge_step_lines(noes: &mut Noes, reservation: &Reservation, lines
         if !seen.insert((line.line, line.node)) {
             noes.at(RefusalCode::LineTwice, Field::Line, index);
         }
+        let rows = reservation.rows.iter().filter(|row| is_of(row, Some(line)));
+        let skus: BTreeSet<SkuIx> = rows.map(|row| row.sku).collect();
+        if line.quantity > 0 && skus.len() > 1 {
+            noes.at(RefusalCode::KitInParts, Field::Quantity, index);
+        }
     }
 }
 

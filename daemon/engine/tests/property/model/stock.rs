@@ -127,14 +127,18 @@ impl Model {
         if segment.0 >= Segment::LIMIT {
             no(RefusalCode::UnknownSegment, Field::Segment);
         }
+        if self.catalogue.kits.contains_key(&sku) {
+            no(RefusalCode::SkuIsKit, Field::Sku);
+        }
     }
 
     /// Judges the handles of a cell that must have been stocked once.
     pub(super) fn judge_cell(&self, noes: &mut Noes, tenant: Tenant, key: CellKey, index: Option<usize>) {
         self.judge_place(noes, tenant, key, index);
+        let is_kit = self.catalogue.kits.contains_key(&key.0);
         let known =
             self.catalogue.sku(tenant, key.0).is_some() && self.catalogue.node(tenant, key.1).is_some();
-        if known && key.2.0 < Segment::LIMIT && !self.stock.cells.contains_key(&key) {
+        if known && key.2.0 < Segment::LIMIT && !self.stock.cells.contains_key(&key) && !is_kit {
             let refusal = Refusal::of(RefusalCode::UnknownSegment, Field::Segment);
             noes.push(index.map_or(refusal, |index| refusal.at(index)));
         }

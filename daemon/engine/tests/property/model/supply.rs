@@ -90,9 +90,9 @@ impl Model {
             let mut of_place = Noes::default();
             self.judge_place(&mut of_place, tenant, key, Some(index));
             match of_place.first() {
-                Some(refusal) => noes.push(refusal),
-                None if !is_known => noes.at(RefusalCode::UnknownSupply, Field::Code, index),
-                None => {}
+                Some(refusal) if refusal.code < RefusalCode::UnknownSupply => noes.push(refusal),
+                _ if !is_known => noes.at(RefusalCode::UnknownSupply, Field::Code, index),
+                _ => {}
             }
         }
         if let Some(refusal) = noes.first() {

@@ -1,0 +1,135 @@
+//! Kits: a plan of their lines is that of their components' lines, and best effort has whole kits.
+
+use earmark_engine::routing::{Planner, Proposal};
+use earmark_protocol::catalogue::SkuSpec;
+use earmark_protocol::command::{CommandBody, Order, OrderLine};
+use earmark_protocol::ids::{LineId, NodeIx, SkuIx, Tenant};
+use earmark_protocol::kit::{Component, KitSpec};
+use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
+use earmark_protocol::reply::Unfilled;
+
+use super::world::{World, run};
+
+/// The skus of two kits, behind the four of a world.
+const KITS: [SkuIx; 2] = [SkuIx(4), SkuIx(5)];
+
+fn plan(
+    world: &World,
+    kits: &[&[(u32, u32)]],
+    order: &Order,
+    best_effort: bool,
+) -> Result<Proposal, Refusal> {
+    let mut state = world.state();
+    let codes = ["KIT-0", "KIT-1"].map(|code| SkuSpec { code: code.to_owned(), ..SkuSpec::default() });
+    run(&mut state, CommandBody::PutSkus(codes.to_vec()));
+    let component = |(sku, quantity): &(u32, u32)| Component { sku: SkuIx(*sku), quantity: *quantity };
+    let specs = KITS.iter().zip(kits).map(|(kit, components)| KitSpec {
+        kit: *kit,
+        components: components.iter().map(component).collect(),
+    });
+    run(&mut state, CommandBody::PutKits(specs.collect()));
+    let reader = state.reader();
+    Planner::new().plan(&reader, reader.lanes(), Tenant(0), order, best_effort, &[])
+}
+
+fn line(line: u32, sku: SkuIx, quantity: u32) -> OrderLine {
+    OrderLine { line: LineId(line), sku, quantity }
+}
+
+#[test]
+fn a_kit_is_planned_as_its_components_are() {
+    let mut planned = 0;
+    for seed in 0..2_500 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let world = World::random(&mut random);
+        let order = world.order(&mut random);
+        let kit: Vec<_> = (0..4).map(|sku| (sku, random.u32(0..3))).filter(|(_, units)| *units > 0).collect();
+        if kit.is_empty() {
+            continue;
+        }
+        let quantity = random.u32(1..3);
+        let mut of_kit = order.clone();
+        of_kit.lines.push(line(90, KITS[0], quantity));
+        let mut of_components = order.clone();
+        let parts = kit.iter().map(|(sku, units)| line(90 + sku, SkuIx(*sku), units * quantity));
+        of_components.lines.extend(parts);
+        let whole = plan(&world, &[&kit], &of_kit, false);
+        let apart = plan(&world, &[&kit], &of_components, false);
+        match (whole, apart) {
+            (Ok(whole), Ok(apart)) => {
+                planned += 1;
+                let told = |proposal: &Proposal| {
+                    let picks = proposal.picks.iter();
+                    let picks: Vec<_> =
+                        picks.map(|pick| (pick.sku, pick.node, pick.segment, pick.quantity)).collect();
+                    (picks, proposal.plan.cost, proposal.plan.bound)
+                };
+                assert_eq!(told(&whole), told(&apart), "seed {seed}");
+                let of_line = whole.picks.iter().filter(|pick| pick.line == LineId(90));
+                let units: u32 = of_line.map(|pick| pick.quantity).sum();
+                assert_eq!(units, kit.iter().map(|(_, units)| units * quantity).sum(), "seed {seed}");
+            }
+            (Err(whole), Err(apart)) => assert_eq!(whole.code, apart.code, "seed {seed}"),
+            (whole, apart) => panic!("seed {seed}: {whole:?}, {apart:?}"),
+        }
+    }
+    assert!(planned > 200, "{planned} of the orders could be served");
+}
+
+/// Nodes 0 and 1; of skus 0 to 3 the first has this many.
+fn shop(stock: [i32; 4]) -> World {
+    let mut world = World::random(&mut fastrand::Rng::with_seed(7));
+    let mut node = world.nodes[0].clone();
+    node.capabilities = earmark_protocol::catalogue::capabilities::ALL;
+    world.nodes = vec![node.clone()];
+    node.code += "X";
+    world.nodes.push(node);
+    world.flags = vec![0; 4];
+    world.stock = (0..4).zip(stock).map(|(sku, units)| ((sku, sku % 2, 0), units)).collect();
+    world.rules.channels.truncate(1);
+    world
+}
+
+fn order(lines: &[OrderLine]) -> Order {
+    let mut random = fastrand::Rng::with_seed(1);
+    let world = shop([1; 4]);
+    let order = std::iter::repeat_with(|| world.order(&mut random));
+    let mut shipped = order.filter(|order| {
+        matches!(order.delivery, earmark_protocol::command::Delivery::Ship { .. })
+            && order.nodes.is_empty()
+            && order.shipments_max == 0
+            && order.channel.0 == 0
+    });
+    Order { lines: lines.to_vec(), ..shipped.next().expect("one is shipped") }
+}
+
+#[test]
+fn best_effort_has_whole_kits_and_leaves_nothing_of_one_that_is_short() {
+    let kits: [&[(u32, u32)]; 2] = [&[(0, 2), (1, 1)], &[(0, 1), (2, 1)]];
+    let out =
+        |line: u32, quantity| Unfilled { line: LineId(line), quantity, reason: RefusalCode::OutOfStock };
+    let units = |proposal: &Proposal, line: u32, sku: u32| -> u32 {
+        let picks = proposal.picks.iter().filter(|pick| (pick.line, pick.sku) == (LineId(line), SkuIx(sku)));
+        picks.map(|pick| pick.quantity).sum()
+    };
+    // Five of sku 0 make two kits of the first; one of it is left for the second.
+    let asked = order(&[line(1, KITS[0], 3), line(2, KITS[1], 2), line(3, SkuIx(3), 4)]);
+    let got = plan(&shop([5, 9, 9, 3]), &kits, &asked, true).expect("some of it can be had");
+    assert_eq!([units(&got, 1, 0), units(&got, 1, 1)], [4, 2]);
+    assert_eq!([units(&got, 2, 0), units(&got, 2, 2)], [1, 1]);
+    assert_eq!(got.plan.unfilled, [out(1, 1), out(2, 1), out(3, 1)]);
+    // Without sku 1 the first kit cannot be had, and its share of sku 0 goes to the second.
+    let got = plan(&shop([1, 0, 9, 9]), &kits, &asked, true).expect("some of it can be had");
+    assert_eq!([units(&got, 1, 0), units(&got, 2, 0), units(&got, 2, 2)], [0, 1, 1]);
+    assert_eq!(got.plan.unfilled, [out(1, 3), out(2, 1)]);
+    // A kit's components may come from two nodes.
+    let nodes: Vec<NodeIx> = got.plan.shipments.iter().map(|shipment| shipment.node).collect();
+    assert_eq!(nodes.len(), 2, "{nodes:?}");
+    // Nothing whole, nothing at all.
+    let refused = plan(&shop([1, 0, 0, 9]), &kits, &order(&asked.lines[..2]), true);
+    assert_eq!(refused, Err(Refusal::of(RefusalCode::OutOfStock, Field::Line).at(0)));
+    // All or nothing: the kit's line is named, and how many kits there are of what is short.
+    let asked = order(&[line(1, SkuIx(3), 1), line(2, KITS[0], 3)]);
+    let refused = plan(&shop([5, 9, 9, 9]), &kits, &asked, false);
+    assert_eq!(refused, Err(Refusal::of(RefusalCode::OutOfStock, Field::Line).at(1).detail(2)));
+}
