@@ -3,18 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use earmark::demo::scenario::{DemoOrder, Scenario};
+use earmark::demo::scenario::{DemoLine, DemoOrder, Scenario};
 use earmark_benches::{Random, START, TENANT, run};
-use earmark_engine::routing::{Learner, Planner, Prices, hindsight};
+use earmark_engine::routing::{Learner, Planner, Priced, Prices, Take as Given, hindsight};
 use earmark_engine::{
     Capacity, CommandRef, Decision, Outcome, Planned, Reader, Rules, State, Submission, apply, decide,
 };
 use earmark_protocol::command::{
-    Command, CommandBody, Delivery, Order, OrderLine, Reserve, SetStock, StockCount,
+    Command, CommandBody, Delivery, Order, OrderLine, Reserve, SetPolicy, SetStock, StockCount,
 };
 use earmark_protocol::ids::{Channel, HoldClass, LineId, NodeIx, Segment, SkuIx};
 use earmark_protocol::reply::{Plan, Reply};
 
+use super::full::{Full, wishes};
 use super::rules::Take;
 use super::run::clock;
 
@@ -29,6 +30,8 @@ pub(crate) struct Earmark {
     decision: Decision,
     random: Random,
     learning: Option<Learning>,
+    /// Whether orders have wishes, as the full model has it.
+    wishes: bool,
 }
 
 /// Prices learned from the orders that were routed, and from none to come.
@@ -44,8 +47,8 @@ struct Learning {
 const LEARNINGS: u64 = 1_000;
 
 impl Earmark {
-    /// Puts the scenario in.
-    pub(crate) fn new(scenario: &Scenario, rules: Rules) -> Self {
+    /// Puts the scenario in, with what the full model says beside it.
+    pub(crate) fn new(scenario: &Scenario, rules: Rules, full: Option<&Full>) -> Self {
         let cells = scenario.stock.cells.len() as u32;
         let lines: usize = scenario.orders.iter().map(|order| order.lines.len()).sum();
         let capacity = Capacity {
@@ -61,6 +64,10 @@ impl Earmark {
         };
         let mut state = State::new(&capacity, rules).expect("the address space for it");
         let (mut decision, mut random) = (Decision::default(), Random(1));
+        if let Some(full) = full {
+            let calendars = CommandBody::PutCalendars(full.calendars.clone());
+            run(&mut state, &mut decision, &mut random, calendars);
+        }
         for nodes in scenario.nodes.chunks(5_000) {
             run(&mut state, &mut decision, &mut random, CommandBody::PutNodes(nodes.to_vec()));
         }
@@ -82,8 +89,15 @@ impl Earmark {
             let set = SetStock { source: 0, as_of: None, counts: counts.to_vec() };
             run(&mut state, &mut decision, &mut random, CommandBody::SetStock(set));
         }
-        let reader = state.reader();
-        Self { state, reader, planner: Planner::patient(), decision, random, learning: None }
+        if let Some(full) = full {
+            let policy = SetPolicy { text: full.policy.clone() };
+            for said in [CommandBody::PutTariffs(full.tariffs.clone()), CommandBody::SetPolicy(policy)] {
+                run(&mut state, &mut decision, &mut random, said);
+            }
+        }
+        let (reader, mut planner) = (state.reader(), Planner::patient());
+        planner.at(START);
+        Self { state, reader, planner, decision, random, learning: None, wishes: full.is_some() }
     }
 
     /// The same, learning prices on the way. How many orders there will be is known, which is how long the stock must last.
@@ -91,7 +105,7 @@ impl Earmark {
         let all = scenario.orders.len() as u64;
         let learning =
             Learning { learner: Learner::default(), every: all.div_ceil(LEARNINGS).max(1), routed: 0, all };
-        Self { learning: Some(learning), ..Self::new(scenario, rules) }
+        Self { learning: Some(learning), ..Self::new(scenario, rules, None) }
     }
 
     /// The prices that the next order is planned by.
@@ -101,14 +115,15 @@ impl Earmark {
 
     /// What the orders cost at least, to someone who knew all of them; `None` where that cannot be said.
     pub(crate) fn hindsight(&self, orders: &[DemoOrder]) -> Option<i64> {
-        let orders: Vec<Order> = orders.iter().map(as_order).collect();
+        let orders: Vec<Order> = orders.iter().map(|order| self.as_order(order)).collect();
         hindsight(&self.reader, START, TENANT, &orders).map(|bound| bound.0)
     }
 
     /// Learns from an order that was routed.
     fn learn(&mut self, order: &DemoOrder) {
+        let order = self.as_order(order);
         let Some(learning) = &mut self.learning else { return };
-        learning.learner.note(TENANT, as_order(order));
+        learning.learner.note(TENANT, order);
         learning.routed += 1;
         if learning.routed.is_multiple_of(learning.every) {
             let ahead = learning.all - learning.routed;
@@ -119,7 +134,7 @@ impl Earmark {
     /// Plans an order and holds what was planned; how long planning took. `None` where nothing of it is there.
     pub(crate) fn route(&mut self, order: &DemoOrder) -> (Option<Plan>, Duration) {
         let placed = order;
-        let order = as_order(placed);
+        let order = self.as_order(placed);
         // Lanes are computed on a zone's first order; steady state begins after.
         let lanes = self.reader.lanes();
         drop(self.planner.plan(&self.reader, lanes, TENANT, &order, true, &[]));
@@ -150,23 +165,37 @@ impl Earmark {
         assert!(held, "a fresh plan was not held: {:?}", self.decision.outcome);
         apply(&mut self.state, &self.decision.record);
     }
-}
 
-/// The demo's order as the engine takes it.
-fn as_order(order: &DemoOrder) -> Order {
-    let line = |(at, line): (usize, &earmark::demo::scenario::DemoLine)| OrderLine {
-        line: LineId(at as u32),
-        sku: SkuIx(line.sku),
-        quantity: line.units,
-    };
-    Order {
-        channel: Channel(0),
-        delivery: Delivery::Ship { position: order.position, postal: order.postal.clone(), home: false },
-        nodes: Vec::new(),
-        shipments_max: 0,
-        value: None,
-        deliver_by_ms: None,
-        lines: order.lines.iter().enumerate().map(line).collect(),
+    /// What takes for an order cost, whoever chose them; and which of their nodes may not serve what they serve there.
+    pub(crate) fn price(&mut self, scenario: &Scenario, order: &DemoOrder, takes: &[Take]) -> Priced {
+        let given = |take: &Take| {
+            let line = order.lines.iter().position(|line| line.sku == take.sku).expect("a take is of a line");
+            let node = NodeIx(scenario.stock.cells.node(take.cell));
+            Given { line: LineId(line as u32), node, quantity: take.units }
+        };
+        let given: Vec<_> = takes.iter().map(given).collect();
+        let (order, lanes) = (self.as_order(order), self.reader.lanes());
+        let priced = self.planner.price(&self.reader, lanes, TENANT, &order, &given);
+        priced.expect("takes are of the order's lines and of nodes that are known")
+    }
+
+    /// The demo's order as the engine takes it.
+    fn as_order(&self, order: &DemoOrder) -> Order {
+        let line = |(at, line): (usize, &DemoLine)| OrderLine {
+            line: LineId(at as u32),
+            sku: SkuIx(line.sku),
+            quantity: line.units,
+        };
+        let (home, deliver_by_ms) = if self.wishes { wishes(order) } else { (false, None) };
+        Order {
+            channel: Channel(0),
+            delivery: Delivery::Ship { position: order.position, postal: order.postal.clone(), home },
+            nodes: Vec::new(),
+            shipments_max: 0,
+            value: if self.wishes { order.value } else { None },
+            deliver_by_ms,
+            lines: order.lines.iter().enumerate().map(line).collect(),
+        }
     }
 }
 

@@ -4,8 +4,10 @@
 //! `cargo run --release -p earmark-benches --bin routing_quality -- --orders FILE --nodes FILE --places FILE`; without
 //! files the network and the baskets of `earmark demo` are drawn.
 
+mod by_steps;
 mod earmark_plans;
 mod exact;
+mod full;
 mod oracle;
 mod report;
 mod rules;
@@ -23,6 +25,8 @@ use earmark::demo::scenario::{Scenario, demand};
 use earmark::demo::stock::{Stock, StockRule};
 use earmark::demo::{generated, nearest::Tariff};
 use earmark_protocol::catalogue::NodeSpec;
+
+use full::Full;
 
 /// Routes orders by simple rules and by Earmark, and compares what they cost
 #[derive(Clone, Debug, Parser)]
@@ -60,6 +64,9 @@ struct Args {
     /// What a plan costs
     #[arg(long, value_enum, default_value_t = Model::Literature)]
     model: Model,
+    /// What parcels cost in the full model instead of by a formula: CSV with service, max_lb, zone, usd; zones go by distance
+    #[arg(long, value_name = "FILE")]
+    prices: Option<PathBuf>,
     /// Leave out Earmark with learned prices, and the bound in hindsight
     #[arg(long)]
     without_prices: bool,
@@ -73,6 +80,8 @@ struct Args {
 enum Model {
     /// 8.759 per shipment + (0.423 + 0.000541 × miles) per unit, and what the nodes cost
     Literature,
+    /// Carriers with steps by zone and weight, node costs and hours, lateness, and a policy of 50 rules
+    Full,
 }
 
 /// Orders that are generated where no files are named.
@@ -80,9 +89,9 @@ const GENERATED_ORDERS: usize = 10_000;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    match scenario(&args) {
-        Ok(scenario) => {
-            let report = run::all(&scenario, tariff(args.model), &args);
+    match modelled(&args) {
+        Ok((scenario, full)) => {
+            let report = run::all(&scenario, full.as_ref(), &args);
             println!("{}", if args.json { report.json() } else { report.to_string() });
             if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
@@ -93,16 +102,23 @@ fn main() -> ExitCode {
     }
 }
 
-/// The tariff of a model.
-fn tariff(model: Model) -> Tariff {
-    let engine = match model {
-        Model::Literature => earmark_engine::Tariff::default(),
-    };
+/// The literature's tariff.
+fn tariff() -> Tariff {
+    let engine = earmark_engine::Tariff::default();
     Tariff {
         shipment_base: engine.shipment_base,
         per_unit: engine.per_unit,
         per_unit_mile: engine.per_unit_mile,
     }
+}
+
+/// The scenario, and what the full model says beside it, where that was asked for.
+fn modelled(args: &Args) -> Result<(Scenario, Option<Full>), BadRows> {
+    let mut scenario = scenario(args)?;
+    let mut bad = BadRows::new(BAD_ROWS_MAX);
+    let full = (args.model == Model::Full)
+        .then(|| Full::equip(&mut scenario, args.prices.as_deref(), args.seed, &mut bad));
+    if bad.is_empty() { Ok((scenario, full)) } else { Err(bad) }
 }
 
 /// The nodes and orders that were asked for, with stock for those orders.

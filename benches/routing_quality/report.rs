@@ -19,6 +19,8 @@ pub(crate) struct Figures {
     /// Orders of more than one shipment; and those that no single node could have served as far as they were served.
     pub(crate) split_rate: f64,
     pub(crate) forced_split_rate: f64,
+    /// Orders of which something comes from a node that may not serve it, by what it can do or by the policy.
+    pub(crate) barred_rate: f64,
     pub(crate) plan_p50_us: f64,
     pub(crate) plan_p99_us: f64,
     /// Orders whose plan it proved to be the cheapest; simple rules prove nothing.
@@ -77,6 +79,7 @@ impl Report {
             source: scenario.source.clone(),
             model: match args.model {
                 Model::Literature => "literature",
+                Model::Full => "full",
             },
             nodes: scenario.nodes.len(),
             orders: scenario.orders.len(),
@@ -116,17 +119,27 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "{:<13}{:>12}{:>11}{:>9}{:>9}{:>10}{:>11}{:>9}{:>13}",
-            "policy", "cost/order", "shipments", "split", "forced", "p50 µs", "p99 µs", "proven", "≤ 10 skus"
+            "{:<13}{:>12}{:>11}{:>9}{:>9}{:>9}{:>10}{:>11}{:>9}{:>13}",
+            "policy",
+            "cost/order",
+            "shipments",
+            "split",
+            "forced",
+            "barred",
+            "p50 µs",
+            "p99 µs",
+            "proven",
+            "≤ 10 skus"
         )?;
         for (name, figures) in &self.policies {
             writeln!(
                 f,
-                "{name:<13}{:>12.4}{:>11.3}{:>7.2} %{:>7.2} %{:>10.1}{:>11.1}{:>7.2} %{:>11.2} %",
+                "{name:<13}{:>12.4}{:>11.3}{:>7.2} %{:>7.2} %{:>7.2} %{:>10.1}{:>11.1}{:>7.2} %{:>11.2} %",
                 figures.cost_per_order,
                 figures.shipments_per_order,
                 figures.split_rate * 100.0,
                 figures.forced_split_rate * 100.0,
+                figures.barred_rate * 100.0,
                 figures.plan_p50_us,
                 figures.plan_p99_us,
                 figures.optimal_share * 100.0,

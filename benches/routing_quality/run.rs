@@ -1,5 +1,6 @@
 //! Routes the orders by each policy, on a copy of the stock each, and counts.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,9 +12,10 @@ use earmark_engine::Rules;
 use earmark_engine::routing::{PRICED_SKUS_MAX, Prices};
 
 use super::earmark_plans::{Earmark, takes};
+use super::full::Full;
 use super::report::{Claims, Figures, Report};
 use super::rules::{Question, Take};
-use super::{Args, exact, oracle, rules};
+use super::{Args, by_steps, exact, oracle, rules, tariff};
 
 /// One claim in this many is checked where all nodes must be looked at, since that takes long.
 const CHECK_ONE_IN: usize = 20;
@@ -23,13 +25,38 @@ pub(crate) fn clock() -> Instant {
     Instant::now()
 }
 
+/// How takes are priced: by the literature's formula, or by the engine as the full model says.
+pub(crate) enum Pricing {
+    Formula(Tariff),
+    Engine(Box<RefCell<Earmark>>),
+}
+
+impl Pricing {
+    /// What takes for an order cost, in micros; and whether some come from where they may not.
+    fn cost(&self, scenario: &Scenario, order: u32, miles: &[u32], takes: &[Take]) -> (i64, bool) {
+        match self {
+            Self::Formula(tariff) => (cost(scenario, *tariff, miles, takes), false),
+            Self::Engine(earmark) => {
+                let order = &scenario.orders[order as usize];
+                let priced = earmark.borrow_mut().price(scenario, order, takes);
+                (priced.proposal.plan.cost.0, !priced.barred.is_empty())
+            }
+        }
+    }
+}
+
 /// All policies over the scenario.
-pub(crate) fn all(scenario: &Scenario, tariff: Tariff, args: &Args) -> Report {
+pub(crate) fn all(scenario: &Scenario, full: Option<&Full>, args: &Args) -> Report {
+    let tariff = tariff();
+    let pricing = match full {
+        None => Pricing::Formula(tariff),
+        Some(_) => Pricing::Engine(Box::new(RefCell::new(Earmark::new(scenario, Rules::default(), full)))),
+    };
     let mut distances = Distances::default();
     // Distances first, so that no policy pays for them.
     (0..scenario.orders.len() as u32).for_each(|order| drop(distances.of(scenario, order)));
     let mut by_rule = |name: &'static str, choose: &dyn Fn(&Question<'_>) -> Vec<Take>| {
-        let mut tally = Tally::new(scenario, tariff, &mut distances);
+        let mut tally = Tally::new(scenario, &pricing, &mut distances);
         for order in 0..scenario.orders.len() as u32 {
             let (begin, takes) = (clock(), choose(&tally.question(order)));
             let took = clock() - begin;
@@ -42,18 +69,21 @@ pub(crate) fn all(scenario: &Scenario, tariff: Tariff, args: &Args) -> Report {
         by_rule("nearest_full", &rules::nearest_full),
         by_rule("most_lines", &rules::most_lines),
     ];
-    let few = scenario.nodes.len() <= exact::NODES_MAX
+    let few = full.is_none()
+        && scenario.nodes.len() <= exact::NODES_MAX
         && scenario.nodes.iter().all(|node| node.cost_per_line.0 == 0);
     if few {
         let (name, figures) = by_rule("exact", &|question| exact::route(question, tariff));
         policies.push((name, Figures { optimal_share: 1.0, optimal_share_small: 1.0, ..figures }));
     }
     let mut claims = Claims::default();
-    let mut ours = |earmark: Earmark| ours(scenario, tariff, &mut distances, few, earmark, &mut claims);
-    let unpriced = Earmark::new(scenario, Rules::default());
-    let hindsight = if few && !args.without_prices { unpriced.hindsight(&scenario.orders) } else { None };
+    let mut ours = |earmark: Earmark| ours(scenario, &pricing, &mut distances, few, earmark, &mut claims);
+    let unpriced = Earmark::new(scenario, Rules::default(), full);
+    // Where carriers price, no prices are learned.
+    let learns = full.is_none() && !args.without_prices;
+    let hindsight = if few && learns { unpriced.hindsight(&scenario.orders) } else { None };
     policies.push(("ours", ours(unpriced)));
-    if !args.without_prices {
+    if learns {
         policies.push(("ours_priced", ours(Earmark::learning(scenario, Rules::default()))));
     }
     let hindsight = hindsight.map(|cost| cost as f64 / 1e6 / scenario.orders.len().max(1) as f64);
@@ -62,13 +92,13 @@ pub(crate) fn all(scenario: &Scenario, tariff: Tariff, args: &Args) -> Report {
 
 fn ours(
     scenario: &Scenario,
-    tariff: Tariff,
+    pricing: &Pricing,
     distances: &mut Distances,
     few_nodes: bool,
     mut earmark: Earmark,
     claims: &mut Claims,
 ) -> Figures {
-    let mut tally = Tally::new(scenario, tariff, distances);
+    let mut tally = Tally::new(scenario, pricing, distances);
     let (mut proven, mut small, mut small_proven) = (0, 0, 0);
     for order in 0..scenario.orders.len() as u32 {
         let minds = minds_prices(&tally.question(order));
@@ -87,11 +117,14 @@ fn ours(
         }
         // A claim says: nothing is cheaper. So does a bound.
         let question = tally.question(order);
-        let check = few_nodes || is_small && (order as usize).is_multiple_of(CHECK_ONE_IN);
-        let least = match (check, few_nodes) {
-            (true, true) => Some(weighed(&question, tariff, &exact::route(&question, tariff))),
-            (true, false) => oracle::cheapest(&question, tariff),
-            _ => None,
+        let is_sampled = is_small && (order as usize).is_multiple_of(CHECK_ONE_IN);
+        let least = match pricing {
+            Pricing::Formula(tariff) if few_nodes => {
+                Some(weighed(&question, *tariff, &exact::route(&question, *tariff)))
+            }
+            _ if !is_sampled => None,
+            Pricing::Formula(tariff) => oracle::cheapest(&question, *tariff),
+            Pricing::Engine(earmark) => by_steps::cheapest(&question, &mut earmark.borrow_mut()),
         };
         if let Some(least) = least {
             claims.checked += u64::from(plan.is_optimal());
@@ -133,7 +166,7 @@ fn cost(scenario: &Scenario, tariff: Tariff, miles: &[u32], takes: &[Take]) -> i
 /// One policy's copy of the stock, and what it did so far.
 struct Tally<'a> {
     scenario: &'a Scenario,
-    tariff: Tariff,
+    pricing: &'a Pricing,
     distances: &'a mut Distances,
     miles: std::rc::Rc<Vec<u32>>,
     prices: Arc<Prices>,
@@ -144,14 +177,15 @@ struct Tally<'a> {
     forced: u64,
     units: u64,
     cost: i64,
+    barred: u64,
     took_ns: Vec<u64>,
 }
 
 impl<'a> Tally<'a> {
-    fn new(scenario: &'a Scenario, tariff: Tariff, distances: &'a mut Distances) -> Self {
+    fn new(scenario: &'a Scenario, pricing: &'a Pricing, distances: &'a mut Distances) -> Self {
         Self {
             scenario,
-            tariff,
+            pricing,
             distances,
             miles: std::rc::Rc::default(),
             prices: Arc::default(),
@@ -162,6 +196,7 @@ impl<'a> Tally<'a> {
             forced: 0,
             units: 0,
             cost: 0,
+            barred: 0,
             took_ns: Vec::new(),
         }
     }
@@ -185,10 +220,11 @@ impl<'a> Tally<'a> {
         }
         let cells = &self.scenario.stock.cells;
         self.miles = self.distances.of(self.scenario, order);
-        let cost = cost(self.scenario, self.tariff, &self.miles, takes);
+        let (cost, is_barred) = self.pricing.cost(self.scenario, order, &self.miles, takes);
         let shipments = takes.iter().map(|take| cells.node(take.cell)).collect::<BTreeSet<_>>().len();
         self.orders += 1;
         self.cost += cost;
+        self.barred += u64::from(is_barred);
         self.shipments += shipments as u64;
         if shipments > 1 {
             let wanted = takes.iter().map(|take| (take.sku, take.units));
@@ -218,6 +254,7 @@ impl<'a> Tally<'a> {
             shipments_per_order: self.shipments as f64 / orders,
             split_rate: self.split as f64 / orders,
             forced_split_rate: self.forced as f64 / orders,
+            barred_rate: self.barred as f64 / orders,
             plan_p50_us: at(50),
             plan_p99_us: at(99),
             optimal_share: 0.0,

@@ -6,7 +6,7 @@ use clap::Parser;
 use earmark::demo::scenario::Scenario;
 
 use super::report::Figures;
-use super::{Args, run, scenario, tariff};
+use super::{Args, modelled, run, scenario};
 
 fn args(more: &[&str]) -> Args {
     Args::parse_from([&["routing_quality", "--carry", "0.5", "--without-prices"], more].concat())
@@ -23,7 +23,7 @@ fn over_ten_nodes(args: &Args) -> Scenario {
 
 /// What trying every set costs per order, and what Earmark does; its claims must be true.
 fn exact_and_ours(scenario: &Scenario, args: &Args) -> (Figures, Figures) {
-    let report = run::all(scenario, tariff(args.model), args);
+    let report = run::all(scenario, None, args);
     assert!(report.holds(), "{report}");
     let of = |name| report.policy(name).cloned().expect("few nodes, so every set was tried");
     (of("exact"), of("ours"))
@@ -69,7 +69,7 @@ fn real_orders_over_the_ten_fulfilment_centres_cost_what_trying_every_set_costs(
 fn with_learned_prices_plans_are_exact_and_nobody_beats_hindsight() {
     let few = ["--max-lines", "5", "--count", "120", "--one-unit", "--slack", "1.1"];
     let args = Args { without_prices: false, ..args(&few) };
-    let report = run::all(&over_ten_nodes(&args), tariff(args.model), &args);
+    let report = run::all(&over_ten_nodes(&args), None, &args);
     assert!(report.holds(), "{report}");
     let of = |name| report.policy(name).expect("it was routed").clone();
     let (ours, priced) = (of("ours"), of("ours_priced"));
@@ -77,4 +77,31 @@ fn with_learned_prices_plans_are_exact_and_nobody_beats_hindsight() {
     assert!(priced.optimal_share >= 0.97, "{report}");
     let least = report.hindsight_cost_per_order.expect("these orders are small");
     assert!(least <= ours.cost_per_order && least <= priced.cost_per_order, "{report}");
+}
+
+#[test]
+fn under_the_full_model_claims_are_true_by_trying_every_shipment_of_every_node() {
+    for (seed, slack) in [("1", "1.1"), ("2", "3")] {
+        let args = args(&[
+            "--model",
+            "full",
+            "--max-lines",
+            "4",
+            "--count",
+            "300",
+            "--seed",
+            seed,
+            "--slack",
+            slack,
+        ]);
+        let (scenario, full) = modelled(&args).expect("nothing is read");
+        let report = run::all(&scenario, full.as_ref(), &args);
+        assert!(report.holds(), "{report}");
+        let ours = report.policy("ours").expect("it was routed");
+        assert!(ours.optimal_share >= 0.8 && ours.barred_rate == 0.0, "{report}");
+        for rule in ["nearest", "nearest_full", "most_lines"] {
+            let rule = report.policy(rule).expect("it was routed");
+            assert!(ours.cost_per_order < rule.cost_per_order, "{report}");
+        }
+    }
 }

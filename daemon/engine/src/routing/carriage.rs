@@ -41,6 +41,12 @@ impl Carriage<'_> {
         self.fare(class, goods).map_or(NEVER, |fare| fare.total())
     }
 
+    /// What parcels of so many grams at most cost at least from nodes of a class.
+    pub(crate) fn floor(&self, class: u32, grams: u64) -> Floor {
+        let zones = self.lanes.classes.get(class as usize);
+        zones.map_or_else(Floor::default, |zones| self.fares.floor(zones, grams, self.is_home))
+    }
+
     /// The least that a parcel from a band costs.
     pub(crate) fn band_price(&self, band: &Band, goods: &Goods) -> i64 {
         band.classes().map(|class| self.price(class, goods)).min().unwrap_or(NEVER)

@@ -3,7 +3,7 @@
 //! A case's rates say of carriage only what adds up and is never too much. What a node set truly costs is said here, after
 //! wants were moved between its nodes as long as that helped: one parcel less may be cheaper, and so may a lighter one.
 
-use super::case::{Candidate, Case, Part};
+use super::case::{Candidate, Case, Part, Supply};
 use super::demand::Demand;
 use super::scope::Scope;
 use crate::tariff::fares::Goods;
@@ -22,6 +22,23 @@ impl<'a> Carriers<'a> {
     /// `None` where the case's own rates are the truth.
     pub(crate) fn of(scope: &'a Scope<'a>, demand: &'a Demand) -> Option<Self> {
         scope.carriage.is_some().then_some(Self { scope, demand })
+    }
+
+    /// Says of each node what carriers charge at least for what it could ship of the order. A line below the prices of that
+    /// is nearer to them than one below the prices of the whole order.
+    pub(super) fn bound(&self, case: &mut Case, grams: &mut Vec<i64>) {
+        let Some(carriage) = &self.scope.carriage else { return };
+        grams.clear();
+        grams.extend((0..case.list.len()).map(|slot| case.grams_of(slot, &case.whole)));
+        for short in &case.shorts {
+            let (units, unit_g) = (case.units[short.want as usize], case.unit_g[short.want as usize]);
+            for Supply { slot, available } in case.supplies_of(short) {
+                grams[*slot as usize] += units.min(*available) * unit_g;
+            }
+        }
+        for (candidate, grams) in case.list.iter_mut().zip(grams) {
+            candidate.carriage = carriage.floor(candidate.class, grams.unsigned_abs());
+        }
     }
 
     /// What a part is of a load.

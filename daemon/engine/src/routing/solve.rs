@@ -37,12 +37,17 @@ pub(super) struct Search {
     branch: Branch,
     dual: Dual,
     heuristic: Heuristic,
+    /// By slot: grams that it could ship.
+    grams: Vec<i64>,
 }
 
 impl Search {
     /// Finds the best node set it can and returns what every legal plan costs at least.
     pub(super) fn solve(&mut self, carriers: Option<Carriers<'_>>, budget: &mut Budget) -> i64 {
-        let Self { case, best, exact, branch, dual, heuristic, splitter } = self;
+        let Self { case, best, exact, branch, dual, heuristic, splitter, grams } = self;
+        if let Some(carriers) = carriers {
+            carriers.bound(case, grams);
+        }
         let task = Task { case, carriers };
         best.clear();
         heuristic.cover(splitter, task, best, budget);

@@ -11,6 +11,9 @@ use super::parcels::{Parcels, Task};
 /// Up to so many open supplies of one want, all subsets are tried.
 const SUBSETS_MAX: usize = 10;
 
+/// Steps of trying a subset of supplies.
+const SUBSET_STEPS: usize = 8;
+
 /// Steps of pricing a want at an open node by what carriers charge, moves included.
 const CARRY_STEPS: usize = 40;
 
@@ -200,8 +203,12 @@ impl Splitter {
 
     /// The work of pricing a set once.
     fn steps(&self, Task { case, carriers }: Task<'_>, open: &[u32]) -> usize {
+        let has_lines = open.iter().any(|slot| case.list[*slot as usize].line > 0);
+        let subsets = if has_lines { SUBSET_STEPS << open.len().min(SUBSETS_MAX) } else { 0 };
         let carried = if carriers.is_some() { CARRY_STEPS } else { 1 };
-        case.whole_count * open.len() * carried + case.supplies.len() + case.list.len() / 8
+        let shipments = if carriers.is_some() { open.len() * CARRY_STEPS } else { 0 };
+        let whole = case.whole_count * open.len() * carried;
+        whole + shipments + case.shorts.len() * subsets + case.supplies.len() + case.list.len() / 8
     }
 
     /// What each node of the best set serves.
