@@ -27,8 +27,8 @@ fn clock() -> std::time::Instant {
 
 fn plain_holds(c: &mut Criterion) {
     let mut group = c.benchmark_group("hold");
-    group.throughput(Throughput::Elements(BATCH as u64));
     for cells in CELLS {
+        group.throughput(Throughput::Elements(BATCH as u64));
         let mut steady = Steady::new(cells, RESERVATIONS);
         let millions = cells / 1_000_000;
         group.bench_function(format!("decide_apply_encode/{millions}M_cells"), |bencher| {
@@ -39,6 +39,7 @@ fn plain_holds(c: &mut Criterion) {
         });
         let Steady { state, mut random, .. } = steady;
         let reader = state.reader();
+        group.throughput(Throughput::Elements(1));
         group.bench_function(format!("atp_of_one_cell/{millions}M_cells"), |bencher| {
             let make =
                 || (random.below(u64::from(cells / NODES)) as u32, random.below(u64::from(NODES)) as u32);

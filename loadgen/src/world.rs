@@ -11,8 +11,9 @@ use tokio::task::JoinSet;
 
 use crate::error::Trouble;
 
-/// Questions about cells that are under way at once.
-const QUESTIONS_MAX: usize = 512;
+/// Questions about cells that are under way at once: a sku may be at thousands of nodes, and a daemon sheds what asks for more
+/// than it sends in time.
+const QUESTIONS_MAX: usize = 64;
 /// Codes of skus that loads bring along begin with this; they are few and sell out, so no other load is put on them.
 pub(crate) const OWN: &str = "loadgen-";
 const ASKING: &str = "asking the daemon what it has";
