@@ -7,6 +7,10 @@ use std::thread::{Builder, scope};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+    thread_native_id,
+};
 
 use super::due::{Need, Since};
 use super::keeper::Keeping;
@@ -228,9 +232,11 @@ impl Snapshots {
     }
 }
 
+/// Leaves the processor to all others (SCHED_IDLE). Who wakes up then goes to a processor that runs nothing else, as if it were
+/// idle; beside a thread that is merely nice, the kernel lets two others share one.
 fn yield_to_others() {
-    const LEAST: i32 = 19;
-    if let Err(error) = rustix::process::setpriority_process(None, LEAST) {
-        tracing::debug!(%error, "images are made at the same priority as all else");
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    if let Err(error) = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle) {
+        tracing::debug!(?error, "images are made at the same priority as all else");
     }
 }
