@@ -4,7 +4,6 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use earmark_engine::routing::Take;
-use earmark_protocol::command::Order;
 use earmark_protocol::ids::{Money, NodeIx, SkuIx, TimestampMs};
 use earmark_protocol::refusal::RefusalCode;
 use earmark_protocol::reply::Plan;
@@ -84,11 +83,12 @@ pub fn under_two<E>(
     let all = |mut ground: Ground| -> Vec<Routed> {
         orders.iter().map(|order| ground.route(order, order.at.unwrap_or(at), best_effort)).collect()
     };
+    let wanted: Vec<u64> = orders.iter().map(|placed| first.wanted(&placed.order)).collect();
     let first = all(first);
     let second = all(second()?);
     let mut report = Report::default();
-    for ((placed, first), second) in orders.iter().zip(first).zip(second) {
-        report.add(placed, [first, second], Vec::new());
+    for (((placed, wanted), first), second) in orders.iter().zip(wanted).zip(first).zip(second) {
+        report.add(placed, wanted, [first, second], Vec::new());
     }
     report.sort();
     Ok(report)
@@ -123,7 +123,7 @@ pub fn against_decisions(
         };
         agreement.decided += 1;
         agreement.barred += u64::from(!barred.is_empty());
-        match report.add(placed, [ours, theirs], barred) {
+        match report.add(placed, ground.wanted(&placed.order), [ours, theirs], barred) {
             None => agreement.agree += 1,
             Some(difference) => agreement.as_cheap += u64::from(difference.dearer == Some(Money(0))),
         }
@@ -133,10 +133,15 @@ pub fn against_decisions(
 }
 
 impl Report {
-    /// Counts an order, and keeps it where the two ways differ.
-    fn add(&mut self, placed: &Placed, routed: [Routed; 2], barred: Vec<NodeIx>) -> Option<&Difference> {
+    /// Counts an order of so many units, and keeps it where the two ways differ.
+    fn add(
+        &mut self,
+        placed: &Placed,
+        wanted: u64,
+        routed: [Routed; 2],
+        barred: Vec<NodeIx>,
+    ) -> Option<&Difference> {
         self.orders += 1;
-        let wanted = wanted(&placed.order);
         for (figures, routed) in self.figures.iter_mut().zip(&routed) {
             figures.add(routed, wanted, placed.order.deliver_by_ms);
         }
@@ -176,10 +181,6 @@ impl Report {
             self.differences.iter().filter_map(|difference| difference.dearer).map(|Money(cost)| cost).sum(),
         )
     }
-}
-
-fn wanted(order: &Order) -> u64 {
-    order.lines.iter().map(|line| u64::from(line.quantity)).sum()
 }
 
 /// Units by sku and node: which of several lines of a sku they are for makes no difference.

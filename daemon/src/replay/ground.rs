@@ -105,7 +105,8 @@ impl Ground {
         let node_places = places(&mut nodes.rows.iter().map(|row| row.value.code.clone()));
         let sku_places = places(&mut skus.rows.iter().map(|row| row.value.code.clone()));
         for kits in data.kits.iter().flat_map(|file| file.rows.chunks(BATCH)) {
-            let handle = |code: &str| sku_places.get(code).copied().map(SkuIx);
+            // A code that is unknown is refused, like one of stock.
+            let handle = |code: &str| Some(SkuIx(sku_places.get(code).copied().unwrap_or(u32::MAX)));
             let specs = kits.iter().filter_map(|row| row.value.spec(handle)).collect();
             ground.fill("kits", CommandBody::PutKits(specs))?;
         }
@@ -176,6 +177,12 @@ impl Ground {
     /// What the daemon would refuse it for.
     pub fn obey(&mut self, text: String) -> Result<(), Refusal> {
         self.run(self.now(), CommandBody::SetPolicy(SetPolicy { text }), None).map(drop)
+    }
+
+    /// Units of an order, its kits taken apart.
+    #[must_use]
+    pub fn wanted(&self, order: &Order) -> u64 {
+        self.reader.extent(self.tenant, order).1
     }
 
     /// Routes an order as it would be at this time, and holds what was planned.

@@ -37,18 +37,18 @@ const INLINE_UNITS_MAX: u64 = 128;
 /// Whether planning this command takes longer than an I/O core may be busy with one order.
 pub(super) fn is_big(reader: &Reader, tenant: Tenant, body: &CommandBody, inline_lines_max: usize) -> bool {
     match body {
-        CommandBody::Reserve(reserve) => is_big_order(&reserve.order, inline_lines_max),
+        CommandBody::Reserve(reserve) => is_big_order(reader, tenant, &reserve.order, inline_lines_max),
         CommandBody::Reject(reject) if reject.reroute => reader
             .order_to_reroute(tenant, reject)
-            .is_some_and(|order| is_big_order(&order, inline_lines_max)),
+            .is_some_and(|order| is_big_order(reader, tenant, &order, inline_lines_max)),
         _ => false,
     }
 }
 
 /// The same of an order.
-pub(super) fn is_big_order(order: &Order, inline_lines_max: usize) -> bool {
-    let units = || order.lines.iter().map(|line| u64::from(line.quantity)).sum::<u64>();
-    order.lines.len() > inline_lines_max || units() > INLINE_UNITS_MAX
+pub(super) fn is_big_order(reader: &Reader, tenant: Tenant, order: &Order, inline_lines_max: usize) -> bool {
+    let (lines, units) = reader.extent(tenant, order);
+    lines > inline_lines_max || units > INLINE_UNITS_MAX
 }
 
 /// Gives a command that is to be routed the plan it proposes, against what is available now.

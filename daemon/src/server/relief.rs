@@ -124,9 +124,15 @@ fn give_way(
         reroute: true,
     };
     let mut order = reader.order_to_reroute(tenant, &reject);
-    // Of a kit that has several components at the node, all that is there of the line gives way.
+    // Of a kit that has several components at the node, all that is there of the line gives way, or nothing where the node
+    // works on some of it.
     let in_parts = order.as_ref().is_some_and(|order| order.lines.len() > 1);
     if in_parts {
+        let view = reader.show(tenant, &claim.reservation);
+        let mut rows = view.iter().flat_map(|view| &view.rows);
+        if rows.any(|row| (row.line, row.node) == (claim.line, node) && row.dispatched + row.ready > 0) {
+            return;
+        }
         reject.lines[0].quantity = 0;
         order = reader.order_to_reroute(tenant, &reject);
     }

@@ -232,7 +232,7 @@ impl Session {
         let tenant = self.tenant();
         let shared = Arc::clone(self.core.shared());
         let correlation = message.correlation;
-        let is_big = matches!(&query, Query::Quote(quote) if planning::is_big_order(&quote.order, shared.inline_lines_max));
+        let is_big = matches!(&query, Query::Quote(quote) if planning::is_big_order(&shared.reader, tenant, &quote.order, shared.inline_lines_max));
         let waits_us = if is_big { self.planners_wait_us() } else { self.waits_us };
         if let Some(code) = self.refusal(false, role, needs, waits_us) {
             refuse(&mut self.replies, correlation, code);

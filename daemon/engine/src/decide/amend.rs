@@ -32,10 +32,12 @@ pub(crate) fn decide(
     }
     let mut ended = Status::Released;
     for (index, line) in amend.lines.iter().enumerate() {
-        let rows: Vec<usize> =
+        let mut rows: Vec<usize> =
             rows_of(&draft, &StepLine { line: line.line, node: None, quantity: 0 }).collect();
-        if line.quantity > 0 && first.take(one_sku(&draft, &rows).map_err(|no| no.at(index))).is_none() {
-            continue;
+        if line.quantity > 0 {
+            let sku = one_sku(&draft, &rows).map_err(|refusal| refusal.at(index));
+            let Some(sku) = first.take(sku) else { continue };
+            rows.retain(|row| sku.is_none_or(|sku| draft.rows[*row].sku == sku));
         }
         let units = |stage| rows.iter().map(|row| u64::from(draft.rows[*row].units(stage))).sum::<u64>();
         let held = units(Stage::Held) + units(Stage::Awaited);

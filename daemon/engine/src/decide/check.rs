@@ -147,16 +147,16 @@ pub fn check_order(reader: &Reader, tenant: Tenant, order: &Order) -> Result<(),
         }
         first.take(quantity(line.quantity).map_err(|refusal| refusal.at(index)));
         let itself = [Component { sku: line.sku, quantity: 1 }];
-        let components = nodes.kits.get(line.sku).unwrap_or(&itself);
+        let own = first.take(sku(reader, tenant, line.sku).map_err(|refusal| refusal.at(index)));
+        let components = own.and_then(|_| nodes.kits.get(line.sku)).unwrap_or(&itself);
         parts += components.len();
         for component in components {
             let sum = sums.entry(component.sku).or_default();
-            *sum += u64::from(line.quantity) * u64::from(component.quantity);
+            *sum = sum.saturating_add(u64::from(line.quantity) * u64::from(component.quantity));
             if *sum > u64::from(QUANTITY_MAX) {
                 first.consider(too_large().at(index));
             }
         }
-        first.take(sku(reader, tenant, line.sku).map_err(|refusal| refusal.at(index)));
     }
     first.take(list_limit(rules, parts, Field::Component));
     first.done()

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use earmark_protocol::command::{Extend, Step, StepLine};
-use earmark_protocol::ids::{CommandId, Tenant, TimestampMs};
+use earmark_protocol::ids::{CommandId, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::Status;
 
@@ -170,12 +170,14 @@ pub(crate) fn check_lines(draft: &Draft<'_>, lines: &[StepLine]) -> Result<(), R
     first.done()
 }
 
-/// A quantity of a line says nothing where these rows of it are of several components of a kit.
-pub(crate) fn one_sku(draft: &Draft<'_>, rows: &[usize]) -> Result<(), Refusal> {
-    let mut skus = rows.iter().map(|row| draft.rows[*row].sku);
+/// The sku of which these rows of a line have units in the building. A quantity says nothing where there are several, as
+/// there are of a kit.
+pub(crate) fn one_sku(draft: &Draft<'_>, rows: &[usize]) -> Result<Option<SkuIx>, Refusal> {
+    let open = rows.iter().map(|row| &draft.rows[*row]).filter(|row| row.open() > 0);
+    let mut skus = open.map(|row| row.sku);
     let first = skus.next();
     if skus.all(|sku| Some(sku) == first) {
-        return Ok(());
+        return Ok(first);
     }
     Err(Refusal::of(RefusalCode::KitInParts, Field::Quantity))
 }

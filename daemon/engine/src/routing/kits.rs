@@ -79,6 +79,22 @@ fn is_even(kits: &Kits, line: &OrderLine, proposal: &Proposal) -> bool {
     first.1 == 0 && parts.all(|part| part == first)
 }
 
+impl Reader {
+    /// How many lines and units an order has once its kits are taken apart.
+    #[must_use]
+    pub fn extent(&self, tenant: Tenant, order: &Order) -> (usize, u64) {
+        let nodes = self.nodes();
+        order.lines.iter().fold((0, 0), |(lines, units), line| {
+            let quantity = u64::from(line.quantity);
+            let (parts, per_kit) = match components_of(&nodes.kits, self, tenant, line) {
+                Some(parts) => (parts.len(), parts.iter().map(|part| u64::from(part.quantity)).sum()),
+                None => (1, 1),
+            };
+            (lines + parts, quantity.saturating_mul(per_kit).saturating_add(units))
+        })
+    }
+}
+
 impl Planner {
     /// Plans an order that may have lines of kits.
     pub(super) fn plan_kits(&mut self, question: &Question<'_>, order: &Order) -> Result<Proposal, Refusal> {
@@ -91,7 +107,7 @@ impl Planner {
         let mut chosen = None;
         for round in 0.. {
             let Some(apart) = take_apart(&table.kits, reader, tenant, order, &left_out) else {
-                return self.plan_lines(question, order, None);
+                return Ok(Proposal { epoch, ..self.plan_lines(question, order, None)? });
             };
             if apart.lines.is_empty() {
                 let (at, why) = first_of(order, &left_out);

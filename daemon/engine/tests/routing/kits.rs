@@ -1,5 +1,6 @@
 //! Kits: a plan of their lines is that of their components' lines, and best effort has whole kits.
 
+use earmark_engine::State;
 use earmark_engine::routing::{Planner, Proposal};
 use earmark_protocol::catalogue::SkuSpec;
 use earmark_protocol::command::{CommandBody, Order, OrderLine};
@@ -13,12 +14,7 @@ use super::world::{World, run};
 /// The skus of two kits, behind the four of a world.
 const KITS: [SkuIx; 2] = [SkuIx(4), SkuIx(5)];
 
-fn plan(
-    world: &World,
-    kits: &[&[(u32, u32)]],
-    order: &Order,
-    best_effort: bool,
-) -> Result<Proposal, Refusal> {
+fn with_kits(world: &World, kits: &[&[(u32, u32)]]) -> State {
     let mut state = world.state();
     let codes = ["KIT-0", "KIT-1"].map(|code| SkuSpec { code: code.to_owned(), ..SkuSpec::default() });
     run(&mut state, CommandBody::PutSkus(codes.to_vec()));
@@ -28,7 +24,16 @@ fn plan(
         components: components.iter().map(component).collect(),
     });
     run(&mut state, CommandBody::PutKits(specs.collect()));
-    let reader = state.reader();
+    state
+}
+
+fn plan(
+    world: &World,
+    kits: &[&[(u32, u32)]],
+    order: &Order,
+    best_effort: bool,
+) -> Result<Proposal, Refusal> {
+    let reader = with_kits(world, kits).reader();
     Planner::new().plan(&reader, reader.lanes(), Tenant(0), order, best_effort, &[])
 }
 
@@ -132,4 +137,13 @@ fn best_effort_has_whole_kits_and_leaves_nothing_of_one_that_is_short() {
     let asked = order(&[line(1, SkuIx(3), 1), line(2, KITS[0], 3)]);
     let refused = plan(&shop([5, 9, 9, 9]), &kits, &asked, false);
     assert_eq!(refused, Err(Refusal::of(RefusalCode::OutOfStock, Field::Line).at(1).detail(2)));
+}
+
+#[test]
+fn an_order_is_as_large_as_its_kits_taken_apart() {
+    let reader = with_kits(&shop([9; 4]), &[&[(0, 2), (1, 1)]]).reader();
+    let asked = order(&[line(1, KITS[0], 3), line(2, SkuIx(3), 4)]);
+    assert_eq!(reader.extent(Tenant(0), &asked), (3, 13));
+    // A kit of another tenant is nothing that is known.
+    assert_eq!(reader.extent(Tenant(1), &asked), (2, 7));
 }

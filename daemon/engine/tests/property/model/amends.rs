@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use earmark_protocol::command::Amend;
 use earmark_protocol::ids::{LineId, QUANTITY_MAX, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
-use earmark_protocol::reply::{Reply, Status};
+use earmark_protocol::reply::{Reply, RowView, Status};
 
-use super::reservations::{Stage, key_of_row};
+use super::reservations::{Stage, key_of_row, skus_of};
 use super::stock::{CellKey, too_large_at};
 use super::{Decided, Model, Noes, Reservation};
 
@@ -41,8 +41,7 @@ impl Model {
         let (before, as_it_was) = (self.stock.clone(), reservation.clone());
         let (mut moved, mut touched, mut confirmed_went) = (0_u64, BTreeSet::new(), false);
         for (index, line) in amend.lines.iter().enumerate() {
-            let rows = reservation.rows.iter().filter(|row| row.line == line.line);
-            let skus: BTreeSet<SkuIx> = rows.map(|row| row.sku).collect();
+            let skus = skus_of(reservation.rows.iter().filter(|row| row.line == line.line));
             if line.quantity > 0 && skus.len() > 1 {
                 noes.at(RefusalCode::KitInParts, Field::Quantity, index);
                 continue;
@@ -58,19 +57,22 @@ impl Model {
                 noes.push(Refusal::of(RefusalCode::WrongStatus, Field::Line).at(index).detail(status as i64));
             } else if change > 0 {
                 let stage = if held > 0 { Stage::Held } else { Stage::Confirmed };
-                let row = reservation.rows.iter().find(|row| row.line == line.line).expect("it has units");
-                self.judge_sellable(&mut noes, tenant, row.sku, index);
+                let of_line =
+                    |row: &&RowView| row.line == line.line && (skus.is_empty() || skus.contains(&row.sku));
+                let row = reservation.rows.iter().find(of_line).expect("it has units");
+                let sku = row.sku;
+                self.judge_sellable(&mut noes, tenant, sku, index);
                 let (could, day_is_full) = self.raise(
                     tenant,
                     (&as_it_was, &mut reservation),
-                    line.line,
+                    (line.line, sku),
                     stage,
                     change,
                     &mut touched,
                 );
                 moved += could as u64;
                 if could == 0 {
-                    for row in reservation.rows.iter().filter(|row| row.line == line.line) {
+                    for row in reservation.rows.iter().filter(|row| (row.line, row.sku) == (line.line, sku)) {
                         self.judge_active(&mut noes, tenant, row.node, index);
                     }
                 }
@@ -93,13 +95,13 @@ impl Model {
         Ok(Ok(self.put_back(tenant, amend.reservation, reservation, moved, &touched)))
     }
 
-    /// Adds to a line's rows in their order, where their nodes are active, as availability and room of days allow. Returns what
+    /// Adds to a line's rows of a sku in their order, where their nodes are active, as availability and room of days allow. Returns what
     /// could be added, and whether a day had too little room.
     fn raise(
         &mut self,
         tenant: Tenant,
         (as_it_was, reservation): (&Reservation, &mut Reservation),
-        line: LineId,
+        of: (LineId, SkuIx),
         stage: Stage,
         by: i64,
         touched: &mut BTreeSet<CellKey>,
@@ -108,7 +110,7 @@ impl Model {
         for place in 0..reservation.rows.len() {
             let of_day = self.room_of_day(as_it_was, reservation, place);
             let row = &mut reservation.rows[place];
-            if row.line != line {
+            if (row.line, row.sku) != of {
                 continue;
             }
             let key = key_of_row(row);

@@ -105,7 +105,8 @@ impl Model {
                 noes.at(RefusalCode::QuantityZero, Field::Quantity, index);
             }
             let itself = vec![Component { sku: line.sku, quantity: 1 }];
-            let components = self.catalogue.kits.get(&line.sku).unwrap_or(&itself);
+            let own = self.catalogue.sku(tenant, line.sku);
+            let components = own.and_then(|_| self.catalogue.kits.get(&line.sku)).unwrap_or(&itself);
             parts += components.len();
             for component in components {
                 let sum = sums.entry(component.sku).or_default();

@@ -406,12 +406,17 @@ pub(super) fn judge_step_lines(noes: &mut Noes, reservation: &Reservation, lines
         if !seen.insert((line.line, line.node)) {
             noes.at(RefusalCode::LineTwice, Field::Line, index);
         }
-        let rows = reservation.rows.iter().filter(|row| is_of(row, Some(line)));
-        let skus: BTreeSet<SkuIx> = rows.map(|row| row.sku).collect();
+        let skus = skus_of(reservation.rows.iter().filter(|row| is_of(row, Some(line))));
         if line.quantity > 0 && skus.len() > 1 {
             noes.at(RefusalCode::KitInParts, Field::Quantity, index);
         }
     }
+}
+
+/// The skus of which rows have units in the building.
+pub(super) fn skus_of<'a>(rows: impl Iterator<Item = &'a RowView>) -> BTreeSet<SkuIx> {
+    let open = rows.filter(|row| row.held + row.confirmed + row.dispatched + row.ready > 0);
+    open.map(|row| row.sku).collect()
 }
 
 /// Whether a row is meant by a step's line; all rows are where no line is named.
