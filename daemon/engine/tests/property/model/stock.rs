@@ -159,31 +159,34 @@ impl Model {
         }
         let kept = self.limits.movements;
         let is_too_old = refused_with(seen, RefusalCode::CountTooOld);
-        // Counts before the one that is told are either not stale, or forgotten.
-        let told_stale = match seen {
-            Reply::Refused(refused) if refused.refusal.code == RefusalCode::StaleCount => {
-                refused.refusal.index
-            }
+        let told = |code| match seen {
+            Reply::Refused(refused) if refused.refusal.code == code => refused.refusal.index,
             _ => None,
         };
+        // Counts before the one that is told are either not stale, or forgotten.
+        let told_stale = told(RefusalCode::StaleCount);
+        let told_too_large = told(RefusalCode::QuantityTooLarge);
         let lost = self.stock.counts_may_be_lost_before(kept);
         let lost_movements = self.stock.movements_may_be_lost_before(kept);
-        // What was moved since is not known where movements may be forgotten, only that the count is too old.
-        let is_sum_known = !(is_too_old && lost_movements.is_some_and(|lost| as_of < lost));
+        // Where movements may be forgotten, what was moved since is known from some movement on.
+        let is_sum_known = lost_movements.is_none_or(|lost| as_of >= lost);
         let mut cells = BTreeSet::new();
         let mut on_hands = Vec::new();
         for (index, count) in set.counts.iter().enumerate() {
             let key = (count.sku, count.node, count.segment);
             self.judge_place(&mut noes, tenant, key, Some(index));
             let cell = self.stock.cells.get(&key).cloned().unwrap_or_default();
-            let since: i64 =
-                cell.movements.iter().filter(|(at, _)| *at > as_of).map(|(_, delta)| delta).sum();
-            let on_hand = i64::from(count.on_hand) + since;
-            on_hands.push(on_hand);
             let too_large = |quantity: i64| quantity.unsigned_abs() > u64::from(QUANTITY_MAX);
+            let (mut on_hand, mut may_be_too_large) = (i64::from(count.on_hand), false);
+            for (_, delta) in cell.movements.iter().rev().filter(|(at, _)| *at > as_of) {
+                on_hand += delta;
+                may_be_too_large |= too_large(on_hand);
+            }
+            on_hands.push(on_hand);
+            let is_told = told_too_large == u32::try_from(index).ok();
             if too_large(i64::from(count.on_hand))
                 || too_large(i64::from(count.safety.unwrap_or(0)))
-                || is_sum_known && too_large(on_hand)
+                || if is_sum_known { too_large(on_hand) } else { is_told && may_be_too_large }
             {
                 noes.push(too_large_at(index));
             }
