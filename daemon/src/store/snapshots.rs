@@ -2,8 +2,8 @@
 //! others as long as the log does not run away from it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::{Builder, scope};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{Builder, current, park_timeout, scope};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -41,18 +41,14 @@ type Answer = Box<dyn FnOnce(Result<Made, NotMade>) + Send>;
 /// The images of a running daemon, as those see them who ask for one.
 #[derive(Default)]
 pub struct Snapshots {
-    asked: Mutex<Asked>,
+    asked: Mutex<Vec<Answer>>,
     called: Condvar,
+    /// Set under the lock of what was asked.
+    stop: AtomicBool,
     made: AtomicU64,
     lsn: AtomicU64,
     bytes: AtomicU64,
     took_us: AtomicU64,
-}
-
-#[derive(Default)]
-struct Asked {
-    answers: Vec<Answer>,
-    stop: bool,
 }
 
 /// The last image that there is; all 0 where there is none.
@@ -89,11 +85,11 @@ impl Snapshots {
     /// Asks for an image of all that is durable now; `answer` is called with what became of it, on the thread that makes it.
     pub fn ask(&self, answer: impl FnOnce(Result<Made, NotMade>) + Send + 'static) {
         let mut asked = self.asked.lock();
-        if asked.stop {
+        if self.is_stopping() {
             drop(asked);
             return answer(Err(NotMade::Stopping));
         }
-        asked.answers.push(Box::new(answer));
+        asked.push(Box::new(answer));
         self.called.notify_all();
     }
 
@@ -110,8 +106,14 @@ impl Snapshots {
     }
 
     pub(super) fn stop(&self) {
-        self.asked.lock().stop = true;
+        let asked = self.asked.lock();
+        self.stop.store(true, Ordering::Relaxed);
+        drop(asked);
         self.called.notify_all();
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 
     /// Makes images until told to stop.
@@ -121,7 +123,7 @@ impl Snapshots {
         while let Some(answers) = self.wait(keeping, &last, &mut standing) {
             let begun = keeping.clock.moment();
             let segment = keeping.preparer.kept().last().map_or(0, |segment| segment + 1);
-            let outcome = self.make(keeping, &last, &mut standing);
+            let outcome = self.make(keeping, &last, &mut standing, !answers.is_empty());
             let now = keeping.clock.moment();
             let answer = match outcome {
                 Ok(Some(made)) => {
@@ -152,8 +154,8 @@ impl Snapshots {
     fn wait(&self, keeping: &Keeping, last: &Last, standing: &mut Option<Follower>) -> Option<Vec<Answer>> {
         let mut asked = self.asked.lock();
         loop {
-            let answers = std::mem::take(&mut asked.answers);
-            if asked.stop {
+            let answers = std::mem::take(&mut *asked);
+            if self.is_stopping() {
                 drop(asked);
                 answers.into_iter().for_each(|tell| tell(Err(NotMade::Stopping)));
                 return None;
@@ -169,14 +171,15 @@ impl Snapshots {
         }
     }
 
-    /// Makes one; `None` where the daemon stops meanwhile. As long as it is not overdue, a thread makes it that takes what
-    /// is left of the processor: nobody waits for it. It is a thread for this image alone, since what a thread has yielded
-    /// it may not take back.
+    /// Makes one; `None` where the daemon stops meanwhile. As long as nobody waits for it and it is not overdue, a thread makes
+    /// it that takes what is left of the processor. It is a thread for this image alone, since what a thread has yielded it may
+    /// not take back; and it takes no lock, since it would keep it while others have the processor.
     fn make(
         &self,
         keeping: &Keeping,
         last: &Last,
         standing: &mut Option<Follower>,
+        is_asked: bool,
     ) -> Result<Option<Made>, StoreError> {
         let upto = keeping.flusher.durable();
         let (storage, rules, log_start) = (&keeping.storage, &keeping.rules, keeping.log_start);
@@ -185,37 +188,38 @@ impl Snapshots {
             .take()
             .unwrap_or_else(|| Follower::new(Arc::clone(storage), rules.clone(), log_start, upto));
         follower.go_on_to(upto);
-        let has_time = || last.need(keeping) < Need::Overdue;
-        if has_time() {
-            let made = scope(|scope| {
+        let is_urgent = || last.need(keeping) == Need::Overdue || !self.asked.lock().is_empty();
+        let urgent = AtomicBool::new(is_asked || is_urgent());
+        let mut made = None;
+        if !urgent.load(Ordering::Relaxed) {
+            let waiter = current();
+            made = scope(|scope| {
                 let patiently = || {
                     yield_to_others();
-                    self.follow(&mut follower, &has_time)
+                    let made = self.follow(&mut follower, &urgent);
+                    waiter.unpark();
+                    made
                 };
                 let thread = Builder::new().name("snapshots".to_owned()).spawn_scoped(scope, patiently);
-                let joined = thread.map(|thread| thread.join());
-                joined.unwrap_or(Ok(Ok(None))).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                let Ok(thread) = thread else { return Ok(None) };
+                while !thread.is_finished() {
+                    park_timeout(LOOK_EVERY);
+                    urgent.fetch_or(is_urgent(), Ordering::Relaxed);
+                }
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             })?;
-            if made.is_some() {
-                *standing = Some(follower);
-                return Ok(made);
-            }
         }
-        if !has_time() {
-            tracing::info!("the log grows faster than images are made of it: one is made at normal priority");
+        if made.is_none() {
+            tracing::debug!(is_asked, "an image is made at normal priority");
+            made = self.follow(&mut follower, &AtomicBool::new(false))?;
         }
-        let made = self.follow(&mut follower, &|| true)?;
         *standing = Some(follower);
         Ok(made)
     }
 
-    /// Goes on with one as long as nobody stops it and `goes_on` says so.
-    fn follow(
-        &self,
-        follower: &mut Follower,
-        goes_on: &dyn Fn() -> bool,
-    ) -> Result<Option<Made>, StoreError> {
-        while !self.asked.lock().stop && goes_on() {
+    /// Goes on with one until it is made, somebody stops it, or `ends` is set.
+    fn follow(&self, follower: &mut Follower, ends: &AtomicBool) -> Result<Option<Made>, StoreError> {
+        while !self.is_stopping() && !ends.load(Ordering::Relaxed) {
             if let Some(made) = follower.step()? {
                 return Ok(Some(made));
             }

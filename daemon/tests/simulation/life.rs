@@ -271,11 +271,13 @@ impl Life {
                 self.standing = self.follower.take();
                 Some(made)
             }
-            Err(error) if error.is_full() => {
+            Err(error) => {
                 self.follower = None;
+                if !error.is_full() {
+                    return Err(error);
+                }
                 None
             }
-            Err(error) => return Err(error),
         };
         if let Some(made) = &made {
             self.preparer.release_before(made.needed_from);

@@ -39,6 +39,9 @@ impl<'a> Carriers<'a> {
         for (candidate, grams) in case.list.iter_mut().zip(grams) {
             candidate.carriage = carriage.floor(candidate.class, grams.unsigned_abs());
         }
+        // A line below lighter parcels may rise faster and begin lower.
+        let listed = case.list.iter().map(Candidate::fixed_floor).min();
+        case.fixed_least = listed.map_or(case.fixed_least, |listed| case.fixed_least.min(listed));
     }
 
     /// What a part is of a load.
