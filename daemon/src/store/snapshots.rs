@@ -22,7 +22,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// After a full disk, an image that is due is tried again after this time.
 const FULL_US: u64 = 10_000_000;
 /// How long after an image the follower stands ready for the next: under load it is wanted soon, and to load the state anew
-/// would cost more than all that the log has to say. An idle daemon gives the memory back.
+/// reads the image once more into memory that has to be cleared first. An idle daemon gives the memory back.
 const STAND_US: u64 = 60_000_000;
 
 /// Why an image that was asked for was not made.
