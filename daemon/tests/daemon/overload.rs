@@ -114,9 +114,10 @@ async fn a_command_whose_give_up_time_has_passed_is_not_decided() {
         .collect();
     let mut gave_up = 0;
     let mut held = 0;
-    for _ in 0..200 {
-        // Behind eight long lists a hold that gives up after a millisecond has no time left.
-        let lists = (0..8).map(|_| {
+    // Behind enough long lists a hold that gives up after a millisecond has no time left: how many is enough hangs
+    // on the machine, so each round has more of them.
+    for lists in (0..).map(|round| 8 << (round / 4)).take_while(|lists| *lists <= 512) {
+        let lists = (0..lists).map(|_| {
             let (client, changes) = (world.client.clone(), changes.clone());
             tokio::spawn(async move {
                 client.command(CommandBody::AdjustStock(AdjustStock { changes })).await.unwrap()
