@@ -6,6 +6,7 @@ pub mod commit;
 pub mod config;
 pub mod data;
 pub mod demo;
+mod processors;
 pub mod replay;
 pub mod security;
 pub mod serve;

@@ -138,6 +138,8 @@ settings! {
         unix_socket: Option<PathBuf> = None, "path";
         "Threads that serve connections, each with an endpoint of its own on the same port. 0 takes 1 up to three cores, else a quarter of the cores. With more than one, a client that changes its address must connect again."
         io_cores: u16 = 0, "threads", 0 to 64;
+        "Whether each of those threads keeps a processor for itself, the first that the process may use, and the daemon's other threads run on those left. Holds are decided faster and more evenly so, where clients and other programs leave those processors alone."
+        pin_io_cores: bool = false, "true or false";
         "Connections at once, unix sockets included; more are turned away."
         connections_max: u32 = 1_024, "connections", 1 to 1_000_000;
         "Pipes (bidirectional streams) of one connection at once; a peer cannot open more until it closes one."

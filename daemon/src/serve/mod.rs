@@ -14,6 +14,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use crate::clock::Clock;
 use crate::commit::{Committer, Mode, Pace};
 use crate::config::{CommitMode, Config, DurabilityMode};
+use crate::processors::Processors;
 use crate::security::Security;
 use crate::server::Server;
 use crate::store::{Keeper, StoreError};
@@ -56,6 +57,7 @@ impl Daemon {
     /// Starts a daemon; it serves when this returns. May be called on any thread.
     pub fn start(config: Config) -> anyhow::Result<Self> {
         config.check()?;
+        let processors = Arc::new(Processors::of(&config)?);
         let clock = Arc::new(Clock::start());
         let directory = config.durability.directory.as_ref().map(Directory::open).transpose();
         let mut directory = directory.context("opening the data directory")?;
@@ -75,11 +77,10 @@ impl Daemon {
                 Kept::recovered(&config, directory, &clock, on_fault)?
             }
         };
-        let available = std::thread::available_parallelism().map_or(1, usize::from);
         let mode = match config.commit.mode {
             CommitMode::Inline => Mode::Inline,
             CommitMode::Thread => Mode::Thread,
-            CommitMode::Auto if available <= INLINE_CORES_MAX => Mode::Inline,
+            CommitMode::Auto if processors.available() <= INLINE_CORES_MAX => Mode::Inline,
             CommitMode::Auto => Mode::Thread,
         };
         let pace = Pace {
@@ -90,9 +91,11 @@ impl Daemon {
         let Kept { state, log, gate, epoch, keeping } = kept;
         let log = (log, gate, epoch);
         let committer = Arc::new(Committer::new(mode, queue, pace, state, log, Arc::clone(&clock)));
+        // A start takes all processors, what it leaves running no more than is its own.
+        let _beside = processors.beside()?;
         let keeper = keeping.map(|(keeping, image)| Keeper::start(keeping, image)).transpose()?;
         let snapshots = keeper.as_ref().map(|keeper| Arc::clone(keeper.snapshots()));
-        let server = Server::start(&config, security, Arc::clone(&committer), snapshots, clock)?;
+        let server = Server::start(&config, &processors, security, Arc::clone(&committer), snapshots, clock)?;
         let address = server.address();
         tracing::info!(%address, ?mode, "serving");
         Ok(Self {

@@ -33,6 +33,7 @@ use self::shared::Shared;
 use crate::clock::Clock;
 use crate::commit::{Committer, Mode};
 use crate::config::Config;
+use crate::processors::Processors;
 use crate::security::Security;
 use crate::store::Snapshots;
 
@@ -58,16 +59,16 @@ impl Server {
     /// Binds, starts all threads, and serves.
     pub(crate) fn start(
         config: &Config,
+        processors: &Arc<Processors>,
         security: Security,
         committer: Arc<Committer>,
         snapshots: Option<Arc<Snapshots>>,
         clock: Arc<Clock>,
     ) -> anyhow::Result<Self> {
         let server = &config.server;
-        let available = std::thread::available_parallelism().map_or(1, usize::from);
-        let core_count = threads(server.io_cores, available);
+        let core_count = processors.io_cores(config);
         let (planners, planner_threads) = Planners::start(
-            threads(config.routing.planner_threads, available),
+            processors.threads(config.routing.planner_threads),
             config.routing.planner_queue as usize,
             committer.reader(),
             &clock,
@@ -100,7 +101,7 @@ impl Server {
             prices: None,
             address,
         };
-        match started.start_threads(config, cores, sockets, &quic) {
+        match started.start_threads(config, processors, cores, sockets, &quic) {
             Ok(()) => Ok(started),
             Err(error) => {
                 started.stop();
@@ -112,6 +113,7 @@ impl Server {
     fn start_threads(
         &mut self,
         config: &Config,
+        processors: &Arc<Processors>,
         cores: Vec<Arc<Core>>,
         sockets: Vec<UdpSocket>,
         quic: &quinn::ServerConfig,
@@ -129,7 +131,9 @@ impl Server {
             let stop = Arc::new(Notify::new());
             let told = Arc::clone(&stop);
             let (ready, is_ready) = std::sync::mpsc::sync_channel(1);
+            let processors = Arc::clone(processors);
             let run = move || {
+                processors.take_own(number)?;
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 let runtime = runtime.context("starting an I/O core's runtime")?;
                 runtime.block_on(async move {
@@ -195,14 +199,6 @@ impl Server {
             .with_context(|| format!("starting the {name} thread"))?;
         self.beside.push((thread, stop));
         Ok(())
-    }
-}
-
-/// Threads for a setting where 0 leaves the choice to the daemon: one up to three cores, else a quarter of them.
-pub(crate) fn threads(setting: u16, available: usize) -> usize {
-    match usize::from(setting) {
-        0 => (available / 4).max(1),
-        chosen => chosen,
     }
 }
 

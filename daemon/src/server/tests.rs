@@ -38,7 +38,9 @@ impl Followed {
         let pace = Pace { commands_max: 100, expiries_max: 100 };
         let state = State::new(&capacity, Rules::default()).unwrap();
         let committer = Arc::new(Committer::new(mode, 100, pace, state, log, Arc::clone(&clock)));
-        let server = Server::start(&config, security, Arc::clone(&committer), None, clock).unwrap();
+        let processors = Arc::new(Processors::of(&config).unwrap());
+        let server =
+            Server::start(&config, &processors, security, Arc::clone(&committer), None, clock).unwrap();
         let client = Client::connect(ClientConfig::new(server.address(), trust, token)).await.unwrap();
         let followed = Self { server, client, committer, follower };
         let node = NodeSpec {

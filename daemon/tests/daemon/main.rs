@@ -18,6 +18,7 @@ mod overload;
 mod paused_nodes;
 mod policies;
 mod prices;
+mod processors;
 mod raw;
 mod roles;
 mod shortage;
