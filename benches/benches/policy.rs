@@ -86,6 +86,7 @@ fn orders(random: &mut Random) -> Vec<Order> {
             lines: [first, (first + 1) % SKUS].into_iter().zip(0..).map(line).collect(),
             value: None,
             deliver_by_ms: None,
+            sellers: Vec::new(),
         }
     };
     places.iter().map(order).collect()

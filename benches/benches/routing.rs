@@ -128,6 +128,7 @@ impl Shape {
             shipments_max: 0,
             value: None,
             deliver_by_ms: None,
+            sellers: Vec::new(),
             lines: lines
                 .iter()
                 .enumerate()

@@ -193,6 +193,7 @@ fn order(random: &mut Random, position: Position) -> Order {
         shipments_max: 0,
         value: None,
         deliver_by_ms: None,
+        sellers: Vec::new(),
         lines: lines.map(&mut line).collect(),
     }
 }

@@ -194,6 +194,7 @@ impl Earmark {
             shipments_max: 0,
             value: if self.wishes { order.value } else { None },
             deliver_by_ms,
+            sellers: Vec::new(),
             lines: order.lines.iter().enumerate().map(line).collect(),
         }
     }

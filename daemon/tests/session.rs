@@ -168,6 +168,24 @@ fn a_kit_is_promised_held_and_shipped_as_its_components() {
 }
 
 #[test]
+fn a_line_of_a_seller_is_served_by_its_nodes_alone() {
+    let served = Served::start();
+    served.done(&["import", "examples/store"]);
+    let quote = ["quote", "LAMP-DESK:1", "MUG-BLUE:2", "--to", "40.7,-73.99", "--seller", "0=LUMEN"];
+    let plan = served.done(&quote);
+    let shipments = plan["plan"]["shipments"].as_array().unwrap();
+    let of = |sku: &str| {
+        let has =
+            |shipment: &&Value| shipment["lines"].as_array().unwrap().iter().any(|line| line["sku"] == sku);
+        shipments.iter().find(has).unwrap()
+    };
+    assert_eq!((&of("LAMP-DESK")["node"], &of("LAMP-DESK")["seller"]), (&"V-LAMPS".into(), &"LUMEN".into()));
+    assert_eq!(of("MUG-BLUE")["seller"], "");
+    served.refused(&["quote", "MUG-BLUE", "--to", "40.7,-73.99", "--seller", "0=NOBODY"], "UnknownSeller");
+    served.refused(&["quote", "MUG-BLUE", "--to", "40.7,-73.99", "--seller", "0=LUMEN"], "OutOfStock");
+}
+
+#[test]
 fn who_came_first_is_served_first_when_supply_arrives() {
     let served = Served::start();
     served.done(&["import", "examples/store"]);

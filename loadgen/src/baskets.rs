@@ -94,6 +94,7 @@ impl Baskets {
             shipments_max: 0,
             value: None,
             deliver_by_ms: None,
+            sellers: Vec::new(),
             lines: lines.collect(),
         }
     }

@@ -117,6 +117,8 @@ pub struct NodeSpec {
     pub postal: String,
     /// The most that routed orders may have it ship on one of its days; a 0 is no limit. It needs a calendar.
     pub day_limit: DayLoad,
+    /// Code of the seller whose node it is, at most [`CODE_LEN_MAX`] bytes; empty where that is nobody's question.
+    pub seller: String,
 }
 
 /// What one day of a node takes: a reservation is one order on each day on which something of it ships from there.

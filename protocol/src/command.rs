@@ -141,6 +141,18 @@ pub struct Order {
     pub value: Option<Money>,
     /// By when it should be delivered, or be ready to be picked up; the policy says what lateness costs.
     pub deliver_by_ms: Option<TimestampMs>,
+    /// Lines that are a seller's; only nodes of the seller may serve them. Other lines may be served by any node. All lines of
+    /// a sku are one seller's, or nobody's.
+    pub sellers: Vec<SellerLines>,
+}
+
+/// Lines of an order that a seller sells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SellerLines {
+    /// The seller's code, as nodes have it.
+    pub seller: String,
+    /// The lines; each is of one seller.
+    pub lines: Vec<LineId>,
 }
 
 /// How an order reaches the customer.

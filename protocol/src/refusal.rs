@@ -132,6 +132,10 @@ numbered!(
         /// See [`RefusalCode::meaning`].
         TimeFromFuture = 44, "The time lies ahead of the daemon's; detail says the daemon's time.";
         /// See [`RefusalCode::meaning`].
+        UnknownSeller = 45, "No node is of such a seller; put one first.";
+        /// See [`RefusalCode::meaning`].
+        SellersDiffer = 46, "Lines of one sku, or of a kit that has it, are of different sellers, or of one and of nobody; order them apart.";
+        /// See [`RefusalCode::meaning`].
         SkuRetired = 50, "The sku is out of sale.";
         /// See [`RefusalCode::meaning`].
         NodeNotActive = 51, "The node is paused or retired.";
@@ -243,6 +247,8 @@ numbered!(
         Postal = 30, "postal";
         /// `kits[i].components`.
         Component = 31, "components";
+        /// `seller` of a node, or `sellers` of an order.
+        Seller = 32, "sellers";
         /// The setting `capacity.skus`.
         CapacitySkus = 40, "capacity.skus";
         /// The setting `capacity.nodes`.

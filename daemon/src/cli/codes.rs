@@ -52,6 +52,7 @@ pub(super) struct Names {
     skus: HashMap<SkuIx, String>,
     nodes: HashMap<NodeIx, String>,
     services: HashMap<ServiceIx, String>,
+    sellers: HashMap<NodeIx, String>,
 }
 
 /// Handles that need names.
@@ -126,6 +127,7 @@ impl Names {
         while let Some(from) = unnamed.nodes.pop_first() {
             for node in node_page(client, from).await? {
                 unnamed.nodes.remove(&node.node);
+                names.sellers.insert(node.node, node.spec.seller);
                 names.nodes.insert(node.node, node.spec.code);
             }
         }
@@ -146,6 +148,12 @@ impl Names {
     #[must_use]
     pub(super) fn node(&self, node: NodeIx) -> String {
         self.nodes.get(&node).cloned().unwrap_or_else(|| format!("node #{node}"))
+    }
+
+    /// The seller of a node; empty for none.
+    #[must_use]
+    pub(super) fn seller(&self, node: NodeIx) -> &str {
+        self.sellers.get(&node).map_or("", String::as_str)
     }
 
     /// A service's name, CARRIER/SERVICE.

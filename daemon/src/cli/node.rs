@@ -105,6 +105,7 @@ async fn list(args: &ListArgs, session: &Session) -> Outcome {
             "cost_per_unit": costs[2],
             "calendar": spec.calendar,
             "day_limit": spec.day_limit,
+            "seller": spec.seller,
         }));
         let mut fields = vec![spec.code.clone(), kind_name(spec.kind).to_owned(), state.to_owned()];
         fields.extend([

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use earmark_protocol::client::Client;
-use earmark_protocol::command::{CellQuantity, CommandBody, Delivery, Hold, Order, OrderLine, Reserve};
+use earmark_protocol::command::{
+    CellQuantity, CommandBody, Delivery, Hold, Order, OrderLine, Reserve, SellerLines,
+};
 use earmark_protocol::geo::Position;
 use earmark_protocol::ids::{Channel, HoldClass, LineId, Money, TimestampMs};
 use earmark_protocol::refusal::Refusal;
@@ -16,10 +18,10 @@ use super::change::{Id, send};
 use super::codes::{Names, Unnamed, handles};
 use super::connect::{Connection, Session};
 use super::outcome::{Answer, Failure, Outcome};
-use super::text::{LineText, class, duration_ms, moment, position};
+use super::text::{LineText, SellerText, class, duration_ms, moment, position};
 use super::words::{plan_json, plan_text, policy_text};
 use crate::data::field::{day, money};
-use crate::data::orders::{Destination, OrderData};
+use crate::data::orders::{Destination, OrderData, sellers};
 use crate::data::read_orders;
 use crate::data::trouble::{BAD_ROWS_MAX, BadRows};
 
@@ -59,6 +61,9 @@ pub(super) struct OrderArgs {
     /// By when it should be delivered, or ready to be picked up; the policy says what lateness costs
     #[arg(long, value_name = "MOMENT", value_parser = moment)]
     deliver_by: Option<TimestampMs>,
+    /// Only this seller's nodes may serve this line, like 0=acme; may be given often
+    #[arg(long = "seller", value_name = "LINE=SELLER", conflicts_with = "from")]
+    sellers: Vec<SellerText>,
     /// Take what there is, line by line, where all cannot be had
     #[arg(long)]
     best_effort: bool,
@@ -169,6 +174,8 @@ struct Wanted {
     shipments_max: u16,
     value: Option<Money>,
     deliver_by: Option<TimestampMs>,
+    /// Which lines are a seller's.
+    sellers: Vec<SellerLines>,
 }
 
 impl OrderArgs {
@@ -200,6 +207,7 @@ impl OrderArgs {
             shipments_max: self.shipments_max,
             value: self.value,
             deliver_by: self.deliver_by,
+            sellers: sellers(self.sellers.iter().map(|text| (text.line, text.seller.as_str()))),
         };
         wanted.check()?;
         Ok(wanted)
@@ -208,6 +216,7 @@ impl OrderArgs {
     fn of_file(&self, order: OrderData) -> Wanted {
         let line = |sku, quantity| LineText { sku, at: None, quantity };
         Wanted {
+            sellers: sellers(order.lines.iter().map(|line| (line.line, line.seller.as_str()))),
             numbers: order.lines.iter().map(|line| line.line).collect(),
             lines: order.lines.into_iter().map(|from| line(from.sku, from.quantity)).collect(),
             destination: Some(order.destination),
@@ -229,6 +238,8 @@ impl Wanted {
             "some lines name their cell and some do not; give all of them @NODE, or none"
         } else if named > 0 && (self.destination.is_some() || !self.only.is_empty()) {
             "lines that name their cell are held there; leave --to, --pickup, --to-store and --only away"
+        } else if named > 0 && !self.sellers.is_empty() {
+            "lines that name their cell are held there, whoever sells them; leave --seller away"
         } else if named == 0 && self.destination.is_none() {
             "the order goes nowhere; give --to LAT,LON, --pickup NODE or --to-store NODE, or name the cell of each line with @NODE"
         } else {
@@ -269,7 +280,8 @@ impl Wanted {
             lines.map(|((sku, &line), text)| OrderLine { line, sku, quantity: text.quantity }).collect();
         let (channel, shipments_max, value) = (self.channel, self.shipments_max, self.value);
         let deliver_by_ms = self.deliver_by;
-        Ok(Order { channel, delivery, nodes, shipments_max, lines, value, deliver_by_ms })
+        let sellers = self.sellers.clone();
+        Ok(Order { channel, delivery, nodes, shipments_max, lines, value, deliver_by_ms, sellers })
     }
 
     async fn cells(&self, client: &Client) -> Result<Vec<CellQuantity>, Failure> {

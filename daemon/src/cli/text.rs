@@ -62,6 +62,26 @@ pub(super) struct NewQuantity {
     pub(super) quantity: u32,
 }
 
+/// A line and its seller: `LINE=SELLER`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SellerText {
+    /// The line's number.
+    pub(super) line: LineId,
+    /// The seller's code.
+    pub(super) seller: String,
+}
+
+impl FromStr for SellerText {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (line, seller) = text
+            .split_once('=')
+            .ok_or_else(|| format!("{text:?} is no line of a seller; write LINE=SELLER"))?;
+        Ok(Self { line: LineId(field::number(line)?), seller: field::code(seller)? })
+    }
+}
+
 impl FromStr for LineText {
     type Err = String;
 

@@ -53,6 +53,7 @@ pub(super) fn plan_json(plan: &Plan, names: &Names) -> Value {
         });
         json!({
             "node": names.node(shipment.node),
+            "seller": names.seller(shipment.node),
             "miles": shipment.miles,
             "cost": money(shipment.cost),
             "policy_cost": money(shipment.policy_cost),
@@ -101,6 +102,10 @@ pub(super) fn plan_text(plan: &Plan, names: &Names) -> String {
     if priced {
         columns.insert(3, "by");
     }
+    let sold = plan.shipments.iter().any(|shipment| !names.seller(shipment.node).is_empty());
+    if sold {
+        columns.insert(1, "seller");
+    }
     let mut table = Table::new(&columns);
     for shipment in &plan.shipments {
         for (place, line) in shipment.lines.iter().enumerate() {
@@ -120,6 +125,9 @@ pub(super) fn plan_text(plan: &Plan, names: &Names) -> String {
             if priced {
                 let by = shipment.carriage.map(|carriage| names.service(carriage.service));
                 row.insert(3, first(by.unwrap_or_default()));
+            }
+            if sold {
+                row.insert(1, first(names.seller(shipment.node).to_owned()));
             }
             table.row(row);
         }
@@ -212,6 +220,7 @@ fn order_json(order: &Order, names: &Names) -> Value {
         "shipments_max": order.shipments_max,
         "value": order.value.map(money),
         "lines": lines.collect::<Vec<_>>(),
+        "sellers": order.sellers,
     })
 }
 

@@ -23,6 +23,7 @@ pub const COLUMNS: &[Column] = &[
     optional("orders_per_day"),
     optional("lines_per_day"),
     optional("units_per_day"),
+    optional("seller"),
 ];
 
 /// Reads one row.
@@ -51,6 +52,7 @@ pub fn parse(row: &mut Row<'_>) -> Option<NodeSpec> {
     let mut number = |name| row.optional(name, field::number).unwrap_or_default();
     let [orders, lines] = [per_day[0], per_day[1]].map(&mut number);
     let day_limit = DayLoad { orders, lines, units: u64::from(number(per_day[2])) };
+    let seller = row.optional("seller", field::code).unwrap_or_default();
     let kind = kind?;
     Some(NodeSpec {
         code: code?,
@@ -66,6 +68,7 @@ pub fn parse(row: &mut Row<'_>) -> Option<NodeSpec> {
         calendar,
         postal,
         day_limit,
+        seller,
     })
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use earmark_protocol::command::SellerLines;
 use earmark_protocol::geo::Position;
 use earmark_protocol::ids::{Channel, LineId, Money, TimestampMs};
 
@@ -16,6 +17,7 @@ pub const COLUMNS: &[Column] = &[
     optional("line"),
     required("sku"),
     required("quantity"),
+    optional("seller"),
     optional("lat"),
     optional("lon"),
     optional("postal"),
@@ -36,6 +38,7 @@ pub struct OrderRow {
     line: Option<u32>,
     sku: String,
     quantity: u32,
+    seller: String,
     whole: Whole,
 }
 
@@ -106,6 +109,21 @@ pub struct OrderDataLine {
     pub sku: String,
     /// Units.
     pub quantity: u32,
+    /// Code of the seller whose nodes may serve it; empty where any may.
+    pub seller: String,
+}
+
+/// Which lines are a seller's, by the code of each line's seller; those without are left out.
+#[must_use]
+pub fn sellers<'a>(lines: impl Iterator<Item = (LineId, &'a str)>) -> Vec<SellerLines> {
+    let mut sellers: Vec<SellerLines> = Vec::new();
+    for (line, seller) in lines.filter(|(_, seller)| !seller.is_empty()) {
+        match sellers.iter_mut().find(|known| known.seller == seller) {
+            Some(known) => known.lines.push(line),
+            None => sellers.push(SellerLines { seller: seller.to_owned(), lines: vec![line] }),
+        }
+    }
+    sellers
 }
 
 /// Reads one row.
@@ -114,6 +132,7 @@ pub fn parse(row: &mut Row<'_>) -> Option<OrderRow> {
     let line = row.optional("line", field::number);
     let sku = row.required("sku", field::code);
     let quantity = row.required("quantity", field::quantity);
+    let seller = row.optional("seller", field::code).unwrap_or_default();
     let lat = row.optional("lat", field::degrees);
     let lon = row.optional("lon", field::degrees);
     let position = match (lat, lon) {
@@ -139,7 +158,7 @@ pub fn parse(row: &mut Row<'_>) -> Option<OrderRow> {
     let deliver_by = row.optional("deliver_by", field::moment);
     let whole =
         Whole { position, postal, home, pickup, to_store, channel, shipments_max, value, at, deliver_by };
-    Some(OrderRow { order: order?, line, sku: sku?, quantity: quantity?, whole })
+    Some(OrderRow { order: order?, line, sku: sku?, quantity: quantity?, seller, whole })
 }
 
 /// Puts the rows of each order together, in the order in which orders first appear.
@@ -148,7 +167,7 @@ pub fn group(file: &str, rows: Vec<Located<OrderRow>>, bad: &mut BadRows) -> Vec
     let mut places: HashMap<String, usize> = HashMap::new();
     let mut orders: Vec<(Whole, Vec<OrderDataLine>, String, u64)> = Vec::new();
     for Located { line: at_line, value } in rows {
-        let OrderRow { order, line, sku, quantity, whole } = value;
+        let OrderRow { order, line, sku, quantity, seller, whole } = value;
         let place = *places.entry(order).or_insert_with_key(|order| {
             orders.push((whole.clone(), Vec::new(), order.clone(), at_line));
             orders.len() - 1
@@ -163,7 +182,7 @@ pub fn group(file: &str, rows: Vec<Located<OrderRow>>, bad: &mut BadRows) -> Vec
             );
         }
         let line = LineId(line.unwrap_or(lines.len() as u32));
-        lines.push(OrderDataLine { at_line, line, sku, quantity });
+        lines.push(OrderDataLine { at_line, line, sku, quantity, seller });
     }
     orders
         .into_iter()

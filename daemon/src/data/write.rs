@@ -86,6 +86,7 @@ impl Rows {
             ("orders_per_day", limit(node.day_limit.orders.into())),
             ("lines_per_day", limit(node.day_limit.lines.into())),
             ("units_per_day", limit(node.day_limit.units)),
+            ("seller", node.seller.clone()),
         ])
     }
 
@@ -129,6 +130,7 @@ impl Rows {
                 ("line", line.line.to_string()),
                 ("sku", line.sku.clone()),
                 ("quantity", line.quantity.to_string()),
+                ("seller", line.seller.clone()),
                 ("lat", first(position.map(lat).unwrap_or_default())),
                 ("lon", first(position.map(lon).unwrap_or_default())),
                 ("postal", first(postal.to_owned())),

@@ -39,6 +39,7 @@ impl Scenario {
             line: LineId(at as u32),
             sku: self.skus[line.sku as usize].code.clone(),
             quantity: line.units,
+            seller: String::new(),
         };
         OrderData {
             code: if order.code.is_empty() { (place + 1).to_string() } else { order.code.clone() },

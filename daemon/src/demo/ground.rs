@@ -90,6 +90,7 @@ impl Ground {
             shipments_max: 0,
             value: None,
             deliver_by_ms: None,
+            sellers: Vec::new(),
             lines: lines.collect(),
         }
     }

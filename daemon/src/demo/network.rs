@@ -69,6 +69,7 @@ fn node(metro: &Metro) -> NodeSpec {
         calendar: String::new(),
         postal: String::new(),
         day_limit: DayLoad::default(),
+        seller: String::new(),
     }
 }
 

@@ -100,6 +100,7 @@ fn node(row: &mut Row<'_>) -> Option<NodeSpec> {
         calendar: String::new(),
         postal: String::new(),
         day_limit: DayLoad::default(),
+        seller: String::new(),
     })
 }
 

@@ -9,7 +9,7 @@ use earmark_protocol::ids::{LineId, Tenant, TimestampMs};
 
 use crate::data::DataFile;
 use crate::data::decisions::{Decision, Decisions};
-use crate::data::orders::{Destination, OrderData};
+use crate::data::orders::{Destination, OrderData, sellers};
 use crate::data::table::Located;
 use crate::data::trouble::BadRows;
 
@@ -59,6 +59,7 @@ pub fn place(reader: &Reader, tenant: Tenant, file: DataFile<OrderData>, bad: &m
             lines,
             value: value.value,
             deliver_by_ms: value.deliver_by,
+            sellers: sellers(value.lines.iter().map(|line| (line.line, line.seller.as_str()))),
         };
         placed.push(Placed { code: value.code, at: value.at, order });
     }

@@ -13,8 +13,8 @@ use super::shared::Shared;
 const NODES_PAGE_MAX: usize = 1_000;
 /// Skus of one page: what fills a frame, and not more than this.
 const SKUS_PAGE_MAX: usize = 2_000;
-/// Longest a node can be in a reply: four texts of 64 bytes and one of 16 with their lengths, and some numbers.
-const NODE_BYTES_MAX: usize = 440;
+/// Longest a node can be in a reply: five texts of 64 bytes and one of 16 with their lengths, and some numbers.
+const NODE_BYTES_MAX: usize = 512;
 /// Days of nodes of one page, but for those of its last node.
 const NODE_DAYS_PAGE_MAX: usize = 10_000;
 /// Bytes of a node's day in a reply, and of all days of one node.

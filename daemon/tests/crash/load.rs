@@ -295,6 +295,7 @@ impl Goods {
             shipments_max: 0,
             value: None,
             deliver_by_ms: None,
+            sellers: Vec::new(),
             lines,
         };
         CommandBody::Reserve(Reserve { order, class: CLASS, lifetime_ms: 0, best_effort: one_in(4) })

@@ -119,6 +119,7 @@ impl World {
             shipments_max: 0,
             value: None,
             deliver_by_ms: None,
+            sellers: Vec::new(),
             lines: (0..)
                 .zip(skus)
                 .map(|(line, sku)| OrderLine { line: LineId(line), sku: *sku, quantity: 1 })

@@ -84,6 +84,7 @@ impl Workload for FlashSale {
                 shipments_max: 0,
                 value: None,
                 deliver_by_ms: None,
+                sellers: Vec::new(),
                 lines,
             };
             let (class, lifetime_ms) = (HoldClass(0), LIFETIME_MS);

@@ -3,13 +3,16 @@
 use std::collections::{HashMap, HashSet};
 
 use earmark_protocol::catalogue::POSTAL_LEN_MAX;
-use earmark_protocol::command::{Delivery, Order};
-use earmark_protocol::ids::{HoldClass, Money, NodeIx, QUANTITY_MAX, Segment, SkuIx, Tenant, TimestampMs};
+use earmark_protocol::command::{Delivery, Order, SellerLines};
+use earmark_protocol::ids::{
+    HoldClass, LineId, Money, NodeIx, QUANTITY_MAX, Segment, SkuIx, Tenant, TimestampMs,
+};
 use earmark_protocol::kit::Component;
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 
-use crate::Reader;
+use crate::catalogue::Node;
 use crate::rules::Rules;
+use crate::{NodeTable, Reader};
 
 /// The most an order may be worth, in micros: below 2^53, so that policies compare it exactly.
 const VALUE_MAX: i64 = 1_000_000_000_000_000;
@@ -159,5 +162,41 @@ pub fn check_order(reader: &Reader, tenant: Tenant, order: &Order) -> Result<(),
         }
     }
     first.take(list_limit(rules, parts, Field::Component));
+    if !order.sellers.is_empty() {
+        check_sellers(rules, &nodes, tenant, order, &mut first);
+    }
     first.done()
+}
+
+/// Checks whose lines are whose.
+fn check_sellers(rules: &Rules, nodes: &NodeTable, tenant: Tenant, order: &Order, first: &mut First) {
+    first.take(list_limit(rules, order.sellers.len(), Field::Seller));
+    let known: HashSet<LineId> = order.lines.iter().map(|line| line.line).collect();
+    let mut sellers: HashMap<LineId, usize> = HashMap::new();
+    for (index, SellerLines { seller, lines }) in
+        order.sellers.iter().enumerate().take(rules.lines_max as usize)
+    {
+        let mut refuse = |code| first.consider(Refusal::of(code, Field::Seller).at(index));
+        let is_own = |node: &Node| node.tenant == tenant && !seller.is_empty() && node.spec.seller == *seller;
+        if !nodes.nodes.iter().any(is_own) {
+            refuse(RefusalCode::UnknownSeller);
+        }
+        for line in lines {
+            if !known.contains(line) {
+                refuse(RefusalCode::UnknownLine);
+            } else if sellers.insert(*line, index).is_some() {
+                refuse(RefusalCode::LineTwice);
+            }
+        }
+    }
+    let mut of_sku: HashMap<SkuIx, Option<&str>> = HashMap::new();
+    for (index, line) in order.lines.iter().enumerate().take(rules.lines_max as usize) {
+        let seller = sellers.get(&line.line).map(|at| order.sellers[*at].seller.as_str());
+        let itself = [Component { sku: line.sku, quantity: 1 }];
+        for component in nodes.kits.get(line.sku).unwrap_or(&itself) {
+            if *of_sku.entry(component.sku).or_insert(seller) != seller {
+                first.consider(Refusal::of(RefusalCode::SellersDiffer, Field::Line).at(index));
+            }
+        }
+    }
 }

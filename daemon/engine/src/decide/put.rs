@@ -122,6 +122,7 @@ fn check_node(state: &State, tenant: Tenant, spec: &NodeSpec) -> Result<(), Refu
     let mut first = First::default();
     first.take(text(&spec.code, false, Field::Code));
     first.take(text(&spec.group, true, Field::Group));
+    first.take(text(&spec.seller, true, Field::Seller));
     first.take(text(&spec.time_zone, false, Field::TimeZone));
     first.take(flags(spec.capabilities, capabilities::ALL));
     if spec.postal.len() > POSTAL_LEN_MAX || spec.postal.chars().any(char::is_control) {

@@ -80,6 +80,7 @@ mod tests {
             lines: Vec::new(),
             value: None,
             deliver_by_ms: None,
+            sellers: Vec::new(),
         }
     }
 

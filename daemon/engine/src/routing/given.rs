@@ -9,7 +9,8 @@ use super::case::{Candidate, Part};
 use super::kits::take_apart;
 use super::lanes::LaneBook;
 use super::planner::Planner;
-use super::scope::{Scope, Sight, named};
+use super::scope::{Leaning, Scope, Sight, named};
+use super::sellers;
 use crate::Reader;
 
 /// Units of a line from a node, whoever decided that.
@@ -82,7 +83,9 @@ impl Planner {
             kept.units += if same { part.units } else { 0 };
             same
         });
-        let scope = sight.scope(reader, segments, named(order), &[]);
+        let sold = sellers::by_want(order, &self.demand, &sight.table, tenant);
+        let leaning = Leaning { by_want: &sellers::bits(&sold), ..Leaning::default() };
+        let scope = Scope { leaning, ..sight.scope(reader, segments, named(order), &[]) };
         let policies = self.bookmark.policies(reader);
         let priced = match self.policy_for(&policies, reader, tenant, order) {
             Some(kept) => {

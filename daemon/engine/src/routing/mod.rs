@@ -32,6 +32,7 @@ pub mod price;
 mod prices;
 mod repair;
 mod scope;
+mod sellers;
 mod shares;
 mod solve;
 mod split;

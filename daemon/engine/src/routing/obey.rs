@@ -17,6 +17,7 @@ use super::demand::Demand;
 use super::late::Late;
 use super::planner::Planner;
 use super::scope::{Leaning, Scope};
+use super::sellers;
 use crate::inventory::cell::{word_available, word_place};
 use crate::policy::{Asked, Kept, LineFacts, OrderFacts, PolicyTable, Ruling, Way};
 use crate::sync::Ordering;
@@ -124,6 +125,8 @@ impl Planner {
             let (bonds, buffers) = (Bonds::of(ruling, asked), ruling.buffers(asked));
             loop {
                 let by_want = by_want(ruling, planner.demand.wants.len());
+                let sold = sellers::within(scope.leaning.by_want, &by_want);
+                let by_want = if sold.is_empty() { by_want } else { sellers::bits(&sold) };
                 let ruled = lean(scope, kept, ruling, &by_want, &buffers);
                 let late = Late::of(&ruled, policy, order.deliver_by_ms);
                 let scope = late.as_ref().map_or(ruled, |late| late.lean(&ruled));
@@ -165,6 +168,8 @@ impl Planner {
         self.under(obeyed, scope, order, |planner, ruling, asked| {
             let (bonds, buffers) = (Bonds::of(ruling, asked), ruling.buffers(asked));
             let by_want = by_want(ruling, planner.demand.wants.len());
+            let sold = sellers::within(scope.leaning.by_want, &by_want);
+            let by_want = if sold.is_empty() { by_want } else { sellers::bits(&sold) };
             let ruled = lean(scope, kept, ruling, &by_want, &buffers);
             let late = Late::of(&ruled, &kept.policy, order.deliver_by_ms);
             work(planner, &late.as_ref().map_or(ruled, |late| late.lean(&ruled)), &bonds)

@@ -17,7 +17,8 @@ use super::lanes::{Bookmark, LaneBook};
 use super::parcels::{Carriers, Task};
 use super::prices::Prices;
 use super::repair::Repair;
-use super::scope::{Scope, Sight};
+use super::scope::{Leaning, Scope, Sight};
+use super::sellers;
 use super::solve::{SMALL_SKUS, Search, budget};
 use super::subsets::{self, Subsets};
 use super::walk::{Near, WIDEN, Walk};
@@ -154,7 +155,9 @@ impl Planner {
         let minds = wants.len() <= PRICED_SKUS_MAX && sight.is_shipped();
         let has_any = |prices: &&Prices| wants.iter().any(|want| !prices.of(want.sku).is_empty());
         let prices = Some(&*sight.prices).filter(|_| minds).filter(has_any);
-        let scope = Scope { prices, ..sight.scope(reader, segments, &named, without) };
+        let sold = sellers::by_want(order, &self.demand, &sight.table, tenant);
+        let leaning = Leaning { by_want: &sellers::bits(&sold), ..Leaning::default() };
+        let scope = Scope { prices, leaning, ..sight.scope(reader, segments, &named, without) };
         let policies = self.bookmark.policies(reader);
         let kept = match version {
             Some(version) => policies.version(tenant, version).cloned(),

@@ -11,7 +11,8 @@ use super::Proposal;
 use super::case::{Candidate, Part};
 use super::lanes::LaneBook;
 use super::planner::Planner;
-use super::scope::{Scope, Sight, named};
+use super::scope::{Leaning, Scope, Sight, named};
+use super::sellers;
 use crate::Reader;
 
 /// Most lookups of a cell in one repair: each takes some 30 to 50 ns, so all of them stay below 20 µs.
@@ -50,7 +51,9 @@ impl Planner {
             want.flags = reader.sku(want.sku)?.flags;
         }
         sight.weigh(reader, &mut self.demand);
-        let scope = sight.scope(reader, segments, named(order), &[]);
+        let sold = sellers::by_want(order, &self.demand, &sight.table, tenant);
+        let leaning = Leaning { by_want: &sellers::bits(&sold), ..Leaning::default() };
+        let scope = Scope { leaning, ..sight.scope(reader, segments, named(order), &[]) };
         let policies = self.bookmark.policies(reader);
         let repaired = match self.policy_for(&policies, reader, tenant, order) {
             Some(kept) => {

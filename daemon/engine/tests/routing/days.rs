@@ -66,6 +66,7 @@ impl Shop {
             lines: vec![line],
             value: None,
             deliver_by_ms: None,
+            sellers: Vec::new(),
         }
     }
 

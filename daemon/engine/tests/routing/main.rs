@@ -15,6 +15,7 @@ mod promises;
 mod real;
 mod repair;
 mod rollout;
+mod sellers;
 mod small;
 mod tariffs;
 mod wide;

@@ -131,6 +131,7 @@ impl Store {
             lines: lines.split(',').enumerate().map(line).collect(),
             value,
             deliver_by_ms: None,
+            sellers: Vec::new(),
         };
         let now: jiff::Timestamp = at.parse().expect("a time");
         let now = TimestampMs(u64::try_from(now.as_millisecond()).expect("after 1970"));

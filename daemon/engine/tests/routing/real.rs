@@ -54,6 +54,7 @@ fn real_orders_get_legal_plans_that_take_all_there_is() {
                 shipments_max: 0,
                 value: None,
                 deliver_by_ms: None,
+                sellers: Vec::new(),
                 lines: Vec::new(),
             };
             orders.push((row[0].to_owned(), empty));

@@ -147,6 +147,7 @@ impl World {
             lines,
             value: None,
             deliver_by_ms: None,
+            sellers: Vec::new(),
         }
     }
 
@@ -388,6 +389,7 @@ impl World {
             lines,
             value: None,
             deliver_by_ms: None,
+            sellers: Vec::new(),
         }
     }
 }

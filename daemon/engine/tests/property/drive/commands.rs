@@ -6,8 +6,8 @@ use earmark_protocol::catalogue::{
 };
 use earmark_protocol::command::{
     AdjustStock, Amend, AmendLine, CellQuantity, Command, CommandBody, Correction, Delivery, Disposition,
-    Extend, Hold, Order, OrderLine, Reject, Reserve, Restock, SetNodeState, SetPolicy, SetStock, Step,
-    StepLine, StockChange, StockCount, Transfer,
+    Extend, Hold, Order, OrderLine, Reject, Reserve, Restock, SellerLines, SetNodeState, SetPolicy, SetStock,
+    Step, StepLine, StockChange, StockCount, Transfer,
 };
 use earmark_protocol::geo::Position;
 use earmark_protocol::hold_one::HoldOne;
@@ -23,6 +23,9 @@ use crate::model::{CALENDARS, Model, POLICIES, TARIFFS, calendar_kinds, open_uni
 /// Where nodes stand and orders go.
 const PLACES: [(f64, f64); 6] =
     [(41.88, -87.63), (32.78, -96.80), (40.71, -74.01), (34.05, -118.24), (47.61, -122.33), (25.76, -80.19)];
+
+/// Whose nodes are.
+const SELLERS: [&str; 2] = ["acme", "zeta"];
 
 /// How many of [`CALENDARS`] a shop has from the first.
 pub(crate) const FIRST_CALENDARS: usize = 2;
@@ -324,7 +327,28 @@ impl Author<'_> {
         };
         let wished = self.now.plus_ms(self.dice.between(0, 9 * 86_400_000));
         let deliver_by_ms = self.dice.one_in(4).then_some(wished);
-        Order { channel, delivery, nodes, shipments_max, lines, value, deliver_by_ms }
+        let sellers = if self.dice.one_in(4) { self.sellers(&lines) } else { Vec::new() };
+        Order { channel, delivery, nodes, shipments_max, lines, value, deliver_by_ms, sellers }
+    }
+
+    /// Sellers of some of an order's lines, mostly so that it can be.
+    fn sellers(&mut self, lines: &[OrderLine]) -> Vec<SellerLines> {
+        let mut sellers: Vec<SellerLines> = Vec::new();
+        for seller in SELLERS {
+            if lines.is_empty() || self.dice.one_in(3) {
+                continue;
+            }
+            let sku = self.dice.pick(lines).sku;
+            let is_free = |line: &LineId| sellers.iter().all(|own| !own.lines.contains(line));
+            let own = lines.iter().filter(|line| line.sku == sku).map(|line| line.line).filter(is_free);
+            let mut own: Vec<LineId> = own.collect();
+            if self.dice.one_in(20) {
+                own.push(LineId(self.dice.below(4) as u32));
+            }
+            let seller = if self.dice.one_in(30) { "nobody" } else { seller };
+            sellers.push(SellerLines { seller: seller.to_owned(), lines: own });
+        }
+        sellers
     }
 
     fn position(&mut self) -> Position {
@@ -428,8 +452,8 @@ impl Author<'_> {
     fn as_of(&mut self) -> Option<TimestampMs> {
         match self.dice.below(12) {
             0..6 => None,
-            6..9 => Some(TimestampMs(self.now.0 - self.dice.between(0, 300))),
-            9 => Some(TimestampMs(self.now.0 - self.dice.between(0, 20_000))),
+            6..8 => Some(TimestampMs(self.now.0 - self.dice.between(0, 300))),
+            8..10 => Some(TimestampMs(self.now.0 - self.dice.between(0, 20_000))),
             10 => Some(self.now),
             _ => Some(TimestampMs(self.now.0 + self.dice.between(0, 2))),
         }
@@ -520,6 +544,7 @@ impl Author<'_> {
             calendar: String::new(),
             postal: ["", "606", "75201"][self.dice.below(3)].into(),
             day_limit: DayLoad::default(),
+            seller: ["", SELLERS[0], SELLERS[0], SELLERS[1]][self.dice.below(4)].to_owned(),
         }
     }
 

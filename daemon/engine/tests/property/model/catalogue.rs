@@ -158,6 +158,7 @@ impl Model {
         for (index, spec) in specs.iter().enumerate() {
             judge_text(&mut noes, Field::Code, index, &spec.code, false, CODE_LEN_MAX);
             judge_text(&mut noes, Field::Group, index, &spec.group, true, CODE_LEN_MAX);
+            judge_text(&mut noes, Field::Seller, index, &spec.seller, true, CODE_LEN_MAX);
             judge_text(&mut noes, Field::TimeZone, index, &spec.time_zone, false, CODE_LEN_MAX);
             if spec.calendar.is_empty() && spec.day_limit != DayLoad::default() {
                 noes.at(RefusalCode::UnknownCalendar, Field::Calendar, index);

@@ -122,6 +122,48 @@ impl Model {
         if order.lines.len() <= self.rules.lines_max {
             noes.list(Field::Component, parts, true, self.rules.lines_max);
         }
+        self.judge_sellers(noes, tenant, order);
+    }
+
+    /// Whose lines are whose: known sellers, lines of the order, each of one, and all of a sku of the same.
+    fn judge_sellers(&self, noes: &mut Noes, tenant: Tenant, order: &Order) {
+        noes.list(Field::Seller, order.sellers.len(), true, self.rules.lines_max);
+        let mut bound = BTreeSet::new();
+        for (index, own) in order.sellers.iter().enumerate() {
+            let is_own = |node: &Node| node.tenant == tenant && node.spec.seller == own.seller;
+            if own.seller.is_empty() || !self.catalogue.nodes.iter().any(is_own) {
+                noes.at(RefusalCode::UnknownSeller, Field::Seller, index);
+            }
+            for line in &own.lines {
+                if order.lines.iter().all(|known| known.line != *line) {
+                    noes.at(RefusalCode::UnknownLine, Field::Seller, index);
+                } else if !bound.insert(*line) {
+                    noes.at(RefusalCode::LineTwice, Field::Seller, index);
+                }
+            }
+        }
+        let mut of_sku = BTreeMap::new();
+        for (index, line) in order.lines.iter().enumerate() {
+            let mut sellers = order.sellers.iter().rev().filter(|own| own.lines.contains(&line.line));
+            let seller = sellers.next().map(|own| own.seller.clone());
+            let skus = match self.catalogue.kits.get(&line.sku) {
+                Some(components) => components.iter().map(|component| component.sku).collect(),
+                None => vec![line.sku],
+            };
+            for sku in skus {
+                if *of_sku.entry(sku).or_insert(seller.clone()) != seller && !order.sellers.is_empty() {
+                    noes.at(RefusalCode::SellersDiffer, Field::Line, index);
+                }
+            }
+        }
+    }
+
+    /// Whether a node may serve a sku for whose lines it is.
+    fn is_sold_by(&self, wish: &Wish<'_>, sku: SkuIx, node: &Node) -> bool {
+        let lines = || wish.lines.iter().filter(|line| line.sku == sku);
+        let mut sellers =
+            wish.order.sellers.iter().filter(|own| lines().any(|line| own.lines.contains(&line.line)));
+        sellers.all(|own| own.seller == node.spec.seller)
     }
 
     /// Why nothing can be planned now; `None` where a plan exists.
@@ -255,7 +297,8 @@ impl Model {
         let flags = self.catalogue.skus[sku.0 as usize].spec.flags;
         self.nodes()
             .filter(move |(ix, node)| {
-                self.may_serve(wish, *ix, node) && node.spec.capabilities & flags == flags
+                let is_capable = node.spec.capabilities & flags == flags;
+                self.may_serve(wish, *ix, node) && is_capable && self.is_sold_by(wish, sku, node)
             })
             .map(|(ix, _)| ix)
     }
