@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use earmark_protocol::catalogue::{DayLoad, NodeState};
-use earmark_protocol::command::{Order, Reject};
-use earmark_protocol::ids::{CommandId, LineId, Lsn, NodeIx, Segment, ServiceIx, SkuIx, Tenant};
+use earmark_protocol::ids::{CommandId, Lsn, NodeIx, Segment, ServiceIx, SkuIx, Tenant};
 use earmark_protocol::kit::{Component, KitSpec};
 use earmark_protocol::query::{Atp, Scope};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
@@ -380,42 +379,6 @@ impl Reader {
             }
         }
         Some(row)
-    }
-
-    /// The order that a rejection asks to route again: the lines it takes off the node, to the same destination.
-    /// `None` where the reservation is unknown, is a plain hold without destination, or has nothing there.
-    #[must_use]
-    pub fn order_to_reroute(&self, tenant: Tenant, reject: &Reject) -> Option<Order> {
-        let view = self.show(tenant, &reject.reservation)?;
-        let mut order = view.order?;
-        // A line of a kit has rows of each of its components.
-        let mut lines: Vec<(LineId, SkuIx, u64)> = Vec::new();
-        for row in view.rows.iter().filter(|row| row.node == reject.node) {
-            let open = u64::from(row.held)
-                + u64::from(row.confirmed)
-                + u64::from(row.dispatched)
-                + u64::from(row.ready);
-            match lines.iter_mut().find(|(line, sku, _)| (*line, *sku) == (row.line, row.sku)) {
-                Some((_, _, units)) => *units += open,
-                None => lines.push((row.line, row.sku, open)),
-            }
-        }
-        if !reject.lines.is_empty() {
-            lines.retain_mut(|(line, _, units)| {
-                let asked = reject.lines.iter().find(|asked| asked.line == *line);
-                if let Some(asked) = asked.filter(|asked| asked.quantity > 0) {
-                    *units = (*units).min(u64::from(asked.quantity));
-                }
-                asked.is_some()
-            });
-        }
-        order.lines.clear();
-        for (line, sku, units) in lines.into_iter().filter(|(.., units)| *units > 0) {
-            let quantity = u32::try_from(units).ok()?;
-            order.lines.push(earmark_protocol::command::OrderLine { line, sku, quantity });
-        }
-        order.shipments_max = 0;
-        (!order.lines.is_empty()).then_some(order)
     }
 
     /// Calls `see` with every reservation of a tenant that is not ended; facts are left out.

@@ -39,8 +39,8 @@ pub(super) fn is_big(reader: &Reader, tenant: Tenant, body: &CommandBody, inline
     match body {
         CommandBody::Reserve(reserve) => is_big_order(reader, tenant, &reserve.order, inline_lines_max),
         CommandBody::Reject(reject) if reject.reroute => reader
-            .order_to_reroute(tenant, reject)
-            .is_some_and(|order| is_big_order(reader, tenant, &order, inline_lines_max)),
+            .rest_to_reroute(tenant, reject)
+            .is_some_and(|rest| is_big_order(reader, tenant, &rest.order, inline_lines_max)),
         _ => false,
     }
 }
@@ -60,8 +60,8 @@ pub(super) fn plan(planner: &mut Planner, reader: &Reader, tenant: Tenant, full:
         }
         CommandBody::Reject(reject) if reject.reroute => {
             // What cannot go elsewhere is dropped from the reservation, so its lines are planned one by one.
-            let order = reader.order_to_reroute(tenant, reject);
-            order.map(|order| planner.plan(reader, reader.lanes(), tenant, &order, true, &[reject.node]))
+            let rest = reader.rest_to_reroute(tenant, reject);
+            rest.map(|rest| planner.plan_rest(reader, reader.lanes(), tenant, &rest, reject.node))
         }
         _ => None,
     };

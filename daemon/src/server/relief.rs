@@ -123,24 +123,26 @@ fn give_way(
         reason: "a count fell below what was promised".to_owned(),
         reroute: true,
     };
-    let mut order = reader.order_to_reroute(tenant, &reject);
+    let mut rest = reader.rest_to_reroute(tenant, &reject);
+    let mut confirmed = claim.confirmed;
     // Of a kit that has several components at the node, all that is there of the line gives way, or nothing where the node
-    // works on some of it.
-    let in_parts = order.as_ref().is_some_and(|order| order.lines.len() > 1);
+    // works on some of it. It counts as confirmed where any of it is.
+    let in_parts = rest.as_ref().is_some_and(|rest| rest.order.lines.len() > 1);
     if in_parts {
         let view = reader.show(tenant, &claim.reservation);
-        let mut rows = view.iter().flat_map(|view| &view.rows);
-        if rows.any(|row| (row.line, row.node) == (claim.line, node) && row.dispatched + row.ready > 0) {
+        let rows = view.iter().flat_map(|view| &view.rows);
+        let rows = rows.filter(|row| (row.line, row.node) == (claim.line, node));
+        if rows.clone().any(|row| row.dispatched + row.ready > 0) {
             return;
         }
+        confirmed |= rows.clone().any(|row| row.confirmed > 0);
         reject.lines[0].quantity = 0;
-        order = reader.order_to_reroute(tenant, &reject);
+        rest = reader.rest_to_reroute(tenant, &reject);
     }
-    let wanted: u32 = order.iter().flat_map(|order| &order.lines).map(|line| line.quantity).sum();
-    let planned = order.map(|order| {
-        planner.at(shared.clock.now()).plan(reader, reader.lanes(), tenant, &order, true, &[node])
-    });
-    if claim.confirmed {
+    let wanted: u32 = rest.iter().flat_map(|rest| &rest.order.lines).map(|line| line.quantity).sum();
+    let planned = rest
+        .map(|rest| planner.at(shared.clock.now()).plan_rest(reader, reader.lanes(), tenant, &rest, node));
+    if confirmed {
         let placed = planned.as_ref().and_then(|planned| planned.as_ref().ok());
         let placed: u32 = placed.map_or(0, |proposal| proposal.picks.iter().map(|pick| pick.quantity).sum());
         if placed == 0 || in_parts && placed < wanted {

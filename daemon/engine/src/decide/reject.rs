@@ -136,7 +136,7 @@ fn replan(
 ) -> Result<Replanned, Again> {
     let tenant = submission.tenant;
     let reader = state.reader();
-    let Some(order) = reader.order_to_reroute(tenant, reject) else {
+    let Some(rest) = reader.rest_to_reroute(tenant, reject) else {
         // A plain hold has no destination, and what has nothing at the node has nothing to place.
         return Ok(Replanned::nowhere(RefusalCode::NoNode));
     };
@@ -154,7 +154,7 @@ fn replan(
     match submission.planned {
         // No other node can serve any of it.
         Some(Err(refusal)) => return Ok(Replanned::nowhere(refusal.code)),
-        Some(Ok(proposal)) if is_current(state, now, tenant, &order, proposal, planner) => {
+        Some(Ok(proposal)) if is_current(state, now, tenant, &rest.order, proposal, planner) => {
             if let Some(replanned) = of(proposal) {
                 return Ok(replanned);
             }
@@ -165,7 +165,7 @@ fn replan(
         return Err(Again);
     }
     // The last attempt is made whatever the size: a rejection corrects stock, and must not be lost.
-    match planner.plan(&reader, reader.lanes(), tenant, &order, true, &[reject.node]) {
+    match planner.plan_rest(&reader, reader.lanes(), tenant, &rest, reject.node) {
         Ok(proposal) => Ok(of(&proposal).unwrap_or_else(|| Replanned::nowhere(RefusalCode::Contended))),
         Err(refusal) => Ok(Replanned::nowhere(refusal.code)),
     }

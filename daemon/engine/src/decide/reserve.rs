@@ -65,9 +65,8 @@ fn settle_plan(
 ) -> Result<Option<(Plan, Vec<Claim>)>, Refusal> {
     let tenant = submission.tenant;
     let reader = state.reader();
-    let kits = &state.nodes.kits;
     let asked = order;
-    let apart = take_apart(kits, &reader, tenant, asked, &[]);
+    let apart = take_apart(&state.nodes.kits, &reader, tenant, asked, &[]);
     let order = apart.as_ref().unwrap_or(asked);
     // What is left out stays left out when a plan is mended.
     let is_fair = |proposal: &Proposal, planner: &mut Planner| {
@@ -82,15 +81,12 @@ fn settle_plan(
                 && is_fair(proposal, &mut decision.planner) =>
         {
             let planner = &mut decision.planner;
-            // Kits that the plan leaves out are not to be had.
-            let planned = take_apart(kits, &reader, tenant, asked, &proposal.plan.unfilled);
-            let order = planned.as_ref().unwrap_or(asked);
             if let Some(claims) = claims(state, tenant, proposal)
-                && planner.at(now).leaves_buffers(&reader, reader.lanes(), tenant, order, proposal)
+                && planner.at(now).leaves_buffers(&reader, reader.lanes(), tenant, asked, proposal)
             {
                 return Ok(Some((proposal.plan.clone(), claims)));
             }
-            let repaired = decision.planner.at(now).repair(&reader, reader.lanes(), tenant, order, proposal);
+            let repaired = decision.planner.at(now).repair(&reader, reader.lanes(), tenant, asked, proposal);
             if let Some(repaired) = repaired
                 && let Some(claims) = claims(state, tenant, &repaired)
             {

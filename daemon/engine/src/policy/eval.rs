@@ -43,6 +43,8 @@ pub(crate) struct OrderFacts<'a> {
 pub(crate) struct LineFacts<'a> {
     pub(crate) sku: &'a str,
     pub(crate) group: &'a str,
+    /// Code of the kit that it is of.
+    pub(crate) kit: &'a str,
     pub(crate) quantity: i64,
     pub(crate) weight_g: i64,
     pub(crate) flags: u16,
@@ -274,6 +276,7 @@ fn read<'a>(field: Field, scene: &Scene<'a>) -> Option<Value<'a>> {
         Field::OrderCold => flag(order.flags, sku_flags::COLD),
         Field::LineSku => Some(Text(line.sku)),
         Field::LineGroup => Some(Text(line.group)),
+        Field::LineKit => Some(Text(line.kit)),
         Field::LineQuantity => Some(Int(line.quantity)),
         Field::LineWeight => Some(Int(line.weight_g)),
         Field::LineHazmat => flag(line.flags, sku_flags::HAZMAT),
@@ -282,6 +285,7 @@ fn read<'a>(field: Field, scene: &Scene<'a>) -> Option<Value<'a>> {
         Field::NodeCode => node.map(|node| Text(&node.code)),
         Field::NodeKind => node.map(|node| Text(kind_name(node.kind))),
         Field::NodeGroup => node.map(|node| Text(&node.group)),
+        Field::NodeSeller => node.map(|node| Text(&node.seller)),
         Field::NodeTimeZone => node.map(|node| Text(&node.time_zone)),
         Field::NodePriority => node.map(|node| Int(i64::from(node.priority))),
         Field::NodeLat => node.and_then(|node| degrees(node.position.lat_udeg)),

@@ -74,7 +74,7 @@ pub(crate) struct Program {
     pub(crate) buffers: Vec<(Set, i64)>,
     /// Rules that can give way.
     pub(crate) fallbacks: u16,
-    /// Whether hard rules, and lines of them, ask for codes and groups of skus.
+    /// Whether hard rules, and lines of them, ask for codes and groups of skus, or for kits.
     pub(crate) asks_sku_texts: bool,
     pub(crate) asks_time: bool,
     /// Whether hard rules ask about lines.
@@ -119,7 +119,7 @@ impl Program {
         program.shipment_cost = policy.shipment_cost;
         program.has_late_costs = policy.mile_cost.0 > 0 || program.soft.iter().any(|soft| soft.is_mixed);
         let fields = |asked: &[Field]| policy.terms().any(|term| asked.iter().any(|field| term.asks(*field)));
-        program.asks_sku_texts = fields(&[Field::LineSku, Field::LineGroup]);
+        program.asks_sku_texts = fields(&[Field::LineSku, Field::LineGroup, Field::LineKit]);
         program.asks_time = fields(&[
             Field::TimeYear,
             Field::TimeMonth,

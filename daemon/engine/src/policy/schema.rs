@@ -133,6 +133,7 @@ fields! {
     OrderCold "order.cold" Bool, ANY, ORDER, "some line must be kept cold";
     LineSku "line.sku" Text, ANY, LINE, "code of the sku";
     LineGroup "line.group" Text, ANY, LINE, "group of the sku; empty for none";
+    LineKit "line.kit" Text, ANY, LINE, "code of the kit that all units of this sku in the order are of; empty where some are of none, or of another";
     LineQuantity "line.quantity" Int, POSITIVE, LINE, "units of this sku over all lines of the order";
     LineWeight "line.weight_g" Int, NOT_NEGATIVE, LINE, "weight of one unit in grams";
     LineHazmat "line.hazmat" Bool, ANY, LINE, "dangerous goods";
@@ -141,6 +142,7 @@ fields! {
     NodeCode "node.code" Text, ANY, NODE, "code of the node";
     NodeKind "node.kind" Text of &["dc", "store", "3pl", "vendor", "supplier"], ANY, NODE, "kind of the node";
     NodeGroup "node.group" Text, ANY, NODE, "group of the node; empty for none";
+    NodeSeller "node.seller" Text, ANY, NODE, "code of the seller whose node it is; empty for nobody's";
     NodeTimeZone "node.time_zone" Text, ANY, NODE, "IANA name of its time zone";
     NodePriority "node.priority" Int, (0, 65_535), NODE, "its priority";
     NodeLat "node.lat" Double, (-90, 90), NODE, "latitude";

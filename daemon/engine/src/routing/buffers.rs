@@ -23,6 +23,9 @@ impl Planner {
         let kept = policies.version(tenant, proposal.plan.policy);
         let Some(kept) = kept.filter(|kept| !kept.program.buffers.is_empty()) else { return true };
         let Some(segments) = reader.rules().channels.get(usize::from(order.channel.0)) else { return false };
+        let table = self.bookmark.table(reader);
+        let apart = self.take_apart(&table.kits, reader, tenant, order, &proposal.plan.unfilled);
+        let order = apart.as_ref().unwrap_or(order);
         let sight = Sight::of(&mut self.bookmark, reader, lanes, tenant, order, self.now);
         if self.read_order(reader, tenant, order, true).is_err() {
             return false;

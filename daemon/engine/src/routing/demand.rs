@@ -108,6 +108,12 @@ impl Demand {
         if self.places.is_empty() { None } else { self.place(sku).1 }
     }
 
+    /// A want's lines, by place in the order.
+    pub(crate) fn lines_of(&self, want: &Want) -> impl Iterator<Item = usize> {
+        let next = |at: &usize| Some(self.next[*at] as usize).filter(|next| *next != END as usize);
+        std::iter::successors(Some(want.first as usize), next)
+    }
+
     /// Where a sku's want stands in `places`, or where it would.
     fn place(&self, sku: SkuIx) -> (usize, Option<usize>) {
         let mask = self.places.len() - 1;

@@ -6,7 +6,6 @@ use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 
 use super::Proposal;
 use super::case::{Candidate, Part};
-use super::kits::take_apart;
 use super::lanes::LaneBook;
 use super::planner::Planner;
 use super::scope::{Leaning, Scope, Sight, named};
@@ -49,7 +48,7 @@ impl Planner {
         takes: &[Take],
     ) -> Result<Priced, Refusal> {
         let table = self.bookmark.table(reader);
-        let apart = take_apart(&table.kits, reader, tenant, order, &[]);
+        let apart = self.take_apart(&table.kits, reader, tenant, order, &[]);
         let whole = order;
         let order = apart.as_ref().unwrap_or(whole);
         let mut sight = Sight::of(&mut self.bookmark, reader, lanes, tenant, order, self.now);

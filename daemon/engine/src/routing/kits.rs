@@ -96,6 +96,22 @@ impl Reader {
 }
 
 impl Planner {
+    /// The order at hand with its kits taken apart, where it has some; rules are told which lines are of which.
+    pub(super) fn take_apart(
+        &mut self,
+        kits: &Kits,
+        reader: &Reader,
+        tenant: Tenant,
+        order: &Order,
+        left_out: &[Unfilled],
+    ) -> Option<Order> {
+        self.of_kits.clear();
+        let apart = take_apart(kits, reader, tenant, order, left_out)?;
+        let of_kit = order.lines.iter().filter(|line| components_of(kits, reader, tenant, line).is_some());
+        self.of_kits.extend(of_kit.map(|line| (line.line, line.sku)));
+        Some(apart)
+    }
+
     /// Plans an order that may have lines of kits.
     pub(super) fn plan_kits(&mut self, question: &Question<'_>, order: &Order) -> Result<Proposal, Refusal> {
         let Question { reader, tenant, .. } = *question;
@@ -106,7 +122,7 @@ impl Planner {
         // The whole order chose the version, and whether it is reviewed.
         let mut chosen = None;
         for round in 0.. {
-            let Some(apart) = take_apart(&table.kits, reader, tenant, order, &left_out) else {
+            let Some(apart) = self.take_apart(&table.kits, reader, tenant, order, &left_out) else {
                 return Ok(Proposal { epoch, ..self.plan_lines(question, order, None)? });
             };
             if apart.lines.is_empty() {

@@ -3,17 +3,18 @@
 //! A rule with an `otherwise` gives way only after a plan under it left something unserved, line by line, the last such
 //! rule first; then the order is planned again. Without a policy this room does nothing.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use earmark_protocol::catalogue::sku_flags;
 use earmark_protocol::command::{Delivery, Order};
-use earmark_protocol::ids::Tenant;
+use earmark_protocol::ids::{LineId, SkuIx, Tenant};
 use earmark_protocol::refusal::Refusal;
 use earmark_protocol::reply::Eliminated;
 
 use super::Proposal;
 use super::bonds::Bonds;
-use super::demand::Demand;
+use super::demand::{Demand, Want};
 use super::late::Late;
 use super::planner::Planner;
 use super::scope::{Leaning, Scope};
@@ -23,8 +24,8 @@ use crate::policy::{Asked, Kept, LineFacts, OrderFacts, PolicyTable, Ruling, Way
 use crate::sync::Ordering;
 use crate::{NodeTable, Reader};
 
-/// Code and group of each want's sku, where rules ask for them.
-type SkuTexts = Vec<(String, String)>;
+/// Code and group of each want's sku, and the code of the kit it is of, where rules ask for them.
+type SkuTexts = Vec<[String; 3]>;
 
 /// Rulings kept, so that versions beside each other and tenants do not drive each other's out.
 const RULINGS_MAX: usize = 4;
@@ -41,7 +42,7 @@ impl Planner {
         order: &Order,
         work: impl FnOnce(&mut Self, &mut Ruling, &Asked<'_>) -> R,
     ) -> R {
-        let texts = sku_texts(kept, scope.reader, &self.demand);
+        let texts = self.sku_texts(kept, scope.reader, order);
         let lines = line_facts(scope.reader, &self.demand, &texts);
         let asked = asked(order, &lines, table, scope);
         let known = self.rulings.iter().position(|ruling| ruling.is_by(kept, tenant));
@@ -54,6 +55,24 @@ impl Planner {
         let done = work(self, &mut ruling, &asked);
         self.rulings.push(ruling);
         done
+    }
+
+    /// Code and group of the wants' skus, and of which kit they are, where rules ask for them.
+    fn sku_texts(&self, kept: &Kept, reader: &Reader, order: &Order) -> SkuTexts {
+        if !kept.program.asks_sku_texts {
+            return Vec::new();
+        }
+        let of_kits: HashMap<LineId, SkuIx> = self.of_kits.iter().copied().collect();
+        let kit = |want: &Want| {
+            let mut lines = self.demand.lines_of(want).map(|at| of_kits.get(&order.lines[at].line));
+            let first = lines.next()??;
+            lines.all(|kit| kit == Some(first)).then_some(*first)
+        };
+        let texts = |want: &Want| {
+            let (sku, group) = reader.sku_texts(want.sku).unwrap_or_default();
+            [sku, group, kit(want).and_then(|kit| reader.sku_texts(kit)).unwrap_or_default().0]
+        };
+        self.demand.wants.iter().map(texts).collect()
     }
 
     /// The policy that the order at hand obeys: the newest that is for it.
@@ -226,20 +245,12 @@ fn lean<'a>(
     Scope { split_lines, leaning, waits, transit, ..*scope }
 }
 
-/// Code and group of the skus, where rules ask for them.
-fn sku_texts(kept: &Kept, reader: &Reader, demand: &Demand) -> SkuTexts {
-    if !kept.program.asks_sku_texts {
-        return Vec::new();
-    }
-    demand.wants.iter().map(|want| reader.sku_texts(want.sku).unwrap_or_default()).collect()
-}
-
 /// The wants as rules see them.
 fn line_facts<'a>(reader: &Reader, demand: &Demand, texts: &'a SkuTexts) -> Vec<LineFacts<'a>> {
-    let facts = |(at, want): (usize, &super::demand::Want)| {
-        let (sku, group) = texts.get(at).map_or(("", ""), |(sku, group)| (sku.as_str(), group.as_str()));
+    let facts = |(at, want): (usize, &Want)| {
+        let [sku, group, kit] = texts.get(at).map_or([""; 3], |texts| texts.each_ref().map(String::as_str));
         let weight_g = reader.sku(want.sku).map_or(0, |facts| i64::from(facts.weight_g));
-        LineFacts { sku, group, quantity: want.units, weight_g, flags: want.flags }
+        LineFacts { sku, group, kit, quantity: want.units, weight_g, flags: want.flags }
     };
     demand.wants.iter().enumerate().map(facts).collect()
 }

@@ -5,7 +5,7 @@
 
 use earmark_protocol::catalogue::NodeState;
 use earmark_protocol::command::{Delivery, Order};
-use earmark_protocol::ids::{Money, NodeIx, QUANTITY_MAX, Tenant, TimestampMs};
+use earmark_protocol::ids::{LineId, Money, NodeIx, QUANTITY_MAX, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 
 use super::Proposal;
@@ -46,6 +46,8 @@ const CONFIRM_ROUNDS: u32 = 3;
 pub struct Planner {
     pub(super) bookmark: Bookmark,
     pub(super) demand: Demand,
+    /// Which lines of the order at hand are of which kit, for rules that ask.
+    pub(super) of_kits: Vec<(LineId, SkuIx)>,
     pub(super) gatherer: Gatherer,
     named: Vec<NodeIx>,
     pub(super) reasons: Vec<Option<RefusalCode>>,

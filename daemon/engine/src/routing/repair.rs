@@ -31,8 +31,8 @@ pub(super) struct Repair {
 }
 
 impl Planner {
-    /// Moves what a plan can no longer have to other nodes of the same plan. `None` where that is not enough, or would
-    /// take too long.
+    /// Moves what a plan can no longer have to other nodes of the same plan, by the version of the policy that it was made
+    /// by. `None` where that is not enough, or would take too long.
     pub fn repair(
         &mut self,
         reader: &Reader,
@@ -41,6 +41,10 @@ impl Planner {
         order: &Order,
         proposal: &Proposal,
     ) -> Option<Proposal> {
+        // What the plan leaves out of kits stays left out.
+        let table = self.bookmark.table(reader);
+        let apart = self.take_apart(&table.kits, reader, tenant, order, &proposal.plan.unfilled);
+        let order = apart.as_ref().unwrap_or(order);
         let segments = reader.rules().channels.get(usize::from(order.channel.0))?;
         if proposal.picks.is_empty() || proposal.picks.len() > LOOKUPS_MAX {
             return None;
@@ -55,9 +59,9 @@ impl Planner {
         let leaning = Leaning { by_want: &sellers::bits(&sold), ..Leaning::default() };
         let scope = Scope { leaning, ..sight.scope(reader, segments, named(order), &[]) };
         let policies = self.bookmark.policies(reader);
-        let repaired = match self.policy_for(&policies, reader, tenant, order) {
+        let repaired = match policies.version(tenant, proposal.plan.policy) {
             Some(kept) => {
-                self.strictly_under((&kept, tenant, &sight.table), &scope, order, |planner, scope, bonds| {
+                self.strictly_under((kept, tenant, &sight.table), &scope, order, |planner, scope, bonds| {
                     let repaired = planner.repair_in(scope, order, proposal);
                     repaired.filter(|repaired| bonds.broken_by(&planner.demand, repaired).is_none())
                 })

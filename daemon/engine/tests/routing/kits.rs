@@ -3,13 +3,14 @@
 use earmark_engine::State;
 use earmark_engine::routing::{Planner, Proposal};
 use earmark_protocol::catalogue::SkuSpec;
-use earmark_protocol::command::{CommandBody, Order, OrderLine};
-use earmark_protocol::ids::{LineId, NodeIx, SkuIx, Tenant};
+use earmark_protocol::command::{CommandBody, Order, OrderLine, Reserve, SetStock};
+use earmark_protocol::ids::{HoldClass, LineId, NodeIx, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::kit::{Component, KitSpec};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::Unfilled;
 
-use super::world::{World, run};
+use super::rollout::{set, submit, version_of};
+use super::world::{World, count, run};
 
 /// The skus of two kits, behind the four of a world.
 const KITS: [SkuIx; 2] = [SkuIx(4), SkuIx(5)];
@@ -146,4 +147,31 @@ fn an_order_is_as_large_as_its_kits_taken_apart() {
     assert_eq!(reader.extent(Tenant(0), &asked), (3, 13));
     // A kit of another tenant is nothing that is known.
     assert_eq!(reader.extent(Tenant(1), &asked), (2, 7));
+}
+
+#[test]
+fn a_plan_without_all_kits_is_mended_by_the_version_that_the_whole_order_obeys() {
+    // Two of sku 0 at the first node and two of sku 1 at the second make two kits of three.
+    let mut world = shop([2, 2, 0, 0]);
+    world.stock.insert((0, 1, 0), 0);
+    let mut state = with_kits(&world, &[&[(0, 1), (1, 1)]]);
+    let barred = format!(
+        "[[rule]]\nname = \"no\"\nwhen = 'line.sku == \"S0\"'\nexclude = 'node.code == \"{}\"'",
+        world.nodes[1].code
+    );
+    set(&mut state, "all", &barred);
+    set(&mut state, "large", "only_when = 'order.units > 5'");
+    let order = order(&[line(1, KITS[0], 3)]);
+    let now = TimestampMs(1_700_000_000_000);
+    let reader = state.reader();
+    let planned = Planner::new().at(now).plan(&reader, reader.lanes(), Tenant(0), &order, true, &[]);
+    let plan = &planned.as_ref().expect("two kits can be had").plan;
+    assert_eq!((plan.policy, plan.shipments.len(), plan.unfilled.len()), (2, 2, 1));
+
+    // Meanwhile the units of sku 0 went to the other node. What is left of the order is not large.
+    let counts = vec![count((0, 0, 0), 0), count((0, 1, 0), 5)];
+    run(&mut state, CommandBody::SetStock(SetStock { source: 0, as_of: None, counts }));
+    let reserve = Reserve { order, class: HoldClass(0), lifetime_ms: 0, best_effort: true };
+    let (outcome, _) = submit(&state, (now, false, 1), reserve, &planned);
+    assert_eq!(version_of(&outcome), Some(2), "{outcome:?}");
 }

@@ -4,9 +4,10 @@ use earmark_engine::State;
 use earmark_engine::routing::Planner;
 use earmark_engine::{Capacity, Rules};
 use earmark_protocol::catalogue::{NodeKind, NodeSpec, SkuSpec, capabilities, sku_flags};
-use earmark_protocol::command::{CommandBody, Delivery, Order, OrderLine, SetPolicy, SetStock};
+use earmark_protocol::command::{CommandBody, Delivery, Order, OrderLine, SellerLines, SetPolicy, SetStock};
 use earmark_protocol::geo::Position;
 use earmark_protocol::ids::{Channel, LineId, NodeIx, Segment, SkuIx, Tenant, TimestampMs};
+use earmark_protocol::kit::{Component, KitSpec};
 
 use crate::world::{count, run};
 
@@ -69,6 +70,7 @@ impl Store {
             )
             .expect("it is on the globe"),
             capabilities: bits(&row[5]),
+            seller: row[6].clone(),
             time_zone: "America/Chicago".to_owned(),
             ..NodeSpec::default()
         };
@@ -90,11 +92,27 @@ impl Store {
             row[4..].iter().enumerate().map(cell).collect::<Vec<_>>()
         });
         run(&mut state, CommandBody::SetStock(SetStock { source: 0, as_of: None, counts: counts.collect() }));
-        Self { nodes: codes, skus: stock.into_iter().map(|row| row[0].clone()).collect(), state }
+        let mut skus: Vec<String> = stock.into_iter().map(|row| row[0].clone()).collect();
+        let (_, kits) = table(page, "kits");
+        for row in &kits {
+            if !skus.contains(&row[0]) {
+                let kit = SkuSpec { code: row[0].clone(), ..SkuSpec::default() };
+                run(&mut state, CommandBody::PutSkus(vec![kit]));
+                skus.push(row[0].clone());
+            }
+        }
+        let sku = |code: &String| SkuIx(skus.iter().position(|known| known == code).expect("a sku") as u32);
+        let component =
+            |row: &Vec<String>| Component { sku: sku(&row[1]), quantity: row[2].parse().expect("units") };
+        let specs = kits.chunk_by(|a, b| a[0] == b[0]);
+        let specs = specs
+            .map(|rows| KitSpec { kit: sku(&rows[0][0]), components: rows.iter().map(component).collect() });
+        run(&mut state, CommandBody::PutKits(specs.collect()));
+        Self { nodes: codes, skus, state }
     }
 
     /// What becomes of an order like `1 MUG, 2 PEN worth 30.00 through 1 at 2026-11-28T18:00:00Z`, perhaps with
-    /// `, or what there is` or ` to store ST-NYC` behind the lines.
+    /// ` of LUMEN` behind a line that a seller sells, and `, or what there is` or ` to store ST-NYC` behind the lines.
     fn ship(&self, order: &str) -> String {
         let (order, at) = order.split_once(" at ").unwrap_or((order, NOON));
         let (order, channel) = order.split_once(" through ").unwrap_or((order, "0"));
@@ -112,7 +130,12 @@ impl Store {
             Some((lines, _)) => (lines, true),
             None => (lines, false),
         };
+        let mut sellers = Vec::new();
         let line = |(at, line): (usize, &str)| {
+            let (line, seller) = line.split_once(" of ").unwrap_or((line, ""));
+            if !seller.is_empty() {
+                sellers.push(SellerLines { seller: seller.to_owned(), lines: vec![LineId(at as u32)] });
+            }
             let (units, sku) = line.trim().split_once(' ').expect("units and a sku");
             let sku = self.skus.iter().position(|known| known == sku).expect("the sku is on the page");
             let (line, sku) = (LineId(at as u32), SkuIx(sku as u32));
@@ -131,7 +154,7 @@ impl Store {
             lines: lines.split(',').enumerate().map(line).collect(),
             value,
             deliver_by_ms: None,
-            sellers: Vec::new(),
+            sellers,
         };
         let now: jiff::Timestamp = at.parse().expect("a time");
         let now = TimestampMs(u64::try_from(now.as_millisecond()).expect("after 1970"));

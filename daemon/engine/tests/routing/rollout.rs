@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use earmark_engine::routing::{Planner, Proposal};
-use earmark_engine::{CommandRef, Decision, Outcome, Planned, State, Submission, apply, decide};
+use earmark_engine::{CommandRef, Decision, Outcome, Planned, Record, State, Submission, apply, decide};
 use earmark_protocol::command::{Command, CommandBody, Delivery, Order, Reserve, SetPolicy};
 use earmark_protocol::geo::Position;
 use earmark_protocol::ids::{CommandId, HoldClass, Money, Tenant, TimestampMs};
@@ -16,7 +16,7 @@ use crate::world::{World, run};
 const NOW: TimestampMs = TimestampMs(1_700_000_000_000);
 const SWITCH: TimestampMs = TimestampMs(1_700_003_600_000);
 
-fn set(state: &mut State, name: &str, settings: &str) {
+pub(super) fn set(state: &mut State, name: &str, settings: &str) {
     let text = format!("name = \"{name}\"\n{settings}\n");
     run(state, CommandBody::SetPolicy(SetPolicy { text }));
 }
@@ -37,6 +37,33 @@ fn version(state: &State, at: TimestampMs, order: &Order) -> u32 {
     plan(state, at, order).plan.policy
 }
 
+/// What the committer makes of a plan.
+pub(super) fn submit(
+    state: &State,
+    (now, last, number): (TimestampMs, bool, u8),
+    reserve: Reserve,
+    planned: &Planned,
+) -> (Outcome, Record) {
+    let id = CommandId::new(now, [9, 9, 9, 9, 9, 9, 9, 9, 9, number]);
+    let command = Command { id, give_up_ms: 0, body: CommandBody::Reserve(reserve) };
+    let command = CommandRef::Full(&command);
+    let submission = Submission { tenant: Tenant(0), content: 0, command, planned: Some(planned), last };
+    let mut decision = Decision::default();
+    decide(state, now, &submission, &mut decision);
+    (decision.outcome, decision.record)
+}
+
+pub(super) fn version_of(outcome: &Outcome) -> Option<u32> {
+    match outcome {
+        Outcome::Reply(Reply::Reserved(reserved)) => reserved.plan.as_ref().map(|plan| plan.policy),
+        _ => None,
+    }
+}
+
+fn whole(order: &Order) -> Reserve {
+    Reserve { order: order.clone(), class: HoldClass(0), lifetime_ms: 0, best_effort: false }
+}
+
 /// Destinations side by side.
 fn to(order: &Order, n: i32) -> Order {
     let position = Position { lat_udeg: 40_000_000 + n * 131, lon_udeg: -90_000_000 };
@@ -52,27 +79,12 @@ fn a_policy_begins_at_its_moment_and_no_plan_of_before_is_held_after() {
     assert_eq!((version(&state, before, &order), version(&state, SWITCH, &order)), (1, 2));
 
     let planned: Planned = Ok(plan(&state, before, &order));
-    let mut decision = Decision::default();
-    let mut submit = |state: &State, now: TimestampMs, last, number| {
-        let reserve =
-            Reserve { order: order.clone(), class: HoldClass(0), lifetime_ms: 0, best_effort: false };
-        let id = CommandId::new(now, [9, 9, 9, 9, 9, 9, 9, 9, 9, number]);
-        let command = Command { id, give_up_ms: 0, body: CommandBody::Reserve(reserve) };
-        let command = CommandRef::Full(&command);
-        let submission = Submission { tenant: Tenant(0), content: 0, command, planned: Some(&planned), last };
-        decide(state, now, &submission, &mut decision);
-        (decision.outcome.clone(), decision.record.clone())
-    };
-    let version_of = |outcome: &Outcome| match outcome {
-        Outcome::Reply(Reply::Reserved(reserved)) => reserved.plan.as_ref().map(|plan| plan.policy),
-        _ => None,
-    };
-    let (held, record) = submit(&state, before, false, 1);
+    let (held, record) = submit(&state, (before, false, 1), whole(&order), &planned);
     assert_eq!(version_of(&held), Some(1));
     apply(&mut state, &record);
     // A millisecond later the plan is of a version that the order does not obey any more.
-    assert_eq!(submit(&state, SWITCH, false, 2).0, Outcome::Conflict);
-    assert_eq!(version_of(&submit(&state, SWITCH, true, 3).0), Some(2));
+    assert_eq!(submit(&state, (SWITCH, false, 2), whole(&order), &planned).0, Outcome::Conflict);
+    assert_eq!(version_of(&submit(&state, (SWITCH, true, 3), whole(&order), &planned).0), Some(2));
 }
 
 #[test]

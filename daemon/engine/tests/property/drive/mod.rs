@@ -136,8 +136,8 @@ pub(crate) fn propose(
             }))
         }
         Given::Full(Command { body: CommandBody::Reject(reject), .. }) if reject.reroute => reader
-            .order_to_reroute(tenant, reject)
-            .map(|order| planner.plan(reader, reader.lanes(), tenant, &order, true, &[reject.node])),
+            .rest_to_reroute(tenant, reject)
+            .map(|rest| planner.plan_rest(reader, reader.lanes(), tenant, &rest, reject.node)),
         _ => None,
     }
 }
