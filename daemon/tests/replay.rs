@@ -174,3 +174,33 @@ fn a_demo_written_as_data_files_is_replayed_like_any_other() {
     assert_eq!((&report["orders"], &report["differing"]), (&json!(40), &json!(0)));
     assert_eq!(report["ways"][0]["served"], 40);
 }
+
+#[test]
+fn kits_are_routed_and_compared_as_their_components() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = shop(dir.path());
+    write(dir.path(), "skus.csv", "code\nMUG\nPOT\nSET\n");
+    write(dir.path(), "stock.csv", "sku,node,on_hand\nMUG,NEAR,5\nMUG,FAR,50\nPOT,NEAR,50\nPOT,FAR,50\n");
+    write(dir.path(), "kits.csv", "kit,sku,quantity\nSET,POT,1\nSET,MUG,2\n");
+    write(
+        dir.path(),
+        "orders.csv",
+        "order,sku,quantity,lat,lon,at\nA,SET,2,41.8,-87.7,2026-11-27T12:00:00Z\nB,SET,2,41.8,-87.7,2026-11-27T13:00:00Z\n",
+    );
+    let near = "name = \"near\"\n[[rule]]\nname = \"near\"\nrequire = 'node.code == \"NEAR\"'\n";
+    let near = write(dir.path(), "near.toml", near);
+    // Near there is one mug left for B, and a kit takes two.
+    let report = told(&["replay", "--data", &data, "--policy", &near, "--json"]);
+    assert_eq!(nodes(&report), [("B".to_owned(), json!(["FAR"]), json!([]))]);
+    assert_eq!(report["differences"][0]["units"], json!([6, 0]));
+    assert_eq!(report["ways"][1]["refused"], json!({ "OutOfStock": 1 }));
+
+    // A decision names the kit's line, and takes all of its components.
+    let decided =
+        |name: &str, rows: &str| write(dir.path(), name, &format!("order,line,node,quantity\n{rows}"));
+    let decisions = decided("near.csv", "A,0,NEAR,2\nB,0,NEAR,2\n");
+    let report = told(&["replay", "--data", &data, "--decisions", &decisions, "--json"]);
+    let agreement = &report["agreement"];
+    assert_eq!((&agreement["agree"], &agreement["not_there"]), (&json!(1), &json!(1)));
+    assert_eq!(nodes(&report), [("B".to_owned(), json!(["FAR"]), json!(["NEAR"]))]);
+}

@@ -154,6 +154,10 @@ fn a_kit_is_promised_held_and_shipped_as_its_components() {
     let shown = served.done(&["show", &id]);
     assert_eq!(shown["order"]["lines"][0]["sku"], "TEA-SET");
     assert_eq!(shown["rows"].as_array().map(Vec::len), Some(3));
+    served.done(&["amend", &id, "0=1"]);
+    assert_eq!(["TEAPOT", "MUG-BLUE"].map(available), [before[1] - 1, before[2] - 2]);
+    served.done(&["amend", &id, "0=2"]);
+    assert_eq!(["TEAPOT", "MUG-BLUE"].map(available), [before[1] - 2, before[2] - 4]);
     served.done(&["confirm", &id]);
     served.refused(&["dispatch", &id, "--line", "0:1"], "KitInParts");
     served.done(&["dispatch", &id, "--line", "0"]);

@@ -239,7 +239,7 @@ pub struct Amend {
 pub struct AmendLine {
     /// The line.
     pub line: LineId,
-    /// Units held and confirmed together afterwards; what is dispatched or later is not counted and not touched.
+    /// Units held and confirmed together afterwards, of a kit's line kits; what is dispatched or later is not counted and not touched.
     pub quantity: u32,
 }
 

@@ -162,7 +162,7 @@ numbered!(
         /// See [`RefusalCode::meaning`].
         InReview = 65, "The reservation waits for review; approve it, or release it.";
         /// See [`RefusalCode::meaning`].
-        KitInParts = 66, "The line has units of several components of a kit, and a quantity does not say of which; leave it out for all of the line.";
+        KitInParts = 66, "The line has units of several components of a kit, and a quantity does not say of which; leave it out for all of the line. An amendment: they make no whole kits; only 0 can be said.";
         /// See [`RefusalCode::meaning`].
         OutOfStock = 70, "Not enough is available; detail says how much is.";
         /// See [`RefusalCode::meaning`].

@@ -64,7 +64,7 @@ pub(super) struct AmendArgs {
     /// The reservation's id
     #[arg(value_name = "RESERVATION")]
     reservation: CommandId,
-    /// New quantities: LINE=QUANTITY; what is dispatched or later is not counted and not touched
+    /// New quantities: LINE=QUANTITY, of a kit's line in kits; what is dispatched or later is not counted and not touched
     #[arg(required = true, value_name = "LINE=QUANTITY")]
     lines: Vec<NewQuantity>,
     /// Take what there is where all cannot be had

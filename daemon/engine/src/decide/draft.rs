@@ -15,6 +15,7 @@ use crate::state::State;
 /// The change.
 pub(crate) struct Draft<'a> {
     state: &'a State,
+    pub(crate) slot: u32,
     pub(crate) head: Head,
     pub(crate) rows: Vec<RowValue>,
     effects: &'a mut Vec<Effect>,
@@ -25,6 +26,14 @@ pub(crate) struct Draft<'a> {
     pub(crate) days: Vec<u32>,
     /// What was taken of days before.
     took: Takes,
+}
+
+/// How far a change had come.
+pub(crate) struct Mark {
+    rows: Vec<RowValue>,
+    effects: usize,
+    freed: usize,
+    moved: u64,
 }
 
 impl<'a> Draft<'a> {
@@ -42,7 +51,7 @@ impl<'a> Draft<'a> {
         let days = table.days(slot);
         let took = days::takes(&rows, &days);
         effects.push(Effect::Touch { slot });
-        Ok(Self { state, head, rows, effects, freed: Vec::new(), moved: 0, days, took })
+        Ok(Self { state, slot, head, rows, effects, freed: Vec::new(), moved: 0, days, took })
     }
 
     /// Whether units are held whose deadline has passed, or that were expired already.
@@ -112,6 +121,24 @@ impl<'a> Draft<'a> {
         self.moved += u64::from(quantity);
         let of_cell = |stage: Stage| i64::from(stage != Stage::Free && !stage.waits());
         self.freed.push((cell, (of_cell(from) - of_cell(to)) * i64::from(quantity)));
+    }
+
+    /// Where the change stands.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark {
+            rows: self.rows.clone(),
+            effects: self.effects.len(),
+            freed: self.freed.len(),
+            moved: self.moved,
+        }
+    }
+
+    /// Takes back what was moved since.
+    pub(crate) fn back_to(&mut self, mark: &Mark) {
+        self.rows.clone_from(&mark.rows);
+        self.effects.truncate(mark.effects);
+        self.freed.truncate(mark.freed);
+        self.moved = mark.moved;
     }
 
     /// Plans rows behind all there are: they leave when it says.
