@@ -91,6 +91,13 @@ pub(super) fn own(directory: Option<&Path>) -> anyhow::Result<(Tokens, Option<Ad
         && directory.join(TOKENS_FILE).exists()
     {
         let plain = directory.join(ADMIN_TOKEN_FILE);
+        if !plain.exists() {
+            tracing::info!(
+                "{} is not there, so each client has to be given a token of its own; to have a new one made, remove \
+                 {TOKENS_FILE} and restart: tokens that are in it are unknown then",
+                plain.display()
+            );
+        }
         let admin = plain.exists().then(|| read_text(&plain)).transpose()?;
         let admin = admin.map(|text| AdminToken(text.trim().to_owned()));
         return Ok((Tokens::read(&directory.join(TOKENS_FILE))?, admin));

@@ -16,7 +16,7 @@ use crate::commit::{Committer, Mode, Pace};
 use crate::config::{CommitMode, Config, DurabilityMode};
 use crate::processors::Processors;
 use crate::security::Security;
-use crate::server::Server;
+use crate::server::{Server, listen};
 use crate::store::{Keeper, StoreError};
 
 use self::kept::{Directory, Kept};
@@ -62,6 +62,8 @@ impl Daemon {
         let directory = config.durability.directory.as_ref().map(Directory::open).transpose();
         let mut directory = directory.context("opening the data directory")?;
         let security = Security::open(&config)?;
+        // Whether the port is free is better known before a long recovery than after it.
+        let sockets = listen::bind(config.server.listen, processors.io_cores(&config))?;
         let admin_token = security.admin_token.as_ref().map(|token| token.0.clone());
         let certificate_der = security.certificate.der().to_vec();
         let (tell_fault, faults) = unbounded_channel();
@@ -95,7 +97,8 @@ impl Daemon {
         let _beside = processors.beside()?;
         let keeper = keeping.map(|(keeping, image)| Keeper::start(keeping, image)).transpose()?;
         let snapshots = keeper.as_ref().map(|keeper| Arc::clone(keeper.snapshots()));
-        let server = Server::start(&config, &processors, security, Arc::clone(&committer), snapshots, clock)?;
+        let server =
+            Server::start(&config, &processors, sockets, security, Arc::clone(&committer), snapshots, clock)?;
         let address = server.address();
         tracing::info!(%address, ?mode, "serving");
         Ok(Self {

@@ -29,8 +29,8 @@ const NO_ROOM: &str = "server.connections_max is reached, or the daemon is stopp
 /// Why one of the unix socket is, besides.
 const NO_DESCRIPTOR: &str = "the log and the images need the file descriptors that are left";
 
-/// The UDP sockets of all I/O cores, on one port.
-pub(super) fn bind(listen: SocketAddr, cores: usize) -> anyhow::Result<Vec<UdpSocket>> {
+/// The UDP sockets of all I/O cores, on one port. What comes before they are served waits in them.
+pub(crate) fn bind(listen: SocketAddr, cores: usize) -> anyhow::Result<Vec<UdpSocket>> {
     let told = |address| format!("listening on {address}; is another program there? Set server.listen");
     // A shared port can be shared with another daemon, too, and the kernel would part the clients between them: whether
     // somebody is there shows on a socket that shares nothing.

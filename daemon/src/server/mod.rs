@@ -7,7 +7,7 @@ mod answers;
 mod core;
 mod descriptors;
 mod life;
-mod listen;
+pub(crate) mod listen;
 mod pipe;
 mod planning;
 mod prices;
@@ -56,17 +56,18 @@ struct Stop {
 }
 
 impl Server {
-    /// Binds, starts all threads, and serves.
+    /// Starts all threads, one for each of the sockets and some beside them, and serves.
     pub(crate) fn start(
         config: &Config,
         processors: &Arc<Processors>,
+        sockets: Vec<UdpSocket>,
         security: Security,
         committer: Arc<Committer>,
         snapshots: Option<Arc<Snapshots>>,
         clock: Arc<Clock>,
     ) -> anyhow::Result<Self> {
         let server = &config.server;
-        let core_count = processors.io_cores(config);
+        let core_count = sockets.len();
         let (planners, planner_threads) = Planners::start(
             processors.threads(config.routing.planner_threads),
             config.routing.planner_queue as usize,
@@ -77,7 +78,6 @@ impl Server {
         )?;
         let Security { certificate, tokens, .. } = security;
         let shared = Arc::new(Shared::new(config, tokens, clock, committer, snapshots, planners));
-        let sockets = listen::bind(server.listen, core_count)?;
         let address =
             sockets.first().context("no I/O core")?.local_addr().context("asking for the address")?;
         let quic = listen::quic(config, &certificate, core_count)?;

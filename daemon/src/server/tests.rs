@@ -39,8 +39,10 @@ impl Followed {
         let state = State::new(&capacity, Rules::default()).unwrap();
         let committer = Arc::new(Committer::new(mode, 100, pace, state, log, Arc::clone(&clock)));
         let processors = Arc::new(Processors::of(&config).unwrap());
+        let sockets = listen::bind(config.server.listen, 1).unwrap();
         let server =
-            Server::start(&config, &processors, security, Arc::clone(&committer), None, clock).unwrap();
+            Server::start(&config, &processors, sockets, security, Arc::clone(&committer), None, clock)
+                .unwrap();
         let client = Client::connect(ClientConfig::new(server.address(), trust, token)).await.unwrap();
         let followed = Self { server, client, committer, follower };
         let node = NodeSpec {
