@@ -1,5 +1,6 @@
 //! What the kernel says of the two processes and the machine, from `/proc`. Where it says nothing, neither does this.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -69,11 +70,26 @@ impl Process {
         Some(Usage { cpu_s: ticks / rustix::param::clock_ticks_per_second() as f64, rss_bytes })
     }
 
-    /// The cores it may run on, as the kernel lists them.
+    /// The cores it may run on, as the kernel lists them; then those of threads that may run on others: `0-1 (0: io0; 1: log)`.
     pub(crate) fn cores(&self) -> Option<String> {
-        let status = self.read("status")?;
-        let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
-        Some(list.trim().to_owned())
+        let value = |status: &str, name: &str| {
+            status.lines().find_map(|line| Some(line.strip_prefix(name)?.trim().to_owned()))
+        };
+        let of_all = value(&self.read("status")?, "Cpus_allowed_list:")?;
+        let mut others: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for thread in fs::read_dir(format!("/proc/{}/task", self.id)).ok()?.flatten() {
+            let status = fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+            if let (Some(name), Some(cores)) = (value(&status, "Name:"), value(&status, "Cpus_allowed_list:"))
+                && cores != of_all
+            {
+                others.entry(cores).or_default().insert(name);
+            }
+        }
+        let told = |(cores, names): (String, BTreeSet<String>)| {
+            format!("{cores}: {}", names.into_iter().collect::<Vec<_>>().join(", "))
+        };
+        let others: Vec<String> = others.into_iter().map(told).collect();
+        Some(if others.is_empty() { of_all } else { format!("{of_all} ({})", others.join("; ")) })
     }
 
     /// How it was started.
@@ -125,5 +141,6 @@ mod tests {
         assert!(own.usage().is_some_and(|usage| usage.rss_bytes > 0));
         let socket = std::net::UdpSocket::bind(("127.0.0.1", 0)).unwrap();
         assert_eq!(Process::serving(socket.local_addr().unwrap()), Some(own));
+        assert!(own.cores().is_some_and(|cores| cores.starts_with(|digit: char| digit.is_ascii_digit())));
     }
 }
