@@ -87,6 +87,7 @@ fn orders(random: &mut Random) -> Vec<Order> {
             value: None,
             deliver_by_ms: None,
             sellers: Vec::new(),
+            substitutable: Vec::new(),
         }
     };
     places.iter().map(order).collect()

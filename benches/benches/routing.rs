@@ -129,6 +129,7 @@ impl Shape {
             value: None,
             deliver_by_ms: None,
             sellers: Vec::new(),
+            substitutable: Vec::new(),
             lines: lines
                 .iter()
                 .enumerate()

@@ -194,6 +194,7 @@ fn order(random: &mut Random, position: Position) -> Order {
         value: None,
         deliver_by_ms: None,
         sellers: Vec::new(),
+        substitutable: Vec::new(),
         lines: lines.map(&mut line).collect(),
     }
 }

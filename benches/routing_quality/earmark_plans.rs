@@ -195,6 +195,7 @@ impl Earmark {
             value: if self.wishes { order.value } else { None },
             deliver_by_ms,
             sellers: Vec::new(),
+            substitutable: Vec::new(),
             lines: order.lines.iter().enumerate().map(line).collect(),
         }
     }

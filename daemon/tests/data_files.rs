@@ -191,6 +191,22 @@ fn every_bad_row_is_told_with_file_line_column_and_reason() {
             ],
         ),
         (
+            "substitutes of what nobody knows, of themselves, twice, and kits",
+            &[
+                ("skus.csv", "code\nA\nB\nK\n"),
+                ("kits.csv", "kit,sku\nK,A\n"),
+                ("substitutes.csv", "sku,substitute\nA,B\nA,B\nA,Z\nM,B\nB,B\nB,K\nA,\n"),
+            ],
+            &[
+                ("substitutes.csv:8 substitute", "it is empty"),
+                ("substitutes.csv:3 substitute", "line 2 already"),
+                ("substitutes.csv:6 substitute", "the sku itself"),
+                ("substitutes.csv:4 substitute", "\"Z\""),
+                ("substitutes.csv:5 sku", "\"M\""),
+                ("substitutes.csv:7 substitute", "is a kit"),
+            ],
+        ),
+        (
             "one kind of data in two files",
             &[("skus.csv", "code\nA\n"), ("skus.jsonl", "{\"code\":\"A\"}\n")],
             &[("skus.jsonl:0 ", "skus.csv too")],

@@ -82,6 +82,7 @@ fn effects() -> Vec<(&'static str, Effect)> {
         Effect::Policy { tenant, version: 4, text: "name = 'a'".to_owned() },
         Effect::Tariffs { tenant, version: 4, put: Box::new(put) },
         Effect::Kit { kit: sku, components: vec![Component { sku: SkuIx(12), quantity: 2 }] },
+        Effect::Substitutes { sku, substitutes: vec![SkuIx(12), SkuIx(3)] },
         Effect::Capacity(Box::new(Capacity::smallest())),
         Effect::Grace { until: deadline },
     ];
@@ -115,6 +116,7 @@ fn name_of(effect: &Effect) -> &'static str {
         Effect::Policy { .. } => "policy",
         Effect::Tariffs { .. } => "tariffs",
         Effect::Kit { .. } => "kit",
+        Effect::Substitutes { .. } => "substitutes",
         Effect::Capacity(_) => "capacity",
         Effect::Grace { .. } => "grace",
     }

@@ -172,6 +172,51 @@ fn a_kit_is_promised_held_and_shipped_as_its_components() {
 }
 
 #[test]
+fn a_substitute_is_sent_where_order_and_policy_allow_it() {
+    let served = Served::start();
+    let imported = served.done(&["import", "examples/store"]);
+    assert_eq!(imported["imported"]["substitutes"], 2);
+    let listed = served.done(&["substitute", "list"])["substitutes"].clone();
+    assert_eq!((&listed[0]["sku"], &listed[0]["substitutes"][0]), (&"MUG-BLUE".into(), &"MUG-RED".into()));
+    served.done(&["stock", "set", "MUG-BLUE@DC-DAL:0"]);
+    let order = ["MUG-BLUE:20", "CANDLE:1", "--to", "41.85,-87.65"];
+    let allowing = [&order[..], &["--substitutable", "0"]].concat();
+    served.refused(&[&["reserve"], &allowing[..]].concat(), "OutOfStock");
+
+    let directory = tempfile::tempdir().expect("a directory");
+    let policy = directory.path().join("instead.toml");
+    std::fs::write(&policy, "name = \"instead\"\nunfillable = \"substitute\"\n").expect("it can be written");
+    served.done(&["policy", "set", &policy.to_string_lossy()]);
+    served.refused(&[&["reserve"], &order[..]].concat(), "OutOfStock");
+    served.refused(&["quote", "MUG-BLUE", "--to", "41.85,-87.65", "--substitutable", "7"], "UnknownLine");
+    let instead = serde_json::json!([{ "line": 0, "ordered": "MUG-BLUE", "sent": "MUG-RED" }]);
+    let quoted = served.done(&[&["quote"], &allowing[..]].concat());
+    assert_eq!(quoted["plan"]["substituted"], instead);
+    let reserved = served.done(&[&["reserve"], &allowing[..]].concat());
+    assert_eq!(reserved["plan"]["substituted"], instead);
+    let id = id(&reserved);
+    let red = |served: &Served| served.done(&["atp", "MUG-RED"])["skus"][0]["available"].as_i64().unwrap();
+    let left = red(&served);
+    served.done(&["amend", &id, "0=15"]);
+    assert_eq!(red(&served), left + 5);
+    served.done(&["confirm", &id]);
+    let shown = served.done(&["show", &id]);
+    assert_eq!(
+        (&shown["order"]["lines"][0]["sku"], &shown["plans"][0]["substituted"]),
+        (&"MUG-BLUE".into(), &instead)
+    );
+    assert!(shown["rows"].as_array().unwrap().iter().all(|row| row["line"] != 0 || row["sku"] == "MUG-RED"));
+    served.done(&["cancel", &id, "--line", "0"]);
+    assert_eq!(red(&served), left + 20);
+    served.done(&["substitute", "put", "MUG-BLUE", "CANDLE", "MUG-RED"]);
+    served.refused(&["substitute", "put", "MUG-BLUE", "TEA-SET"], "SkuIsKit");
+    let quoted = served.done(&["quote", "MUG-BLUE:20", "--to", "41.85,-87.65", "--substitutable", "0"]);
+    assert_eq!(quoted["plan"]["substituted"][0]["sent"], "CANDLE");
+    served.done(&["substitute", "remove", "MUG-BLUE"]);
+    served.refused(&[&["quote"], &allowing[..]].concat(), "OutOfStock");
+}
+
+#[test]
 fn a_line_of_a_seller_is_served_by_its_nodes_alone() {
     let served = Served::start();
     served.done(&["import", "examples/store"]);

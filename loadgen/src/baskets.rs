@@ -95,6 +95,7 @@ impl Baskets {
             value: None,
             deliver_by_ms: None,
             sellers: Vec::new(),
+            substitutable: Vec::new(),
             lines: lines.collect(),
         }
     }

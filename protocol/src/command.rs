@@ -6,6 +6,7 @@ use crate::catalogue::{CalendarSpec, NodeSpec, NodeState, SkuSpec};
 use crate::geo::Position;
 use crate::ids::{Channel, CommandId, HoldClass, LineId, Money, NodeIx, Segment, SkuIx, TimestampMs};
 use crate::kit::KitSpec;
+use crate::substitute::SubstituteSpec;
 use crate::supply::{Receive, SupplySpec};
 use crate::tariff::PutTariffs;
 
@@ -79,6 +80,8 @@ pub enum CommandBody {
     Receive(Receive),
     /// What kits are put together of.
     PutKits(Vec<KitSpec>),
+    /// What may stand for skus that cannot be had.
+    PutSubstitutes(Vec<SubstituteSpec>),
 }
 
 /// Hold quantities of named cells: a list of (sku, node, segment, quantity). A line's id is its place in the
@@ -144,6 +147,8 @@ pub struct Order {
     /// Lines that are a seller's; only nodes of the seller may serve them. Other lines may be served by any node. All lines of
     /// a sku are one seller's, or nobody's.
     pub sellers: Vec<SellerLines>,
+    /// Lines of which a substitute may be sent where their sku cannot be had whole, and the policy has it so. None is of a kit.
+    pub substitutable: Vec<LineId>,
 }
 
 /// Lines of an order that a seller sells.

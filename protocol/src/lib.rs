@@ -21,6 +21,7 @@ pub mod query;
 pub mod receive;
 pub mod refusal;
 pub mod reply;
+pub mod substitute;
 pub mod supply;
 pub mod tariff;
 pub mod wire_error;

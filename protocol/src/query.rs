@@ -73,6 +73,11 @@ pub enum Query {
         /// First handle of the page.
         from: SkuIx,
     },
+    /// What may stand for skus, from this one on; a page at a time.
+    Substitutes {
+        /// First handle of the page.
+        from: SkuIx,
+    },
 }
 
 /// Ask what can be promised: for each sku, over a scope, in one segment.

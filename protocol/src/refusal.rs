@@ -249,6 +249,8 @@ numbered!(
         Component = 31, "components";
         /// `seller` of a node, or `sellers` of an order.
         Seller = 32, "sellers";
+        /// `substitutes[i].substitutes`, or `substitutable` of an order.
+        Substitute = 33, "substitutes";
         /// The setting `capacity.skus`.
         CapacitySkus = 40, "capacity.skus";
         /// The setting `capacity.nodes`.

@@ -7,6 +7,7 @@ use crate::command::Order;
 use crate::ids::{CommandId, HoldClass, LineId, Lsn, Money, NodeIx, Segment, ServiceIx, SkuIx, TimestampMs};
 use crate::kit::KitSpec;
 use crate::refusal::{Refusal, RefusalCode};
+use crate::substitute::SubstituteSpec;
 use crate::supply::{SupplySpec, WaitView};
 use crate::tariff::TariffsView;
 
@@ -54,6 +55,8 @@ pub enum Reply {
     Waiting(Vec<WaitView>),
     /// To `Kits`.
     Kits(Vec<KitSpec>),
+    /// To `Substitutes`.
+    Substitutes(Vec<SubstituteSpec>),
 }
 
 /// Where a reservation stands. Quantities move line by line; the status is that of the least advanced
@@ -158,6 +161,19 @@ pub struct Plan {
     pub eliminated: Vec<Eliminated>,
     /// Whether the policy wants the order looked at: what is held by it cannot be confirmed before it is approved.
     pub review: bool,
+    /// Lines of which another sku is sent than was ordered.
+    pub substituted: Vec<Substituted>,
+}
+
+/// A line of which a substitute is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Substituted {
+    /// The line.
+    pub line: LineId,
+    /// The sku that was ordered.
+    pub ordered: SkuIx,
+    /// The sku that is sent, unit for unit.
+    pub sent: SkuIx,
 }
 
 impl Eliminated {

@@ -161,6 +161,10 @@ pub fn apply(state: &mut State, record: &Record) {
                 Arc::make_mut(&mut state.nodes).put_kit(*kit, components);
                 nodes_changed = true;
             }
+            Effect::Substitutes { sku, substitutes } => {
+                Arc::make_mut(&mut state.nodes).put_substitutes(*sku, substitutes);
+                nodes_changed = true;
+            }
             Effect::Capacity(capacity) => {
                 state.resize(capacity).unwrap_or_else(|error| panic!("{error}"));
                 state.begin_lsn(record.lsn);

@@ -70,6 +70,9 @@ pub fn digest(state: &State) -> u64 {
     for kit in state.nodes.kits.from(SkuIx(0)) {
         sum = sum.wrapping_add(hash(16, &kit));
     }
+    for spec in state.nodes.substitutes.from(SkuIx(0)) {
+        sum = sum.wrapping_add(hash(17, &spec));
+    }
     for (tenant, kept) in state.policies.iter() {
         sum = sum.wrapping_add(hash(9, &(tenant, kept.version, kept.lsn, kept.since, &kept.text)));
     }

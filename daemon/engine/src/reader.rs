@@ -14,6 +14,7 @@ use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{
     AtpCell, AtpReply, AtpSku, CellView, NodeDay, NodeView, PolicyView, ReservationView, SkuView,
 };
+use earmark_protocol::substitute::SubstituteSpec;
 use earmark_protocol::supply::{SupplyKey, SupplySpec, WaitKey, WaitView};
 use earmark_protocol::tariff::{ServiceSpec, TariffsView};
 
@@ -232,6 +233,14 @@ impl Reader {
     pub fn kits_page(&self, tenant: Tenant, from: SkuIx, most: usize) -> Vec<KitSpec> {
         let nodes = self.nodes();
         nodes.kits.from(from).filter(|spec| self.own_sku(tenant, spec.kit).is_some()).take(most).collect()
+    }
+
+    /// At most `most` skus of a tenant that others may stand for, from a handle on.
+    #[must_use]
+    pub fn substitutes_page(&self, tenant: Tenant, from: SkuIx, most: usize) -> Vec<SubstituteSpec> {
+        let nodes = self.nodes();
+        let is_own = |spec: &SubstituteSpec| self.own_sku(tenant, spec.sku).is_some();
+        nodes.substitutes.from(from).filter(is_own).take(most).collect()
     }
 
     /// What is taken of a node's day.

@@ -18,7 +18,7 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 const GROWTH: usize = size_of::<Effect>() + 24;
 const ROUNDS: u64 = 20_000;
 /// Tags of effects, and some that are none.
-const TAGS: u8 = 31;
+const TAGS: u8 = 32;
 
 /// Bytes allocated meanwhile, those given back included.
 fn allocated<T>(what: impl FnOnce() -> T) -> usize {

@@ -36,6 +36,7 @@ pub(super) async fn send(
             | CommandBody::SetPolicy(_)
             | CommandBody::PutSupplies(_)
             | CommandBody::PutKits(_)
+            | CommandBody::PutSubstitutes(_)
     );
     let outcome = match client.command_as(id, body).await {
         Ok(Reply::Reserved(reserved)) => reserved_answer(client, id, attempted, &reserved).await,

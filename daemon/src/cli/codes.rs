@@ -71,6 +71,7 @@ impl Unnamed {
             self.has_services |= shipment.carriage.is_some();
             self.skus.extend(shipment.lines.iter().map(|line| line.sku));
         }
+        self.skus.extend(plan.substituted.iter().flat_map(|line| [line.ordered, line.sent]));
     }
 
     /// Those of an order.

@@ -162,6 +162,9 @@ fn words(effect: &Effect) -> (&'static str, Fields) {
         Effect::Tariffs { tenant, version, put } => {
             ("tariffs", vec![("tenant", json!(tenant)), ("version", json!(version)), ("put", json!(put))])
         }
+        Effect::Substitutes { sku, substitutes } => {
+            ("substitutes", vec![("sku", json!(sku)), ("substitutes", json!(substitutes))])
+        }
         Effect::Kit { kit, components } => {
             ("kit", vec![("kit", json!(kit)), ("components", json!(components))])
         }

@@ -18,7 +18,7 @@ use crate::demo::scenario::Scenario;
 /// A directory.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Directory {
-    /// A directory with any of calendars, nodes, skus, kits, rates, zones, services, tariffs, stock, supplies, orders as .csv or .jsonl, perhaps .gz (see docs/data-files.md)
+    /// A directory with any of calendars, nodes, skus, kits, substitutes, rates, zones, services, tariffs, stock, supplies, orders as .csv or .jsonl, perhaps .gz (see docs/data-files.md)
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     /// Most bad rows to report
@@ -52,6 +52,11 @@ pub(super) fn check(args: &CheckArgs) -> Outcome {
         ("nodes", "nodes", data.nodes.as_ref().map(|file| (&file.name, file.rows.len()))),
         ("skus", "skus", data.skus.as_ref().map(|file| (&file.name, file.rows.len()))),
         ("kits", "kits", data.kits.as_ref().map(|file| (&file.name, file.rows.len()))),
+        (
+            "substitutes",
+            "skus with substitutes",
+            data.substitutes.as_ref().map(|file| (&file.name, file.rows.len())),
+        ),
         ("rates", "rates", tariffs.rates.as_ref().map(|file| (&file.name, file.rows.len()))),
         ("zones", "pairs", tariffs.zones.as_ref().map(|file| (&file.name, file.rows.len()))),
         ("services", "services", tariffs.services.as_ref().map(|file| (&file.name, file.rows.len()))),
@@ -79,6 +84,7 @@ pub(super) async fn import(args: &ImportArgs, session: &Session, quiet: bool) ->
         + data.nodes.as_ref().map_or(0, |file| file.rows.len())
         + data.skus.as_ref().map_or(0, |file| file.rows.len())
         + data.kits.as_ref().map_or(0, |file| file.rows.len())
+        + data.substitutes.as_ref().map_or(0, |file| file.rows.len())
         + data.stock.as_ref().map_or(0, |file| file.rows.len())
         + data.supplies.as_ref().map_or(0, |file| file.rows.len());
     let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(rows as u64) };
@@ -96,6 +102,9 @@ pub(super) async fn import(args: &ImportArgs, session: &Session, quiet: bool) ->
     }
     if loaded.kits > 0 {
         let _ = writeln!(text, "imported {} kits", loaded.kits);
+    }
+    if loaded.substitutes > 0 {
+        let _ = writeln!(text, "imported substitutes of {} skus", loaded.substitutes);
     }
     if loaded.supplies > 0 {
         let _ = writeln!(text, "imported {} supplies", loaded.supplies);

@@ -21,6 +21,7 @@ mod replay;
 mod serve;
 mod step;
 mod stock;
+mod substitute;
 mod supply;
 mod table;
 mod tariff;
@@ -102,6 +103,9 @@ enum Command {
     /// Say what kits are put together of, and list them
     #[command(subcommand)]
     Kit(kit::KitCommand),
+    /// Say what may stand for skus that cannot be had, and list it
+    #[command(subcommand)]
+    Substitute(substitute::SubstituteCommand),
     /// Pause, resume, retire and list nodes
     #[command(subcommand)]
     Node(node::NodeCommand),
@@ -202,6 +206,7 @@ async fn ask_daemon(command: &Command, session: &Session, as_json: bool) -> Outc
         Command::Stock(command) => stock::run(command, session).await,
         Command::Supply(command) => supply::run(command, session).await,
         Command::Kit(command) => kit::run(command, session).await,
+        Command::Substitute(command) => substitute::run(command, session).await,
         Command::Tariff(command) => tariff::run(command, session).await,
         Command::Node(command) => node::run(command, session).await,
         Command::Calendar(command) => calendar::run(command, session).await,
@@ -301,6 +306,7 @@ mod tests {
             "stock",
             "supply",
             "kit",
+            "substitute",
             "node",
             "calendar",
             "policy",

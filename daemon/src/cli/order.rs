@@ -64,6 +64,9 @@ pub(super) struct OrderArgs {
     /// Only this seller's nodes may serve this line, like 0=acme; may be given often
     #[arg(long = "seller", value_name = "LINE=SELLER", conflicts_with = "from")]
     sellers: Vec<SellerText>,
+    /// A substitute may be sent for this line where the policy has it so; may be given often
+    #[arg(long, value_name = "LINE", conflicts_with = "from")]
+    substitutable: Vec<u32>,
     /// Take what there is, line by line, where all cannot be had
     #[arg(long)]
     best_effort: bool,
@@ -176,6 +179,8 @@ struct Wanted {
     deliver_by: Option<TimestampMs>,
     /// Which lines are a seller's.
     sellers: Vec<SellerLines>,
+    /// For which substitutes may be sent.
+    substitutable: Vec<LineId>,
 }
 
 impl OrderArgs {
@@ -207,6 +212,7 @@ impl OrderArgs {
             shipments_max: self.shipments_max,
             value: self.value,
             deliver_by: self.deliver_by,
+            substitutable: self.substitutable.iter().copied().map(LineId).collect(),
             sellers: sellers(self.sellers.iter().map(|text| (text.line, text.seller.as_str()))),
         };
         wanted.check()?;
@@ -216,6 +222,7 @@ impl OrderArgs {
     fn of_file(&self, order: OrderData) -> Wanted {
         let line = |sku, quantity| LineText { sku, at: None, quantity };
         Wanted {
+            substitutable: order.substitutable(),
             sellers: sellers(order.lines.iter().map(|line| (line.line, line.seller.as_str()))),
             numbers: order.lines.iter().map(|line| line.line).collect(),
             lines: order.lines.into_iter().map(|from| line(from.sku, from.quantity)).collect(),
@@ -240,6 +247,8 @@ impl Wanted {
             "lines that name their cell are held there; leave --to, --pickup, --to-store and --only away"
         } else if named > 0 && !self.sellers.is_empty() {
             "lines that name their cell are held there, whoever sells them; leave --seller away"
+        } else if named > 0 && !self.substitutable.is_empty() {
+            "lines that name their cell are held there and have no substitutes; leave --substitutable away"
         } else if named == 0 && self.destination.is_none() {
             "the order goes nowhere; give --to LAT,LON, --pickup NODE or --to-store NODE, or name the cell of each line with @NODE"
         } else {
@@ -280,8 +289,18 @@ impl Wanted {
             lines.map(|((sku, &line), text)| OrderLine { line, sku, quantity: text.quantity }).collect();
         let (channel, shipments_max, value) = (self.channel, self.shipments_max, self.value);
         let deliver_by_ms = self.deliver_by;
-        let sellers = self.sellers.clone();
-        Ok(Order { channel, delivery, nodes, shipments_max, lines, value, deliver_by_ms, sellers })
+        let (sellers, substitutable) = (self.sellers.clone(), self.substitutable.clone());
+        Ok(Order {
+            channel,
+            delivery,
+            nodes,
+            shipments_max,
+            lines,
+            value,
+            deliver_by_ms,
+            sellers,
+            substitutable,
+        })
     }
 
     async fn cells(&self, client: &Client) -> Result<Vec<CellQuantity>, Failure> {

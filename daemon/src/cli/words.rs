@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use earmark_protocol::command::{Delivery, Order, OrderLine};
 use earmark_protocol::ids::{Money, TimestampMs};
 use earmark_protocol::reply::{
-    Carriage, Eliminated, Plan, PolicyView, ReservationView, RowView, Shipment, Status,
+    Carriage, Eliminated, Plan, PolicyView, ReservationView, RowView, Shipment, Status, Substituted,
 };
 use serde_json::{Value, json};
 
@@ -68,6 +68,9 @@ pub(super) fn plan_json(plan: &Plan, names: &Names) -> Value {
     let unfilled = plan.unfilled.iter().map(|unfilled| {
         json!({ "line": unfilled.line, "quantity": unfilled.quantity, "reason": unfilled.reason.name() })
     });
+    let substituted = plan.substituted.iter().map(|Substituted { line, ordered, sent }| {
+        json!({ "line": line, "ordered": names.sku(*ordered), "sent": names.sku(*sent) })
+    });
     json!({
         "cost": money(plan.cost),
         "price": money(plan.price),
@@ -76,6 +79,7 @@ pub(super) fn plan_json(plan: &Plan, names: &Names) -> Value {
         "policy": plan.policy,
         "eliminated": plan.eliminated,
         "review": plan.review,
+        "substituted": substituted.collect::<Vec<_>>(),
         "shipments": shipments.collect::<Vec<_>>(),
         "unfilled": unfilled.collect::<Vec<_>>(),
     })
@@ -137,10 +141,23 @@ pub(super) fn plan_text(plan: &Plan, names: &Names) -> String {
         let (line, quantity, reason) = (unfilled.line, unfilled.quantity, unfilled.reason);
         text += &format!("  line {line}: {quantity} not filled, {}: {}\n", reason.name(), reason.meaning());
     }
+    text += &substituted_text(plan, names);
     if plan.review {
         text += "  the policy wants it reviewed: it has to be approved before it can be confirmed\n";
     }
     text + &format!("  {}\n", cost_text(plan))
+}
+
+/// Which lines are sent as other skus than were ordered.
+fn substituted_text(plan: &Plan, names: &Names) -> String {
+    let of_line = |Substituted { line, ordered, sent }: &Substituted| {
+        format!(
+            "  line {line}: {} is sent for {}, of which there is too little\n",
+            names.sku(*sent),
+            names.sku(*ordered)
+        )
+    };
+    plan.substituted.iter().map(of_line).collect()
 }
 
 /// A moment; empty where it is not known.
@@ -221,6 +238,7 @@ fn order_json(order: &Order, names: &Names) -> Value {
         "value": order.value.map(money),
         "lines": lines.collect::<Vec<_>>(),
         "sellers": order.sellers,
+        "substitutable": order.substitutable,
     })
 }
 
@@ -249,12 +267,17 @@ pub(super) fn reservation_text(view: &ReservationView, names: &Names) -> String 
         fields.extend(waits.then_some(of_supply).into_iter().flatten());
         table.row(fields);
     }
-    text + &table.text("  ") + &kits_text(view, names)
+    let substituted = view.plans.iter().map(|plan| substituted_text(plan, names));
+    text + &table.text("  ") + &kits_text(view, names) + &substituted.collect::<String>()
 }
 
 /// Which of a reservation's lines are of kits: their rows are of other skus.
 fn kits_text(view: &ReservationView, names: &Names) -> String {
-    let is_kit = |line: &&OrderLine| view.rows.iter().any(|row| row.line == line.line && row.sku != line.sku);
+    let is_kit = |line: &&OrderLine| {
+        let mut substituted = view.plans.iter().flat_map(|plan| &plan.substituted);
+        view.rows.iter().any(|row| row.line == line.line && row.sku != line.sku)
+            && substituted.all(|substituted| substituted.line != line.line)
+    };
     let lines = view.order.iter().flat_map(|order| &order.lines).filter(is_kit);
     lines
         .map(|line| {
@@ -332,6 +355,12 @@ pub(super) fn explanation(view: &ReservationView, names: &Names, policies: &Poli
                 "  {node} sends {lines} over {miles} miles for {cost}{of_policy}{when}{there}{day}.\n"
             );
             text += &carriage_text(shipment, names);
+        }
+        for Substituted { line, ordered, sent } in &plan.substituted {
+            let (ordered, sent) = (names.sku(*ordered), names.sku(*sent));
+            text += &format!(
+                "  For line {line} it sends {sent}: there is too little of {ordered}, which was ordered.\n"
+            );
         }
         for unfilled in &plan.unfilled {
             let (line, quantity, reason) = (unfilled.line, unfilled.quantity, unfilled.reason);

@@ -17,6 +17,7 @@ use earmark_protocol::tariff::PutTariffs;
 use super::DataSet;
 use super::kits::Kit;
 use super::stock::Count;
+use super::substitutes::Substitutes;
 use super::supplies::SupplyRow;
 use super::trouble::BadRows;
 
@@ -74,6 +75,8 @@ pub struct Loaded {
     pub skus: usize,
     /// Kits.
     pub kits: usize,
+    /// Skus that others may stand for.
+    pub substitutes: usize,
     /// Services of carriers.
     pub services: usize,
     /// Counts of cells.
@@ -110,6 +113,11 @@ pub async fn load(client: &Client, data: &DataSet, progress: impl Fn(u64)) -> Re
         put_kits(client, &kits, &progress).await?;
         loaded.kits = kits.len();
     }
+    if let Some(file) = &data.substitutes {
+        let rows: Vec<_> = file.rows.iter().map(|row| &row.value).collect();
+        put_substitutes(client, &rows, &progress).await?;
+        loaded.substitutes = rows.len();
+    }
     if let Some(tariffs) = &data.tariffs {
         put_tariffs(client, tariffs).await?;
         loaded.services = tariffs.services.len();
@@ -129,7 +137,7 @@ pub async fn load(client: &Client, data: &DataSet, progress: impl Fn(u64)) -> Re
     Ok(loaded)
 }
 
-/// Kits, stock and supplies alone may name what the directory does not define: that is looked up before anything is sent.
+/// Kits, substitutes, stock and supplies alone may name what the directory does not define: that is looked up before anything is sent.
 async fn unknown_codes(client: &Client, data: &DataSet) -> Result<(), LoadError> {
     if data.nodes.is_some() && data.skus.is_some() {
         return Ok(());
@@ -146,6 +154,12 @@ async fn unknown_codes(client: &Client, data: &DataSet) -> Result<(), LoadError>
             file.rows.iter().flat_map(|row| &row.value.parts).map(|part| (part.line, &part.value.sku));
         own.chain(parts).map(|(line, sku)| (&file.name, line, sku.as_str(), None))
     });
+    let substitutes = data.substitutes.iter().flat_map(|file| {
+        let own = file.rows.iter().map(|row| (row.line, &row.value.code));
+        let by = file.rows.iter().flat_map(|row| &row.value.by).map(|by| (by.line, &by.value));
+        own.chain(by).map(|(line, sku)| (&file.name, line, sku.as_str(), None))
+    });
+    let kits = kits.chain(substitutes);
     let rows: Vec<(&String, u64, &str, Option<&str>)> = kits.chain(stock).chain(supplies).collect();
     let mut bad = BadRows::new(super::trouble::BAD_ROWS_MAX);
     let skus = if data.skus.is_none() { codes(rows.iter().map(|row| row.2)) } else { Vec::new() };
@@ -331,6 +345,28 @@ async fn put_kits(client: &Client, kits: &[&Kit], progress: impl Fn(u64)) -> Res
     let specs = specs.collect::<Option<Vec<_>>>().ok_or(LoadError::Unexpected { what })?;
     for (batch, sent) in batches(&specs, batch_len(client, KITS_PER_BATCH)) {
         command(client, CommandBody::PutKits(batch.to_vec()), what, sent).await?;
+        progress(batch.len() as u64);
+    }
+    Ok(())
+}
+
+/// Puts what may stand for skus.
+async fn put_substitutes(
+    client: &Client,
+    rows: &[&Substitutes],
+    progress: impl Fn(u64),
+) -> Result<(), LoadError> {
+    let what = "substitutes";
+    let skus =
+        codes(rows.iter().flat_map(|row| {
+            std::iter::once(row.code.as_str()).chain(row.by.iter().map(|by| by.value.as_str()))
+        }));
+    let (handles, _) = resolve(client, &skus, &[]).await?;
+    let handles: HashMap<&str, Option<SkuIx>> = skus.into_iter().zip(handles).collect();
+    let specs = rows.iter().map(|row| row.spec(|sku| handles.get(sku).copied().flatten()));
+    let specs = specs.collect::<Option<Vec<_>>>().ok_or(LoadError::Unexpected { what })?;
+    for (batch, sent) in batches(&specs, batch_len(client, SPECS_PER_BATCH)) {
+        command(client, CommandBody::PutSubstitutes(batch.to_vec()), what, sent).await?;
         progress(batch.len() as u64);
     }
     Ok(())

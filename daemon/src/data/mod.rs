@@ -1,4 +1,4 @@
-//! Data files: a directory of calendars, nodes, skus, kits, tariffs, stock, supplies and orders as CSV or JSON lines, read and checked as
+//! Data files: a directory of calendars, nodes, skus, kits, substitutes, tariffs, stock, supplies and orders as CSV or JSON lines, read and checked as
 //! a whole before anything is sent anywhere. The columns are described in `docs/data-files.md`.
 
 pub mod calendars;
@@ -11,6 +11,7 @@ pub mod orders;
 pub mod references;
 pub mod skus;
 pub mod stock;
+pub mod substitutes;
 pub mod supplies;
 pub mod table;
 pub mod tariffs;
@@ -26,17 +27,19 @@ use earmark_protocol::tariff::PutTariffs;
 use kits::Kit;
 use orders::OrderData;
 use stock::{Codes, Count};
+use substitutes::Substitutes;
 use supplies::SupplyRow;
 use table::{Column, ENDINGS, Located, Row};
 use tariffs::TariffFiles;
 use trouble::BadRows;
 
 /// The files a directory may hold, without their endings, in the order they are read.
-pub const FILES: [(&str, &[Column]); 11] = [
+pub const FILES: [(&str, &[Column]); 12] = [
     ("calendars", calendars::COLUMNS),
     ("nodes", nodes::COLUMNS),
     ("skus", skus::COLUMNS),
     ("kits", kits::COLUMNS),
+    ("substitutes", substitutes::COLUMNS),
     ("rates", tariffs::RATE_COLUMNS),
     ("zones", tariffs::ZONE_COLUMNS),
     ("services", tariffs::SERVICE_COLUMNS),
@@ -68,6 +71,8 @@ pub struct DataSet {
     pub skus: Option<DataFile<SkuSpec>>,
     /// What kits are put together of, a row each.
     pub kits: Option<DataFile<Kit>>,
+    /// What may stand for skus, a row each.
+    pub substitutes: Option<DataFile<Substitutes>>,
     /// What carriers charge, put together from the files below.
     pub tariffs: Option<PutTariffs>,
     /// The files of what carriers charge.
@@ -105,6 +110,7 @@ pub fn read_dir(dir: &Path, bad: &mut BadRows) -> DataSet {
     data.nodes = find("nodes", bad).map(|path| file(&path, nodes::COLUMNS, bad, nodes::parse));
     data.skus = find("skus", bad).map(|path| file(&path, skus::COLUMNS, bad, skus::parse));
     data.kits = find("kits", bad).map(|path| read_kits(&path, bad));
+    data.substitutes = find("substitutes", bad).map(|path| read_substitutes(&path, bad));
     data.tariff_files = TariffFiles {
         rates: find("rates", bad).map(|path| file(&path, tariffs::RATE_COLUMNS, bad, tariffs::rate)),
         zones: find("zones", bad).map(|path| file(&path, tariffs::ZONE_COLUMNS, bad, tariffs::zone)),
@@ -151,6 +157,12 @@ fn read_calendars(path: &Path, bad: &mut BadRows) -> DataFile<CalendarSpec> {
 fn read_kits(path: &Path, bad: &mut BadRows) -> DataFile<Kit> {
     let DataFile { name, rows, is_whole } = file(path, kits::COLUMNS, bad, kits::parse);
     let rows = kits::group(&name, rows, bad);
+    DataFile { name, rows, is_whole }
+}
+
+fn read_substitutes(path: &Path, bad: &mut BadRows) -> DataFile<Substitutes> {
+    let DataFile { name, rows, is_whole } = file(path, substitutes::COLUMNS, bad, substitutes::parse);
+    let rows = substitutes::group(&name, rows, bad);
     DataFile { name, rows, is_whole }
 }
 

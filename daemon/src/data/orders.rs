@@ -18,6 +18,7 @@ pub const COLUMNS: &[Column] = &[
     required("sku"),
     required("quantity"),
     optional("seller"),
+    optional("substitutable"),
     optional("lat"),
     optional("lon"),
     optional("postal"),
@@ -39,6 +40,7 @@ pub struct OrderRow {
     sku: String,
     quantity: u32,
     seller: String,
+    substitutable: bool,
     whole: Whole,
 }
 
@@ -111,6 +113,16 @@ pub struct OrderDataLine {
     pub quantity: u32,
     /// Code of the seller whose nodes may serve it; empty where any may.
     pub seller: String,
+    /// Whether a substitute may be sent for it.
+    pub substitutable: bool,
+}
+
+impl OrderData {
+    /// The lines for which substitutes may be sent.
+    #[must_use]
+    pub fn substitutable(&self) -> Vec<LineId> {
+        self.lines.iter().filter(|line| line.substitutable).map(|line| line.line).collect()
+    }
 }
 
 /// Which lines are a seller's, by the code of each line's seller; those without are left out.
@@ -133,6 +145,7 @@ pub fn parse(row: &mut Row<'_>) -> Option<OrderRow> {
     let sku = row.required("sku", field::code);
     let quantity = row.required("quantity", field::quantity);
     let seller = row.optional("seller", field::code).unwrap_or_default();
+    let substitutable = row.optional("substitutable", field::yes_or_no).unwrap_or_default();
     let lat = row.optional("lat", field::degrees);
     let lon = row.optional("lon", field::degrees);
     let position = match (lat, lon) {
@@ -158,7 +171,7 @@ pub fn parse(row: &mut Row<'_>) -> Option<OrderRow> {
     let deliver_by = row.optional("deliver_by", field::moment);
     let whole =
         Whole { position, postal, home, pickup, to_store, channel, shipments_max, value, at, deliver_by };
-    Some(OrderRow { order: order?, line, sku: sku?, quantity: quantity?, seller, whole })
+    Some(OrderRow { order: order?, line, sku: sku?, quantity: quantity?, seller, substitutable, whole })
 }
 
 /// Puts the rows of each order together, in the order in which orders first appear.
@@ -167,7 +180,7 @@ pub fn group(file: &str, rows: Vec<Located<OrderRow>>, bad: &mut BadRows) -> Vec
     let mut places: HashMap<String, usize> = HashMap::new();
     let mut orders: Vec<(Whole, Vec<OrderDataLine>, String, u64)> = Vec::new();
     for Located { line: at_line, value } in rows {
-        let OrderRow { order, line, sku, quantity, seller, whole } = value;
+        let OrderRow { order, line, sku, quantity, seller, substitutable, whole } = value;
         let place = *places.entry(order).or_insert_with_key(|order| {
             orders.push((whole.clone(), Vec::new(), order.clone(), at_line));
             orders.len() - 1
@@ -182,7 +195,7 @@ pub fn group(file: &str, rows: Vec<Located<OrderRow>>, bad: &mut BadRows) -> Vec
             );
         }
         let line = LineId(line.unwrap_or(lines.len() as u32));
-        lines.push(OrderDataLine { at_line, line, sku, quantity, seller });
+        lines.push(OrderDataLine { at_line, line, sku, quantity, seller, substitutable });
     }
     orders
         .into_iter()

@@ -19,6 +19,7 @@ pub fn check(data: &DataSet, bad: &mut BadRows) {
     let skus = data.skus.as_ref().and_then(|file| by_code(file, |sku: &SkuSpec| &sku.code, bad));
     calendars(data, bad);
     kits(data, skus.as_ref(), bad);
+    substitutes(data, skus.as_ref(), bad);
     stock(data, nodes.as_ref(), skus.as_ref(), bad);
     supplies(data, nodes.as_ref(), skus.as_ref(), bad);
     orders(data, nodes.as_ref(), skus.as_ref(), bad);
@@ -55,6 +56,23 @@ fn by_code<'a, T>(
         found.insert(code, &row.value);
     }
     file.is_whole.then_some(found)
+}
+
+/// Both are skus, and no kit stands for another sku.
+fn substitutes(data: &DataSet, skus: Option<&ByCode<'_, SkuSpec>>, bad: &mut BadRows) {
+    let Some(file) = &data.substitutes else { return };
+    let kits = data.kits.iter().flat_map(|file| &file.rows);
+    let kits: HashSet<&str> = kits.map(|kit| kit.value.code.as_str()).collect();
+    for Located { line, value: of_sku } in &file.rows {
+        known(skus, &of_sku.code, &file.name, *line, "sku", bad);
+        for by in &of_sku.by {
+            known(skus, &by.value, &file.name, by.line, "substitute", bad);
+            if kits.contains(by.value.as_str()) {
+                let reason = format!("{:?} is a kit, and no kit stands for another sku", by.value);
+                bad.push(&file.name, by.line, "substitute", reason);
+            }
+        }
+    }
 }
 
 /// What a kit is put together of is stocked, and the kit is not.
@@ -172,7 +190,7 @@ fn known<'a, T>(
 ) -> Option<&'a T> {
     let found = all?.get(code).copied();
     if found.is_none() {
-        let source = if matches!(column, "sku" | "kit") { "skus" } else { "nodes" };
+        let source = if matches!(column, "sku" | "kit" | "substitute") { "skus" } else { "nodes" };
         bad.push(file, line, column, format!("{code:?} stands in no row of the file {source}"));
     }
     found

@@ -131,6 +131,7 @@ impl Rows {
                 ("sku", line.sku.clone()),
                 ("quantity", line.quantity.to_string()),
                 ("seller", line.seller.clone()),
+                ("substitutable", if line.substitutable { "yes" } else { "" }.to_owned()),
                 ("lat", first(position.map(lat).unwrap_or_default())),
                 ("lon", first(position.map(lon).unwrap_or_default())),
                 ("postal", first(postal.to_owned())),

@@ -40,6 +40,7 @@ impl Scenario {
             sku: self.skus[line.sku as usize].code.clone(),
             quantity: line.units,
             seller: String::new(),
+            substitutable: false,
         };
         OrderData {
             code: if order.code.is_empty() { (place + 1).to_string() } else { order.code.clone() },

@@ -91,6 +91,7 @@ impl Ground {
             value: None,
             deliver_by_ms: None,
             sellers: Vec::new(),
+            substitutable: Vec::new(),
             lines: lines.collect(),
         }
     }

@@ -110,6 +110,11 @@ impl Ground {
             let specs = kits.iter().filter_map(|row| row.value.spec(handle)).collect();
             ground.fill("kits", CommandBody::PutKits(specs))?;
         }
+        for rows in data.substitutes.iter().flat_map(|file| file.rows.chunks(BATCH)) {
+            let handle = |code: &str| Some(SkuIx(sku_places.get(code).copied().unwrap_or(u32::MAX)));
+            let specs = rows.iter().filter_map(|row| row.value.spec(handle)).collect();
+            ground.fill("substitutes", CommandBody::PutSubstitutes(specs))?;
+        }
         for counts in stock.rows.chunks(BATCH) {
             let count = |row: &crate::data::table::Located<crate::data::stock::Count>| StockCount {
                 sku: SkuIx(sku_places.get(&*row.value.sku).copied().unwrap_or(u32::MAX)),

@@ -39,6 +39,7 @@ pub fn place(reader: &Reader, tenant: Tenant, file: DataFile<OrderData>, bad: &m
                 None => bad.push(&file.name, line.at_line, "sku", format!("there is no sku {:?}", line.sku)),
             }
         }
+        let substitutable = value.substitutable();
         let delivery = match value.destination {
             Destination::Ship { position, postal, home } => Delivery::Ship { position, postal, home },
             Destination::Pickup(ref code) | Destination::ToStore(ref code) => {
@@ -59,6 +60,7 @@ pub fn place(reader: &Reader, tenant: Tenant, file: DataFile<OrderData>, bad: &m
             lines,
             value: value.value,
             deliver_by_ms: value.deliver_by,
+            substitutable,
             sellers: sellers(value.lines.iter().map(|line| (line.line, line.seller.as_str()))),
         };
         placed.push(Placed { code: value.code, at: value.at, order });

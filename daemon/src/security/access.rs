@@ -44,7 +44,8 @@ pub fn command_work(body: &CommandBody) -> (Role, Work) {
         | C::PutCalendars(_)
         | C::SetPolicy(_)
         | C::PutTariffs(_)
-        | C::PutKits(_) => (Role::Admin, Work::Keep),
+        | C::PutKits(_)
+        | C::PutSubstitutes(_) => (Role::Admin, Work::Keep),
     }
 }
 
@@ -68,6 +69,7 @@ pub fn query_work(query: &Query) -> (Role, Work) {
         | Query::Tariffs { .. }
         | Query::Skus { .. }
         | Query::Kits { .. }
+        | Query::Substitutes { .. }
         | Query::Cells(_) => (Role::Read, Work::Ask),
     }
 }

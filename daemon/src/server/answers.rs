@@ -5,6 +5,7 @@ use earmark_protocol::kit::COMPONENTS_MAX;
 use earmark_protocol::query::{Query, Resolve};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{Refused, Reply, Resolved};
+use earmark_protocol::substitute::SUBSTITUTES_MAX;
 use earmark_protocol::tariff::ServiceSpec;
 
 use super::shared::Shared;
@@ -27,6 +28,9 @@ const SKU_BYTES_MAX: usize = 200;
 /// Kits of one page: what fills a frame, and not more than this; and the longest one can be in a reply.
 const KITS_PAGE_MAX: usize = 2_000;
 const KIT_BYTES_MAX: usize = 8 + 8 * COMPONENTS_MAX;
+/// Skus with substitutes of one page: what fills a frame, and not more than this; and the longest one can be in a reply.
+const SUBSTITUTES_PAGE_MAX: usize = 5_000;
+const SUBSTITUTE_BYTES_MAX: usize = 16 + 4 * SUBSTITUTES_MAX;
 /// Supplies of one page: what fills a frame, and not more than this.
 const SUPPLIES_PAGE_MAX: usize = 5_000;
 /// Longest a supply can be in a reply: a text of 64 bytes with its length, and some numbers.
@@ -56,6 +60,10 @@ pub(super) fn answer(shared: &Shared, tenant: Tenant, query: &Query) -> Reply {
         Query::Kits { from } => {
             let most = KITS_PAGE_MAX.min(frame / KIT_BYTES_MAX).max(1);
             Ok(Reply::Kits(reader.kits_page(tenant, *from, most)))
+        }
+        Query::Substitutes { from } => {
+            let most = SUBSTITUTES_PAGE_MAX.min(frame / SUBSTITUTE_BYTES_MAX).max(1);
+            Ok(Reply::Substitutes(reader.substitutes_page(tenant, *from, most)))
         }
         Query::Tariffs { from } => {
             let mut room = frame / 2;

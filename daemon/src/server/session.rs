@@ -292,6 +292,7 @@ impl Session {
             | Query::Nodes { .. }
             | Query::Skus { .. }
             | Query::Kits { .. }
+            | Query::Substitutes { .. }
             | Query::Stats
             | Query::Calendars { .. }
             | Query::NodeDays { .. }

@@ -296,6 +296,7 @@ impl Goods {
             value: None,
             deliver_by_ms: None,
             sellers: Vec::new(),
+            substitutable: Vec::new(),
             lines,
         };
         CommandBody::Reserve(Reserve { order, class: CLASS, lifetime_ms: 0, best_effort: one_in(4) })

@@ -120,6 +120,7 @@ impl World {
             value: None,
             deliver_by_ms: None,
             sellers: Vec::new(),
+            substitutable: Vec::new(),
             lines: (0..)
                 .zip(skus)
                 .map(|(line, sku)| OrderLine { line: LineId(line), sku: *sku, quantity: 1 })

@@ -85,6 +85,7 @@ impl Workload for FlashSale {
                 value: None,
                 deliver_by_ms: None,
                 sellers: Vec::new(),
+                substitutable: Vec::new(),
                 lines,
             };
             let (class, lifetime_ms) = (HoldClass(0), LIFETIME_MS);

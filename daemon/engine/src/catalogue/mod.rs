@@ -3,6 +3,7 @@
 pub(crate) mod kits;
 pub(crate) mod nodes;
 pub(crate) mod skus;
+pub(crate) mod substitutes;
 
 pub use nodes::{Node, NodeTable};
 pub use skus::SkuFacts;

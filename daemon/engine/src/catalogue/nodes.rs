@@ -11,6 +11,7 @@ use earmark_protocol::reply::NodeView;
 use earmark_protocol::tariff::PutTariffs;
 
 use super::kits::Kits;
+use super::substitutes::Substitutes;
 use crate::tariff::TariffTable;
 
 /// A node as planners and the committer see it.
@@ -35,6 +36,8 @@ pub struct NodeTable {
     pub(crate) tariffs: Arc<TariffTable>,
     /// What kits are put together of.
     pub(crate) kits: Arc<Kits>,
+    /// What may stand for skus.
+    pub(crate) substitutes: Arc<Substitutes>,
     by_code: Arc<HashMap<(Tenant, String), NodeIx>>,
     calendars: Arc<BTreeMap<(Tenant, String), CalendarSpec>>,
 }
@@ -117,6 +120,11 @@ impl NodeTable {
     pub(crate) fn put_kit(&mut self, kit: SkuIx, components: &[Component]) {
         self.version += 1;
         Arc::make_mut(&mut self.kits).put(kit, components);
+    }
+
+    pub(crate) fn put_substitutes(&mut self, sku: SkuIx, substitutes: &[SkuIx]) {
+        self.version += 1;
+        Arc::make_mut(&mut self.substitutes).put(sku, substitutes);
     }
 
     pub(crate) fn set_state(&mut self, node: NodeIx, state: NodeState) {

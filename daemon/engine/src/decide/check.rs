@@ -162,10 +162,31 @@ pub fn check_order(reader: &Reader, tenant: Tenant, order: &Order) -> Result<(),
         }
     }
     first.take(list_limit(rules, parts, Field::Component));
+    if !order.substitutable.is_empty() {
+        check_substitutable(rules, &nodes, order, &mut first);
+    }
     if !order.sellers.is_empty() {
         check_sellers(rules, &nodes, tenant, order, &mut first);
     }
     first.done()
+}
+
+/// Checks of which lines substitutes may be sent: lines of the order, and none of a kit.
+fn check_substitutable(rules: &Rules, nodes: &NodeTable, order: &Order, first: &mut First) {
+    first.take(list_limit(rules, order.substitutable.len(), Field::Substitute));
+    let known: HashMap<LineId, SkuIx> = order.lines.iter().map(|line| (line.line, line.sku)).collect();
+    let mut seen = HashSet::new();
+    for (index, line) in order.substitutable.iter().enumerate().take(rules.lines_max as usize) {
+        let mut refuse = |code| first.consider(Refusal::of(code, Field::Substitute).at(index));
+        match known.get(line) {
+            None => refuse(RefusalCode::UnknownLine),
+            Some(sku) if nodes.kits.get(*sku).is_some() => refuse(RefusalCode::SkuIsKit),
+            Some(_) => {}
+        }
+        if !seen.insert(*line) {
+            refuse(RefusalCode::LineTwice);
+        }
+    }
 }
 
 /// Checks whose lines are whose.

@@ -17,6 +17,7 @@ mod reject;
 mod reserve;
 mod step;
 mod stock;
+mod substitutes;
 mod supply;
 
 use earmark_protocol::command::{Command, CommandBody};
@@ -243,6 +244,7 @@ fn verdict(
         CommandBody::PutSupplies(specs) => supply::put(state, tenant, specs, effects),
         CommandBody::Receive(receive) => supply::receive(state, tenant, receive, effects),
         CommandBody::PutKits(specs) => kits::put(state, tenant, specs, effects),
+        CommandBody::PutSubstitutes(specs) => substitutes::put(state, tenant, specs, effects),
     }
 }
 

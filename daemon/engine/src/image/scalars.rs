@@ -6,6 +6,7 @@ use earmark_protocol::codec;
 use earmark_protocol::ids::{CommandId, LineId, Lsn, NodeIx, Segment, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::kit::KitSpec;
 use earmark_protocol::reply::NodeDay;
+use earmark_protocol::substitute::SubstituteSpec;
 use earmark_protocol::supply::SupplySpec;
 use earmark_protocol::wire_error::WireError;
 
@@ -196,12 +197,9 @@ impl Scalars {
             }
         }
         put_count(self.nodes.kits.len(), bytes);
-        for spec in self.nodes.kits.from(SkuIx(0)) {
-            let mut text = Vec::new();
-            codec::encode(&spec, &mut text);
-            put_count(text.len(), bytes);
-            bytes.extend_from_slice(&text);
-        }
+        self.nodes.kits.from(SkuIx(0)).for_each(|spec| put_text(&spec, bytes));
+        put_count(self.nodes.substitutes.len(), bytes);
+        self.nodes.substitutes.from(SkuIx(0)).for_each(|spec| put_text(&spec, bytes));
     }
 
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, WireError> {
@@ -281,6 +279,10 @@ impl Scalars {
             let KitSpec { kit, components } = codec::decode(left.text()?)?;
             nodes.put_kit(kit, &components);
         }
+        for _ in 0..left.u32()? {
+            let SubstituteSpec { sku, substitutes } = codec::decode(left.text()?)?;
+            nodes.put_substitutes(sku, &substitutes);
+        }
         nodes.version = version;
         let scalars = Self {
             capacity,
@@ -306,6 +308,14 @@ impl Scalars {
 
 fn put_all(numbers: &[u64], bytes: &mut Vec<u8>) {
     bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+}
+
+/// A value with its length before it.
+fn put_text(value: &impl serde::Serialize, bytes: &mut Vec<u8>) {
+    let mut text = Vec::new();
+    codec::encode(value, &mut text);
+    put_count(text.len(), bytes);
+    bytes.extend_from_slice(&text);
 }
 
 fn put_count(count: usize, bytes: &mut Vec<u8>) {

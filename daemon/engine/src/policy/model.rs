@@ -57,6 +57,8 @@ pub(crate) enum Unfillable {
     Reject,
     /// What there is is held.
     Partial,
+    /// Substitutes are sent for its lines that may have them; what cannot be had then is refused.
+    Substitute,
 }
 
 impl Default for Policy {
@@ -104,6 +106,11 @@ impl Policy {
         let mut says = |condition: &Option<Term>| condition.as_ref().is_some_and(&mut holds);
         !says(&self.refuse_when)
             && (asked || self.unfillable == Unfillable::Partial || says(&self.partial_when))
+    }
+
+    /// Whether substitutes are sent for lines that may have them.
+    pub(crate) fn substitutes(&self) -> bool {
+        self.unfillable == Unfillable::Substitute
     }
 
     /// The names of all its rules: those that can exclude nodes first, since plans say them by their places.

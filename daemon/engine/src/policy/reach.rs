@@ -81,6 +81,7 @@ mod tests {
             value: None,
             deliver_by_ms: None,
             sellers: Vec::new(),
+            substitutable: Vec::new(),
         }
     }
 

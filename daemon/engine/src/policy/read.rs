@@ -162,11 +162,15 @@ impl Reader<'_> {
                 "active_from" => policy.reach.active_from = self.moment_of(value),
                 "share" => policy.reach.share = self.share_of(value),
                 "only_when" => policy.reach.only_when = self.scalar_condition(value, "only_when"),
-                "unfillable" => match self.either(value, ["reject", "partial"]) {
-                    Some(false) => policy.unfillable = Unfillable::Reject,
-                    Some(true) => policy.unfillable = Unfillable::Partial,
-                    None => {}
-                },
+                "unfillable" => {
+                    const WORDS: [(&str, Unfillable); 3] = [
+                        ("reject", Unfillable::Reject),
+                        ("partial", Unfillable::Partial),
+                        ("substitute", Unfillable::Substitute),
+                    ];
+                    let place = self.one_of(value, &WORDS.map(|(word, _)| word));
+                    policy.unfillable = place.map_or_else(Unfillable::default, |place| WORDS[place].1);
+                }
                 "refuse_when" => policy.refuse_when = self.scalar_condition(value, "refuse_when"),
                 "partial_when" => policy.partial_when = self.scalar_condition(value, "partial_when"),
                 "review_when" => policy.review_when = self.scalar_condition(value, "review_when"),
@@ -384,13 +388,22 @@ impl Reader<'_> {
 
     /// Which of two words it is: whether it is the second.
     fn either(&mut self, value: &Value<'_>, words: [&str; 2]) -> Option<bool> {
+        self.one_of(value, &words).map(|place| place == 1)
+    }
+
+    /// Which of these words it is.
+    fn one_of(&mut self, value: &Value<'_>, words: &[&str]) -> Option<usize> {
         let text = self.text_of(value)?;
         let found = words.iter().position(|word| *word == text);
         if found.is_none() {
-            let [first, second] = words;
-            self.mistake(value.span().start, format!("{text:?} is neither {first:?} nor {second:?}"));
+            let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
+            let neither = if words.len() == 2 { "neither" } else { "none of" };
+            let (last, others) = words.split_last().expect("there are words");
+            let joined =
+                format!("{} {} {last}", others.join(", "), if words.len() == 2 { "nor" } else { "and" });
+            self.mistake(value.span().start, format!("{text:?} is {neither} {joined}"));
         }
-        found.map(|place| place == 1)
+        found
     }
 
     fn truth(&mut self, value: &Value<'_>) -> Option<bool> {

@@ -40,6 +40,7 @@ const REVIEW: u8 = 26;
 const SUPPLY: u8 = 27;
 const WAIT: u8 = 28;
 const KIT: u8 = 29;
+const SUBSTITUTES: u8 = 30;
 
 /// The fixed part of an effect on its way into the log: put together here, appended once.
 struct Fixed {
@@ -232,6 +233,10 @@ pub(super) fn write(effect: &Effect, bytes: &mut Vec<u8>) {
             Fixed::new(KIT).put(kit.0.to_le_bytes()).onto(bytes);
             put_value(components, bytes);
         }
+        Effect::Substitutes { sku, substitutes } => {
+            Fixed::new(SUBSTITUTES).put(sku.0.to_le_bytes()).onto(bytes);
+            put_value(substitutes, bytes);
+        }
         Effect::Grace { until } => Fixed::new(GRACE).put(until.0.to_le_bytes()).onto(bytes),
     }
 }
@@ -344,6 +349,7 @@ pub(super) fn read(left: &mut Bytes<'_>) -> Result<Effect, WireError> {
         }
         CALENDAR => Effect::Calendar { tenant: Tenant(left.u16()?), spec: value(left)? },
         TARIFFS => Effect::Tariffs { tenant: Tenant(left.u16()?), version: left.u32()?, put: value(left)? },
+        SUBSTITUTES => Effect::Substitutes { sku: SkuIx(left.u32()?), substitutes: value(left)? },
         KIT => Effect::Kit { kit: SkuIx(left.u32()?), components: value(left)? },
         CAPACITY => Effect::Capacity(Box::new(Capacity::read(left)?)),
         GRACE => Effect::Grace { until: TimestampMs(left.u64()?) },
@@ -431,6 +437,7 @@ mod tests {
             },
             Effect::Tariffs { tenant, version: 2, put: Box::default() },
             Effect::Kit { kit: sku, components: vec![Component { sku: SkuIx(7), quantity: 2 }] },
+            Effect::Substitutes { sku, substitutes: vec![SkuIx(7), SkuIx(3)] },
             Effect::Capacity(Box::default()),
             Effect::Grace { until: now },
         ]

@@ -281,6 +281,13 @@ pub enum Effect {
         /// Its components; none where it is no kit any more.
         components: Vec<Component>,
     },
+    /// What may stand for a sku from now on.
+    Substitutes {
+        /// The sku.
+        sku: SkuIx,
+        /// What may, the preferred ones first; none where nothing may any more.
+        substitutes: Vec<SkuIx>,
+    },
     /// The memory from now on. Only at a start, before anyone reads.
     Capacity(Box<Capacity>),
     /// What is held lives at least until then.

@@ -7,6 +7,7 @@ use super::Proposal;
 use super::lanes::LaneBook;
 use super::planner::Planner;
 use super::scope::{Scope, Sight, named};
+use super::substitutes::as_sent;
 use crate::Reader;
 
 impl Planner {
@@ -24,6 +25,8 @@ impl Planner {
         let Some(kept) = kept.filter(|kept| !kept.program.buffers.is_empty()) else { return true };
         let Some(segments) = reader.rules().channels.get(usize::from(order.channel.0)) else { return false };
         let table = self.bookmark.table(reader);
+        let sent = as_sent(order, &proposal.plan);
+        let order = sent.as_ref().unwrap_or(order);
         let apart = self.take_apart(&table.kits, reader, tenant, order, &proposal.plan.unfilled);
         let order = apart.as_ref().unwrap_or(order);
         let sight = Sight::of(&mut self.bookmark, reader, lanes, tenant, order, self.now);

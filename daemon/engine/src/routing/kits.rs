@@ -112,8 +112,13 @@ impl Planner {
         Some(apart)
     }
 
-    /// Plans an order that may have lines of kits.
-    pub(super) fn plan_kits(&mut self, question: &Question<'_>, order: &Order) -> Result<Proposal, Refusal> {
+    /// Plans an order that may have lines of kits, by this version of the policy where it is said.
+    pub(super) fn plan_kits(
+        &mut self,
+        question: &Question<'_>,
+        order: &Order,
+        version: Option<u32>,
+    ) -> Result<Proposal, Refusal> {
         let Question { reader, tenant, .. } = *question;
         // Read before the kits are: where they change, the plan is of an epoch that is over.
         let epoch = reader.epoch();
@@ -123,7 +128,7 @@ impl Planner {
         let mut chosen = None;
         for round in 0.. {
             let Some(apart) = self.take_apart(&table.kits, reader, tenant, order, &left_out) else {
-                return Ok(Proposal { epoch, ..self.plan_lines(question, order, None)? });
+                return Ok(Proposal { epoch, ..self.plan_lines(question, order, version)? });
             };
             if apart.lines.is_empty() {
                 let (at, why) = first_of(order, &left_out);
@@ -133,7 +138,7 @@ impl Planner {
             let planned = self.plan_lines(
                 &Question { best_effort, ..*question },
                 &apart,
-                chosen.map(|(version, _)| version),
+                chosen.map(|(version, _)| version).or(version),
             );
             let mut proposal = planned.map_err(|refusal| of_whole(refusal, order, &apart))?;
             let (_, review) = *chosen.get_or_insert((proposal.plan.policy, proposal.plan.review));

@@ -183,8 +183,35 @@ impl Planner {
         order: &Order,
         work: impl FnOnce(&mut Self, &Scope<'_>, &Bonds) -> R,
     ) -> R {
+        self.settled_under(obeyed, scope, order, false, work)
+    }
+
+    /// Whether nodes have too little of a want, also where every rule gave way that can.
+    pub(super) fn is_short_under(
+        &mut self,
+        obeyed: Obeyed<'_>,
+        scope: &Scope<'_>,
+        order: &Order,
+        want: usize,
+    ) -> bool {
+        self.settled_under(obeyed, scope, order, true, |planner, scope, _| {
+            planner.gatherer.begin(scope);
+            planner.is_short(scope, want)
+        })
+    }
+
+    /// Does something in the scope that the policy leaves of this one, where no rule gives way or all do that can.
+    fn settled_under<R>(
+        &mut self,
+        obeyed: Obeyed<'_>,
+        scope: &Scope<'_>,
+        order: &Order,
+        give_way: bool,
+        work: impl FnOnce(&mut Self, &Scope<'_>, &Bonds) -> R,
+    ) -> R {
         let (kept, ..) = obeyed;
         self.under(obeyed, scope, order, |planner, ruling, asked| {
+            while give_way && ruling.relax(asked, |_| true) {}
             let (bonds, buffers) = (Bonds::of(ruling, asked), ruling.buffers(asked));
             let by_want = by_want(ruling, planner.demand.wants.len());
             let sold = sellers::within(scope.leaning.by_want, &by_want);

@@ -3,8 +3,7 @@
 //! A planner owns the buffers of one thread. It decides in which order the other rooms are asked, how much work each
 //! may do, and what is answered where an order cannot be served.
 
-use earmark_protocol::catalogue::NodeState;
-use earmark_protocol::command::{Delivery, Order};
+use earmark_protocol::command::Order;
 use earmark_protocol::ids::{LineId, Money, NodeIx, QUANTITY_MAX, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 
@@ -17,7 +16,7 @@ use super::lanes::{Bookmark, LaneBook};
 use super::parcels::{Carriers, Task};
 use super::prices::Prices;
 use super::repair::Repair;
-use super::scope::{Leaning, Scope, Sight};
+use super::scope::{Leaning, Scope, Sight, check_nodes};
 use super::sellers;
 use super::solve::{SMALL_SKUS, Search, budget};
 use super::subsets::{self, Subsets};
@@ -88,14 +87,18 @@ enum Few {
 
 /// Keeps the refusal that stands first: the lowest number, then the earliest line.
 #[derive(Default)]
-struct First(Option<Refusal>);
+pub(super) struct First(Option<Refusal>);
 
 impl First {
-    fn consider(&mut self, refusal: Refusal) {
+    pub(super) fn consider(&mut self, refusal: Refusal) {
         let key = |refusal: &Refusal| (refusal.code, refusal.index);
         if self.0.as_ref().is_none_or(|first| key(&refusal) < key(first)) {
             self.0 = Some(refusal);
         }
+    }
+
+    pub(super) fn done(self) -> Result<(), Refusal> {
+        self.0.map_or(Ok(()), Err)
     }
 }
 
@@ -133,7 +136,12 @@ impl Planner {
         best_effort: bool,
         without: &[NodeIx],
     ) -> Result<Proposal, Refusal> {
-        self.plan_kits(&Question { reader, lanes, tenant, best_effort, without }, order)
+        let question = Question { reader, lanes, tenant, best_effort, without };
+        let planned = self.plan_kits(&question, order, None);
+        if order.substitutable.is_empty() {
+            return planned;
+        }
+        self.plan_substituted(&question, order, planned)
     }
 
     /// Plans an order of which no line is of a kit, by this version of the policy where it is said.
@@ -143,13 +151,43 @@ impl Planner {
         order: &Order,
         version: Option<u32>,
     ) -> Result<Proposal, Refusal> {
+        let Question { reader, tenant, best_effort, .. } = *question;
+        let (planned, epoch) = self.in_scope(question, order, |planner, scope, table| {
+            let policies = planner.bookmark.policies(reader);
+            let kept = match version {
+                Some(version) => policies.version(tenant, version).cloned(),
+                None => planner.policy_for(&policies, reader, tenant, order),
+            };
+            match kept {
+                Some(kept) => planner.plan_under((&kept, tenant, table), scope, order, best_effort),
+                None => {
+                    let limit = order.shipments_max;
+                    let limit = if limit == 0 { reader.rules().shipments_max } else { limit };
+                    planner.plan_in(scope, limit, order, best_effort)
+                }
+            }
+        })?;
+        let proposal = planned?;
+        if proposal.plan.cost.0 >= NEVER {
+            return Err(too_large());
+        }
+        Ok(Proposal { epoch, ..proposal })
+    }
+
+    /// Reads an order of which no line is of a kit, and does something in its scope, before any rule has its say. Says of which
+    /// epoch that is, too.
+    pub(super) fn in_scope<R>(
+        &mut self,
+        question: &Question<'_>,
+        order: &Order,
+        work: impl FnOnce(&mut Self, &Scope<'_>, &NodeTable) -> R,
+    ) -> Result<(R, u64), Refusal> {
         let Question { reader, lanes, tenant, best_effort, without } = *question;
         let mut sight = Sight::of(&mut self.bookmark, reader, lanes, tenant, order, self.now);
-        let rules = reader.rules();
         self.read_order(reader, tenant, order, best_effort)?;
         sight.weigh(reader, &mut self.demand);
         check_nodes(&sight.table, tenant, order, &mut self.named)?;
-        let Some(segments) = rules.channels.get(usize::from(order.channel.0)) else {
+        let Some(segments) = reader.rules().channels.get(usize::from(order.channel.0)) else {
             return Err(Refusal::of(RefusalCode::UnknownChannel, Field::Channel));
         };
         let named = std::mem::take(&mut self.named);
@@ -160,24 +198,9 @@ impl Planner {
         let sold = sellers::by_want(order, &self.demand, &sight.table, tenant);
         let leaning = Leaning { by_want: &sellers::bits(&sold), ..Leaning::default() };
         let scope = Scope { prices, leaning, ..sight.scope(reader, segments, &named, without) };
-        let policies = self.bookmark.policies(reader);
-        let kept = match version {
-            Some(version) => policies.version(tenant, version).cloned(),
-            None => self.policy_for(&policies, reader, tenant, order),
-        };
-        let planned = match kept {
-            Some(kept) => self.plan_under((&kept, tenant, &sight.table), &scope, order, best_effort),
-            None => {
-                let limit = if order.shipments_max == 0 { rules.shipments_max } else { order.shipments_max };
-                self.plan_in(&scope, limit, order, best_effort)
-            }
-        };
+        let done = work(self, &scope, &sight.table);
         self.named = named;
-        let proposal = planned?;
-        if proposal.plan.cost.0 >= NEVER {
-            return Err(too_large());
-        }
-        Ok(Proposal { epoch: sight.epoch, ..proposal })
+        Ok((done, sight.epoch))
     }
 
     /// Reads the order's lines and what is known of its skus.
@@ -211,7 +234,7 @@ impl Planner {
             }
             self.reasons.push(reason);
         }
-        first.0.map_or(Ok(()), Err)
+        first.done()
     }
 
     /// Plans in this scope with at most so many shipments; 0 for no limit.
@@ -536,53 +559,4 @@ impl Planner {
 
 fn too_large() -> Refusal {
     Refusal::of(RefusalCode::QuantityTooLarge, Field::Quantity).detail(i64::from(QUANTITY_MAX))
-}
-
-/// Checks the nodes that the order names, and keeps them in `named`.
-fn check_nodes(
-    table: &NodeTable,
-    tenant: Tenant,
-    order: &Order,
-    named: &mut Vec<NodeIx>,
-) -> Result<(), Refusal> {
-    use earmark_protocol::catalogue::capabilities::{PICKUP, SHIP};
-    named.clear();
-    let node = |node: NodeIx| table.nodes.get(node.0 as usize).filter(|found| found.tenant == tenant);
-    if let Some(unknown) = order.nodes.iter().position(|named| node(*named).is_none()) {
-        return Err(Refusal::of(RefusalCode::UnknownNode, Field::Nodes).at(unknown));
-    }
-    let mut first = First::default();
-    if let Delivery::Pickup { node: at } | Delivery::ToStore { node: at } = &order.delivery {
-        let mut refuse = |code| first.consider(Refusal::of(code, Field::Delivery));
-        match node(*at) {
-            None => refuse(RefusalCode::UnknownNode),
-            Some(found) if found.state != NodeState::Active => refuse(RefusalCode::NodeNotActive),
-            Some(found) if found.spec.capabilities & PICKUP == 0 => refuse(RefusalCode::NodeIncapable),
-            Some(_) => {}
-        }
-    }
-    match &order.delivery {
-        Delivery::Pickup { node: at } => {
-            if !order.nodes.is_empty() && !order.nodes.contains(at) {
-                first.consider(Refusal::of(RefusalCode::NoNode, Field::Delivery));
-            }
-            named.push(*at);
-        }
-        Delivery::Ship { .. } | Delivery::ToStore { .. } if order.nodes.is_empty() => {}
-        Delivery::Ship { .. } | Delivery::ToStore { .. } => {
-            let mut active = order
-                .nodes
-                .iter()
-                .filter_map(|at| node(*at))
-                .filter(|found| found.state == NodeState::Active)
-                .peekable();
-            let is_any = active.peek().is_some();
-            if !active.any(|found| found.spec.capabilities & SHIP != 0) {
-                let code = if is_any { RefusalCode::NodeIncapable } else { RefusalCode::NodeNotActive };
-                first.consider(Refusal::of(code, Field::Nodes).at(0));
-            }
-            named.extend_from_slice(&order.nodes);
-        }
-    }
-    first.0.map_or(Ok(()), Err)
 }

@@ -13,6 +13,7 @@ use super::lanes::LaneBook;
 use super::planner::Planner;
 use super::scope::{Leaning, Scope, Sight, named};
 use super::sellers;
+use super::substitutes::as_sent;
 use crate::Reader;
 
 /// Most lookups of a cell in one repair: each takes some 30 to 50 ns, so all of them stay below 20 µs.
@@ -43,6 +44,8 @@ impl Planner {
     ) -> Option<Proposal> {
         // What the plan leaves out of kits stays left out.
         let table = self.bookmark.table(reader);
+        let sent = as_sent(order, &proposal.plan);
+        let order = sent.as_ref().unwrap_or(order);
         let apart = self.take_apart(&table.kits, reader, tenant, order, &proposal.plan.unfilled);
         let order = apart.as_ref().unwrap_or(order);
         let segments = reader.rules().channels.get(usize::from(order.channel.0))?;
@@ -85,6 +88,7 @@ impl Planner {
             plan.unfilled.clone_from(&proposal.plan.unfilled);
             plan.policy = proposal.plan.policy;
             plan.review = proposal.plan.review;
+            plan.substituted.clone_from(&proposal.plan.substituted);
             plan.eliminated.clone_from(&proposal.plan.eliminated);
             let bound =
                 if scope.lanes.is_none() { plan.cost.0 } else { scope.floor(&repair.units).min(plan.cost.0) };

@@ -49,11 +49,11 @@ impl Reader {
         }
         let ordered: HashMap<LineId, SkuIx> =
             order.lines.drain(..).map(|line| (line.line, line.sku)).collect();
-        let mut of_kits = Vec::new();
+        let (nodes, mut of_kits) = (self.nodes(), Vec::new());
         for (line, sku, units) in lines.into_iter().filter(|(.., units)| *units > 0) {
             let quantity = u32::try_from(units).ok()?;
             order.lines.push(OrderLine { line, sku, quantity });
-            let kit = ordered.get(&line).filter(|ordered| **ordered != sku);
+            let kit = ordered.get(&line).filter(|ordered| nodes.kits.get(**ordered).is_some());
             of_kits.extend(kit.map(|kit| (line, *kit)));
         }
         order.shipments_max = 0;

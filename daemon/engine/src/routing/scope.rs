@@ -6,15 +6,17 @@
 
 use std::sync::Arc;
 
-use earmark_protocol::catalogue::capabilities;
+use earmark_protocol::catalogue::{NodeState, capabilities};
 use earmark_protocol::command::{Delivery, Order};
 use earmark_protocol::ids::{Money, NodeIx, Segment, SkuIx, Tenant, TimestampMs};
+use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 
 use super::carriage::Carriage;
 use super::case::Candidate;
 use super::days::Days;
 use super::demand::Demand;
 use super::lanes::{Band, Bookmark, LaneBook, LaneSet, Sheet, To};
+use super::planner::First;
 use super::price::unit_to_address;
 use super::prices::Prices;
 use crate::promise::{Timetable, Transit};
@@ -148,6 +150,55 @@ pub(super) fn named(order: &Order) -> &[NodeIx] {
         Delivery::Pickup { node } => std::slice::from_ref(node),
         Delivery::Ship { .. } | Delivery::ToStore { .. } => &order.nodes,
     }
+}
+
+/// Checks the nodes that the order names, and keeps them in `named`.
+pub(super) fn check_nodes(
+    table: &NodeTable,
+    tenant: Tenant,
+    order: &Order,
+    named: &mut Vec<NodeIx>,
+) -> Result<(), Refusal> {
+    use earmark_protocol::catalogue::capabilities::{PICKUP, SHIP};
+    named.clear();
+    let node = |node: NodeIx| table.nodes.get(node.0 as usize).filter(|found| found.tenant == tenant);
+    if let Some(unknown) = order.nodes.iter().position(|named| node(*named).is_none()) {
+        return Err(Refusal::of(RefusalCode::UnknownNode, Field::Nodes).at(unknown));
+    }
+    let mut first = First::default();
+    if let Delivery::Pickup { node: at } | Delivery::ToStore { node: at } = &order.delivery {
+        let mut refuse = |code| first.consider(Refusal::of(code, Field::Delivery));
+        match node(*at) {
+            None => refuse(RefusalCode::UnknownNode),
+            Some(found) if found.state != NodeState::Active => refuse(RefusalCode::NodeNotActive),
+            Some(found) if found.spec.capabilities & PICKUP == 0 => refuse(RefusalCode::NodeIncapable),
+            Some(_) => {}
+        }
+    }
+    match &order.delivery {
+        Delivery::Pickup { node: at } => {
+            if !order.nodes.is_empty() && !order.nodes.contains(at) {
+                first.consider(Refusal::of(RefusalCode::NoNode, Field::Delivery));
+            }
+            named.push(*at);
+        }
+        Delivery::Ship { .. } | Delivery::ToStore { .. } if order.nodes.is_empty() => {}
+        Delivery::Ship { .. } | Delivery::ToStore { .. } => {
+            let mut active = order
+                .nodes
+                .iter()
+                .filter_map(|at| node(*at))
+                .filter(|found| found.state == NodeState::Active)
+                .peekable();
+            let is_any = active.peek().is_some();
+            if !active.any(|found| found.spec.capabilities & SHIP != 0) {
+                let code = if is_any { RefusalCode::NodeIncapable } else { RefusalCode::NodeNotActive };
+                first.consider(Refusal::of(code, Field::Nodes).at(0));
+            }
+            named.extend_from_slice(&order.nodes);
+        }
+    }
+    first.done()
 }
 
 /// What an order draws on.

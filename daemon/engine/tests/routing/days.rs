@@ -67,6 +67,7 @@ impl Shop {
             value: None,
             deliver_by_ms: None,
             sellers: Vec::new(),
+            substitutable: Vec::new(),
         }
     }
 

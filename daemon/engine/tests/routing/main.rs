@@ -17,6 +17,7 @@ mod repair;
 mod rollout;
 mod sellers;
 mod small;
+mod substitutes;
 mod tariffs;
 mod wide;
 mod world;

@@ -8,6 +8,7 @@ use earmark_protocol::command::{CommandBody, Delivery, Order, OrderLine, SellerL
 use earmark_protocol::geo::Position;
 use earmark_protocol::ids::{Channel, LineId, NodeIx, Segment, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::kit::{Component, KitSpec};
+use earmark_protocol::substitute::SubstituteSpec;
 
 use crate::world::{count, run};
 
@@ -108,11 +109,17 @@ impl Store {
         let specs = specs
             .map(|rows| KitSpec { kit: sku(&rows[0][0]), components: rows.iter().map(component).collect() });
         run(&mut state, CommandBody::PutKits(specs.collect()));
+        let (_, substitutes) = table(page, "substitutes");
+        let specs = substitutes.chunk_by(|a, b| a[0] == b[0]).map(|rows| SubstituteSpec {
+            sku: sku(&rows[0][0]),
+            substitutes: rows.iter().map(|row| sku(&row[1])).collect(),
+        });
+        run(&mut state, CommandBody::PutSubstitutes(specs.collect()));
         Self { nodes: codes, skus, state }
     }
 
     /// What becomes of an order like `1 MUG, 2 PEN worth 30.00 through 1 at 2026-11-28T18:00:00Z`, perhaps with
-    /// ` of LUMEN` behind a line that a seller sells, and `, or what there is` or ` to store ST-NYC` behind the lines.
+    /// ` or like it` behind a line that may have a substitute, ` of LUMEN` behind a line that a seller sells, and `, or what there is` or ` to store ST-NYC` behind the lines.
     fn ship(&self, order: &str) -> String {
         let (order, at) = order.split_once(" at ").unwrap_or((order, NOON));
         let (order, channel) = order.split_once(" through ").unwrap_or((order, "0"));
@@ -130,8 +137,13 @@ impl Store {
             Some((lines, _)) => (lines, true),
             None => (lines, false),
         };
-        let mut sellers = Vec::new();
+        let (mut sellers, mut substitutable) = (Vec::new(), Vec::new());
         let line = |(at, line): (usize, &str)| {
+            let (line, is_fixed) = match line.split_once(" or like it") {
+                Some((line, _)) => (line, false),
+                None => (line, true),
+            };
+            substitutable.extend((!is_fixed).then_some(LineId(at as u32)));
             let (line, seller) = line.split_once(" of ").unwrap_or((line, ""));
             if !seller.is_empty() {
                 sellers.push(SellerLines { seller: seller.to_owned(), lines: vec![LineId(at as u32)] });
@@ -155,6 +167,7 @@ impl Store {
             value,
             deliver_by_ms: None,
             sellers,
+            substitutable,
         };
         let now: jiff::Timestamp = at.parse().expect("a time");
         let now = TimestampMs(u64::try_from(now.as_millisecond()).expect("after 1970"));
@@ -169,7 +182,11 @@ impl Store {
                 let missing: u32 = proposal.plan.unfilled.iter().map(|unfilled| unfilled.quantity).sum();
                 let missing = if missing > 0 { format!(", {missing} missing") } else { String::new() };
                 let review = if proposal.plan.review { ", after review" } else { "" };
-                from.join(" + ") + &missing + review
+                let code = |sku: SkuIx| self.skus[sku.0 as usize].as_str();
+                let substituted = proposal.plan.substituted.iter();
+                let substituted =
+                    substituted.map(|line| format!(", {} for {}", code(line.sent), code(line.ordered)));
+                from.join(" + ") + &missing + review + &substituted.collect::<String>()
             }
             Err(refusal) => format!("refused {}", refusal.code.name()),
         }

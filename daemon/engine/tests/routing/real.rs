@@ -55,6 +55,7 @@ fn real_orders_get_legal_plans_that_take_all_there_is() {
                 value: None,
                 deliver_by_ms: None,
                 sellers: Vec::new(),
+                substitutable: Vec::new(),
                 lines: Vec::new(),
             };
             orders.push((row[0].to_owned(), empty));

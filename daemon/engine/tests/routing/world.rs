@@ -148,6 +148,7 @@ impl World {
             value: None,
             deliver_by_ms: None,
             sellers: Vec::new(),
+            substitutable: Vec::new(),
         }
     }
 
@@ -390,6 +391,7 @@ impl World {
             value: None,
             deliver_by_ms: None,
             sellers: Vec::new(),
+            substitutable: Vec::new(),
         }
     }
 }

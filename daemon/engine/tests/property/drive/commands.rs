@@ -95,7 +95,7 @@ impl Author<'_> {
 
     /// Some command.
     pub(crate) fn any(&mut self) -> CommandBody {
-        let weights = [16, 22, 10, 4, 5, 8, 4, 6, 4, 4, 9, 7, 6, 5, 3, 5, 2, 1, 2, 2, 1, 1, 4, 4, 6, 3, 3];
+        let weights = [16, 22, 10, 4, 5, 8, 4, 6, 4, 4, 9, 7, 6, 5, 3, 5, 2, 1, 2, 2, 1, 1, 4, 4, 6, 3, 2, 3];
         match self.dice.weighted(&weights) {
             0 => CommandBody::Hold(self.hold()),
             1 => CommandBody::Reserve(self.reserve()),
@@ -133,6 +133,7 @@ impl Author<'_> {
             23 => CommandBody::PutSupplies(self.supplies()),
             24 => CommandBody::Receive(self.receive()),
             25 => CommandBody::PutKits(self.kits()),
+            26 => CommandBody::PutSubstitutes(self.substitutes()),
             _ => CommandBody::SetNodeState(SetNodeState {
                 node: self.node(),
                 state: *self.dice.pick(&[
@@ -211,7 +212,7 @@ impl Author<'_> {
         }
     }
 
-    fn sku(&mut self) -> SkuIx {
+    pub(super) fn sku(&mut self) -> SkuIx {
         let skus = &self.model.catalogue.skus;
         let in_sale =
             |place: &u32| !skus[*place as usize].retired && skus[*place as usize].tenant == self.tenant;
@@ -328,7 +329,8 @@ impl Author<'_> {
         let wished = self.now.plus_ms(self.dice.between(0, 9 * 86_400_000));
         let deliver_by_ms = self.dice.one_in(4).then_some(wished);
         let sellers = if self.dice.one_in(4) { self.sellers(&lines) } else { Vec::new() };
-        Order { channel, delivery, nodes, shipments_max, lines, value, deliver_by_ms, sellers }
+        let substitutable = self.substitutable(&lines);
+        Order { channel, delivery, nodes, shipments_max, lines, value, deliver_by_ms, sellers, substitutable }
     }
 
     /// Sellers of some of an order's lines, mostly so that it can be.

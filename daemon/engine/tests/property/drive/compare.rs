@@ -60,6 +60,8 @@ pub(crate) fn compare_all(model: &Model, reader: &Reader) {
     }
     for tenant in [Tenant(0), Tenant(1)] {
         assert_eq!(reader.kits_page(tenant, SkuIx(0), usize::MAX), model.kits_of(tenant), "the kits");
+        let seen = reader.substitutes_page(tenant, SkuIx(0), usize::MAX);
+        assert_eq!(seen, model.substitutes_of(tenant), "the substitutes");
     }
     let days = |tenant| reader.node_days(tenant, NodeIx(0), usize::MAX);
     let seen: BTreeMap<_, _> = [0, 1]

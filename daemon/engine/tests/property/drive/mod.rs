@@ -6,6 +6,7 @@ mod dice;
 mod kits;
 mod scene;
 mod settings;
+mod substitutes;
 mod supplies;
 
 use std::collections::BTreeSet;

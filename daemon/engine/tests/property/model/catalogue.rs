@@ -17,16 +17,29 @@ use super::{Model, Noes, Yes};
 const COST_MAX: i64 = 1_000_000_000_000;
 
 /// Policies, and how many rules each has; `None` for one with a mistake in line 2, column 13.
-pub(crate) const POLICIES: [(&str, Option<usize>); 4] = [
+pub(crate) const POLICIES: [(&str, Option<usize>); 6] = [
     ("name = 'plain'\n", Some(0)),
     ("name = 'one'\n[[rule]]\nname = 'nobody'\nexclude = 'node.code == \"no such node\"'\n", Some(1)),
     (CAREFUL, Some(0)),
+    (SUBSTITUTING, Some(0)),
+    (SUBSTITUTING, Some(0)),
     ("name = 'bad'\ntime_zone = 'Mars'\n", None),
 ];
 
 /// A policy by which orders of more than [`REVIEWED_OVER`] units are looked at.
 const CAREFUL: &str = "name = 'careful'\nreview_when = 'order.units > 3'\n";
 pub(super) const REVIEWED_OVER: i64 = 3;
+
+/// A policy by which substitutes are sent.
+pub(crate) const SUBSTITUTING: &str = "name = 'instead'\nunfillable = 'substitute'\n";
+
+/// The policy of a tenant.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Policy {
+    pub(crate) version: u32,
+    pub(crate) is_careful: bool,
+    pub(crate) substitutes: bool,
+}
 
 /// Codes of calendars: two that are put now and then, and one that never is.
 pub(crate) const CALENDARS: [&str; 3] = ["weekdays", "daily", "never put"];
@@ -76,6 +89,7 @@ pub(crate) struct Catalogue {
     /// By code.
     pub(crate) calendars: BTreeMap<(Tenant, String), CalendarSpec>,
     pub(crate) kits: BTreeMap<SkuIx, Vec<Component>>,
+    pub(crate) substitutes: BTreeMap<SkuIx, Vec<SkuIx>>,
 }
 
 impl Catalogue {
@@ -246,8 +260,9 @@ impl Model {
         let Some(rules) = rules else {
             return Err(Refusal::of(RefusalCode::PolicyInvalid, Field::Policy).at(2).detail(13));
         };
-        let (version, is_careful) = self.policies.entry(tenant).or_default();
-        (*version, *is_careful) = (*version + 1, set.text == CAREFUL);
+        let policy = self.policies.entry(tenant).or_default();
+        let (is_careful, substitutes) = (set.text == CAREFUL, set.text == SUBSTITUTING);
+        *policy = Policy { version: policy.version + 1, is_careful, substitutes };
         Ok(listed(*rules))
     }
 }

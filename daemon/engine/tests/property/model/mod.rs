@@ -20,6 +20,7 @@ mod queries;
 mod rejects;
 mod reservations;
 mod stock;
+mod substitutes;
 mod supply;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,7 +32,7 @@ use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{Done, Plan, Refused, Reply, Reserved, Status};
 
 pub(crate) use carriers::{TARIFFS, tariffs};
-pub(crate) use catalogue::{CALENDARS, Catalogue, POLICIES, calendar_kinds};
+pub(crate) use catalogue::{CALENDARS, Catalogue, POLICIES, SUBSTITUTING, calendar_kinds};
 pub(crate) use ids::Outcome;
 pub(crate) use orders::{Wish, Wished};
 pub(crate) use plans::Stale;
@@ -83,7 +84,7 @@ pub(crate) struct Model {
     pub(crate) reservations: BTreeMap<(Tenant, CommandId), Reservation>,
     pub(crate) outcomes: BTreeMap<(Tenant, CommandId), Outcome>,
     /// The version of each tenant's policy, and whether it has large orders reviewed.
-    pub(crate) policies: BTreeMap<Tenant, (u32, bool)>,
+    pub(crate) policies: BTreeMap<Tenant, catalogue::Policy>,
     /// Whose shipments a carrier prices.
     pub(crate) carried: BTreeSet<Tenant>,
     /// How the command at hand was planned, where that was not right before it is decided.
@@ -254,6 +255,7 @@ impl Model {
             CommandBody::PutSupplies(specs) => Ok(self.put_supplies(tenant, specs)),
             CommandBody::Receive(receive) => Ok(self.receive(now, tenant, receive)),
             CommandBody::PutKits(specs) => Ok(self.put_kits(tenant, specs)),
+            CommandBody::PutSubstitutes(specs) => Ok(self.put_substitutes(tenant, specs)),
         }
     }
 

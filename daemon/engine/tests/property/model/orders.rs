@@ -122,6 +122,7 @@ impl Model {
         if order.lines.len() <= self.rules.lines_max {
             noes.list(Field::Component, parts, true, self.rules.lines_max);
         }
+        self.judge_substitutable(noes, order);
         self.judge_sellers(noes, tenant, order);
     }
 

@@ -9,7 +9,7 @@ use earmark_protocol::ids::{LineId, NodeIx, Segment, SkuIx};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{Plan, Refused, Reply};
 
-use super::catalogue::REVIEWED_OVER;
+use super::catalogue::{Policy, REVIEWED_OVER};
 use super::stock::CellKey;
 use super::{Model, Noes, Wish, Wished, plan_of, refused_with};
 
@@ -41,6 +41,19 @@ impl Model {
         wish: &Wish<'_>,
         seen: &Reply,
     ) -> Result<Result<Plan, Refusal>, String> {
+        if let Some(plan) = plan_of(seen)
+            && let Some(sent) = self.sent_by(wish, plan)?
+        {
+            return self.judge_sent(wish, &sent, plan).map(Ok);
+        }
+        let mut moments = std::iter::once(self).chain(self.stale.as_ref().map(|stale| &*stale.then));
+        if moments.any(|moment| moment.lacks_substitutes(wish, seen)) {
+            if refused_with(seen, RefusalCode::CapacityReached) {
+                return self.full_for_a_plan(seen).map(Err);
+            } else if self.stale.is_none() {
+                return Err(format!("substitutes should be sent for {wish:?}"));
+            }
+        }
         if let (Some(stale), Reply::Refused(Refused { refusal, .. })) = (&self.stale, seen) {
             let contended = stale.is_last && refused_with(seen, RefusalCode::Contended);
             if contended || stale.then.refusal_then(wish, *refusal) {
@@ -117,7 +130,8 @@ impl Model {
         let taken = self.judge_shape(wish, plan)?;
         self.judge_price(wish, plan)?;
         self.judge_promises(wish, plan)?;
-        let (policy, is_careful) = self.policies.get(&wish.tenant).copied().unwrap_or_default();
+        let Policy { version: policy, is_careful, .. } =
+            self.policies.get(&wish.tenant).copied().unwrap_or_default();
         if !plan.shipments.is_empty() && (plan.policy != policy || !plan.eliminated.is_empty()) {
             return Err(format!("policy {policy} excludes no node: {plan:?}"));
         }
