@@ -17,6 +17,8 @@ const NEAR_ROUNDS: usize = 20;
 const DEEP_ROUNDS: usize = 8;
 /// So far down is near the root.
 const NEAR_DEPTH: usize = 2;
+/// How much of the budget goes to plans by steps.
+const STEPS_PERCENT: u64 = 80;
 /// At the root, plans are made of the relaxed one every so many rounds.
 const ROUND_EVERY: usize = 6;
 
@@ -42,12 +44,15 @@ pub(crate) fn search(
     branch.shares.read(task.case, budget);
     let mut search = Search { branch, splitter, task, best, budget };
     let (mut least, is_open) = search.at_root();
+    let mut by_steps = 0;
     if is_open {
-        least = if search.by_steps() { f64::INFINITY } else { search.from(0, DEEP_ROUNDS) };
+        by_steps = search.by_steps();
+        let is_proven = by_steps >= search.best.cost;
+        least = if is_proven { f64::INFINITY } else { search.from(0, DEEP_ROUNDS) };
     }
     // A cost is a whole number, so a bound may be rounded up once it is surely not too high.
     let least = if least == f64::INFINITY { i64::MAX } else { (least - slack(least)).ceil() as i64 };
-    least.min(best.cost)
+    least.max(by_steps).min(best.cost)
 }
 
 struct Search<'a> {
@@ -105,14 +110,17 @@ impl Search<'_> {
         }
     }
 
-    /// Where carriers price, finds the best plan by what they charge, of the nodes that it may have; whether that could be done.
-    fn by_steps(&mut self) -> bool {
+    /// Where carriers price, looks for the best plan by what they charge among the nodes that it may have. Returns what a plan
+    /// costs at least, 0 where that was not found out.
+    fn by_steps(&mut self) -> i64 {
         let Task { case, carriers } = self.task;
-        let Some(carriers) = carriers.filter(|_| Steps::fits(case)) else { return false };
+        let Some(carriers) = carriers else { return 0 };
         let Branch { shares, settled, slots, steps } = &mut *self.branch;
         let bound = shares.bound(&settled[0], self.budget);
         shares.useful(case, bound, self.best.cost as f64, slots);
-        steps.find(case, carriers, slots, self.best, self.budget)
+        let (worth, best) = (|want| shares.worth(case, want), &mut *self.best);
+        self.budget
+            .spend(STEPS_PERCENT, u64::MAX, |own| steps.find((case, carriers), slots, worth, best, own))
     }
 
     /// Prices the relaxed plan's nodes.

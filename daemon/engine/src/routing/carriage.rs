@@ -41,6 +41,12 @@ impl Carriage<'_> {
         self.fare(class, goods).map_or(NEVER, |fare| fare.total())
     }
 
+    /// The least that it charges for so many grams or more.
+    pub(crate) fn least(&self, class: u32, grams: u64) -> i64 {
+        let zones = self.lanes.classes.get(class as usize);
+        zones.map_or(NEVER, |zones| self.fares.least(zones, grams, self.is_home))
+    }
+
     /// What parcels of so many grams at most cost at least from nodes of a class.
     pub(crate) fn floor(&self, class: u32, grams: u64) -> Floor {
         let zones = self.lanes.classes.get(class as usize);

@@ -320,6 +320,14 @@ impl Budget {
         result
     }
 
+    /// Takes so many steps where there are as many, and else leaves them to other work.
+    #[inline]
+    pub(crate) fn afford(&mut self, steps: usize) -> bool {
+        let can = self.0 >= steps as u64;
+        self.0 -= if can { steps as u64 } else { 0 };
+        can
+    }
+
     /// Takes so many steps; `false` when there are not as many left, and then none are from here on.
     #[inline]
     pub(crate) fn take(&mut self, steps: usize) -> bool {

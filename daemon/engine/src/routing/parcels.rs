@@ -50,6 +50,16 @@ impl<'a> Carriers<'a> {
         Load { skus: 1, units: part.units.unsigned_abs(), goods }
     }
 
+    /// The least that carriers charge from a node for so many grams or more.
+    pub(super) fn least(&self, from: &Candidate, grams: i64) -> i64 {
+        self.scope.carriage.map_or(0, |carriage| carriage.least(from.class, grams.unsigned_abs()))
+    }
+
+    /// What a load costs from a node, carriers aside.
+    pub(super) fn price_own(&self, from: &Candidate, load: &Load) -> i64 {
+        from.rates().shipment(load.skus, load.units).0
+    }
+
     /// What a load costs from a node; nothing where it is empty.
     pub(super) fn price(&self, from: &Candidate, load: &Load) -> i64 {
         if load.skus == 0 { 0 } else { self.scope.shipment(from, load.skus, load.units, &load.goods).0.0 }
@@ -72,6 +82,10 @@ pub(crate) struct Load {
 }
 
 impl Load {
+    pub(super) fn is_empty(&self) -> bool {
+        self.skus == 0
+    }
+
     pub(super) fn and(self, other: Self) -> Self {
         Self {
             skus: self.skus + other.skus,

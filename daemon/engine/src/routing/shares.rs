@@ -474,6 +474,12 @@ impl Shares {
         }
     }
 
+    /// What all of a want is worth by the bound, or a unit of it where it is split.
+    pub(super) fn worth(&self, case: &Case, want: u32) -> i64 {
+        let before = case.units[..want as usize].iter().filter(|units| **units > 0).count();
+        self.worth.get(before).map_or(0, |worth| *worth as i64)
+    }
+
     /// Drops closed sites and all they offer; what is settled of the others is kept.
     pub(super) fn shrink(&mut self, settled: &mut Settled) {
         let mut kept_offers = 0;

@@ -186,6 +186,21 @@ impl Fares {
         fares.min_by_key(|fare| (fare.total(), fare.service))
     }
 
+    /// What no price a way is below, of all that is billed for so many grams or more.
+    pub(crate) fn least(&self, zones: &Zones, grams: u64, is_home: bool) -> i64 {
+        let of = |(offer, zone): (&Offer, usize)| {
+            let home = if is_home { share(offer.spec.residential.0, offer.rate, 1_000_000) } else { 0 };
+            let (steps, grams) = (&offer.zones[zone], grams.max(1));
+            let heaviest = steps[steps.len() - 1];
+            let full = (grams - 1) / heaviest.up_to_g;
+            let rest = grams - full * heaviest.up_to_g;
+            let last = steps[steps.partition_point(|step| step.up_to_g < rest)].least;
+            let full = i64::try_from(full).unwrap_or(NEVER);
+            full.saturating_mul(heaviest.price + home).saturating_add(last + home).min(NEVER)
+        };
+        self.going(zones).map(of).min().unwrap_or(NEVER)
+    }
+
     /// What no price a way is below, for parcels of an order that is billed for at least so many grams. It touches the
     /// cheapest price of that many grams where it can.
     pub(crate) fn floor(&self, zones: &Zones, grams: u64, is_home: bool) -> Floor {

@@ -1,0 +1,179 @@
+//! What the nodes from each on fall short of the bound by at least, for every number that some counts could have: a knapsack by
+//! dynamic programming (Bellman 1957).
+//!
+//! Of all counts together that is exact, and needs a number for each part of the order and each node. Of some of them it is a
+//! bound, since the others go by their values (Christofides, Mingozzi and Toth 1981).
+
+use super::counts::{COUNTS_MAX, Count, Counts};
+use super::offers::Offers;
+use crate::routing::case::Budget;
+
+/// Most numbers of a table, four bytes each; of one that does not have all counts; and of one that is made for a first plan.
+pub(super) const NUMBERS_MAX: usize = 1 << 22;
+pub(super) const NUMBERS_PART: usize = 1 << 17;
+pub(super) const NUMBERS_FEW: usize = 1 << 14;
+/// Steps of looking at one shipment beside one part.
+pub(super) const TRY_STEPS: usize = 3;
+
+/// More than any number of a table.
+pub(super) const TOO_MUCH: u32 = u32::MAX;
+
+/// A shipment as far as some counts go.
+#[derive(Clone, Copy, Debug)]
+struct Item {
+    place: u32,
+    short: u32,
+    counts: u128,
+}
+
+/// By node and part of the order, numbered with a digit per count.
+#[derive(Default)]
+pub(super) struct Table {
+    /// By count: what one of it adds to the number of a part, nothing for those that go by their values.
+    strides: [u32; COUNTS_MAX],
+    places: usize,
+    mask: u128,
+    numbers: Vec<u32>,
+    /// By part: what is left of the counts.
+    room: Vec<u128>,
+    items: Vec<Item>,
+}
+
+/// How many parts an order has of these counts, as long as that many fit for so many nodes.
+fn places<'a>(counts: impl Iterator<Item = &'a Count>, nodes: usize, most: usize) -> Option<usize> {
+    let of = |places: usize, count: &Count| places.checked_mul(usize::try_from(count.most).ok()? + 1);
+    let fits = |places: &usize| places.checked_mul(nodes + 1).is_some_and(|all| all <= most);
+    counts.into_iter().try_fold(1_usize, |places, count| of(places, count).filter(fits))
+}
+
+/// Parts of the whole order, where a table of all counts fits.
+pub(super) fn all_places(counts: &Counts, offers: &Offers) -> Option<usize> {
+    places(counts.list.iter(), offers.sites.len(), NUMBERS_MAX)
+}
+
+/// Shares the counts out, so that as few tables of so many numbers as may be have them all: a bit per count.
+pub(super) fn share_out(counts: &Counts, offers: &Offers, most: usize, groups: &mut Vec<u32>) {
+    let mut order: Vec<usize> = (0..counts.list.len()).collect();
+    order.sort_by_key(|at| std::cmp::Reverse(counts.list[*at].most));
+    groups.clear();
+    for at in order {
+        let fits = |group: &u32| {
+            let of = (0..counts.list.len()).filter(|other| (group | 1 << at) >> other & 1 == 1);
+            places(of.map(|other| &counts.list[other]), offers.sites.len(), most).is_some()
+        };
+        match groups.iter_mut().find(|group| fits(group)) {
+            Some(group) => *group |= 1 << at,
+            None if fits(&0) => groups.push(1 << at),
+            None => {}
+        }
+    }
+}
+
+impl Table {
+    /// Fills in a table of these counts, as far as numbers go up to `most`; `false` where that takes more than the budget.
+    pub(super) fn fill(
+        &mut self,
+        counts: &Counts,
+        group: u32,
+        offers: &Offers,
+        most: u32,
+        budget: &mut Budget,
+    ) -> bool {
+        self.lay_out(counts, group);
+        let (places, sites) = (self.places, offers.sites.len());
+        self.numbers.clear();
+        self.numbers.resize(places * (sites + 1), TOO_MUCH);
+        for place in 0..places {
+            // Fewer shipments than allowed are allowed.
+            let served = self.room[place];
+            let is_nothing = |count: &Count| !count.is_want() || count.of(served) == count.of(self.room[0]);
+            if counts.list.iter().all(is_nothing) {
+                self.numbers[sites * places + place] = 0;
+            }
+        }
+        for (at, site) in offers.sites.iter().enumerate().rev() {
+            self.list_items(counts, offers, at);
+            let mut tried = self.items.len() + places;
+            let (rows, next) = self.numbers.split_at_mut((at + 1) * places);
+            let row = &mut rows[at * places..];
+            let skip = u32::try_from(-site.least).unwrap_or(TOO_MUCH);
+            for (place, (before, room)) in next[..places].iter().zip(&self.room).enumerate() {
+                if *before == TOO_MUCH {
+                    continue;
+                }
+                let without = before.saturating_add(skip);
+                if without <= most {
+                    row[place] = row[place].min(without);
+                }
+                for item in &self.items {
+                    let sum = before.saturating_add(item.short);
+                    if sum > most || sum == TOO_MUCH {
+                        break;
+                    }
+                    tried += 1;
+                    if counts.without(*room, item.counts).is_some() {
+                        let number = &mut row[place + item.place as usize];
+                        *number = (*number).min(sum);
+                    }
+                }
+            }
+            if !budget.afford(tried * TRY_STEPS) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Numbers the parts.
+    fn lay_out(&mut self, counts: &Counts, group: u32) {
+        self.strides = [0; COUNTS_MAX];
+        self.room.clear();
+        self.mask = 0;
+        let of_group = |at: &usize| group >> at & 1 == 1;
+        let mut stride = 1;
+        for (at, count) in counts.list.iter().enumerate().filter(|(at, _)| of_group(at)) {
+            self.strides[at] = stride as u32;
+            stride *= count.most as usize + 1;
+            self.mask |= count.mask();
+        }
+        self.places = stride;
+        let full = counts.full & self.mask;
+        let room = |place: usize| {
+            let of = counts.list.iter().zip(self.strides).filter(|(_, stride)| *stride > 0);
+            let part = |(count, stride): (&Count, u32)| {
+                count.packed((place / stride as usize % (count.most as usize + 1)) as i64)
+            };
+            full - of.map(part).sum::<u128>()
+        };
+        self.room.extend((0..stride).map(room));
+    }
+
+    /// Lists what a node could ship as far as the counts go, the nearest to the best first.
+    fn list_items(&mut self, counts: &Counts, offers: &Offers, at: usize) {
+        let site = &offers.sites[at];
+        let mut items = std::mem::take(&mut self.items);
+        items.clear();
+        let item = |shipment: &super::offers::Shipment| Item {
+            place: self.place(counts, shipment.counts),
+            short: u32::try_from(shipment.beyond - site.least).unwrap_or(TOO_MUCH),
+            counts: shipment.counts & self.mask,
+        };
+        items.extend(offers.shipments[site.first..site.end].iter().map(item));
+        items.sort_unstable_by_key(|item| (item.place, item.short));
+        items.dedup_by_key(|item| item.place);
+        items.sort_unstable_by_key(|item| item.short);
+        self.items = items;
+    }
+
+    /// The number of a part.
+    #[inline]
+    pub(super) fn place(&self, counts: &Counts, packed: u128) -> u32 {
+        counts.list.iter().zip(self.strides).map(|(count, stride)| count.of(packed) as u32 * stride).sum()
+    }
+
+    /// By how much the nodes from this one on fall short at least, with so much left for them to serve.
+    #[inline]
+    pub(super) fn number(&self, site: usize, place: u32) -> u32 {
+        self.numbers[site * self.places + place as usize]
+    }
+}
