@@ -13,8 +13,8 @@ use super::world::{Lean, World, run};
 
 const ZONE: &str = "America/Chicago";
 /// 2026-11-24 18:00 UTC, a Tuesday noon in Chicago, in the week of Thanksgiving.
-const NOW: TimestampMs = TimestampMs(1_795_543_200_000);
-const DAY_MS: u64 = 86_400_000;
+pub(crate) const NOW: TimestampMs = TimestampMs(1_795_543_200_000);
+pub(crate) const DAY_MS: u64 = 86_400_000;
 
 fn calendar(code: &str, opens: [bool; 7], closes_min: u16, cut_off_min: u16) -> CalendarSpec {
     let hours = DayHours { opens_min: 480, closes_min, cut_off_min };
@@ -25,7 +25,7 @@ fn calendar(code: &str, opens: [bool; 7], closes_min: u16, cut_off_min: u16) -> 
     }
 }
 
-fn calendars() -> [CalendarSpec; 3] {
+pub(crate) fn calendars() -> [CalendarSpec; 3] {
     let weekdays = [true, true, true, true, true, false, false];
     [
         calendar("early", weekdays, 1_080, 600),
@@ -34,8 +34,21 @@ fn calendars() -> [CalendarSpec; 3] {
     ]
 }
 
-/// By when an order that comes now is there, by a person with a wall calendar.
-fn promise(world: &World, order: &Order, node: usize, miles_per_day: u32, weekends: bool) -> Option<u64> {
+/// How goods travel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Transit {
+    pub(crate) miles_per_day: u32,
+    pub(crate) weekends: bool,
+}
+
+/// By when an order that comes now is there, by a person with a wall calendar, who lets so many working days pass first.
+pub(crate) fn promise(
+    world: &World,
+    order: &Order,
+    node: usize,
+    Transit { miles_per_day, weekends }: Transit,
+    mut passed: usize,
+) -> Option<u64> {
     let calendars = calendars();
     let calendar = calendars.iter().find(|calendar| calendar.code == world.nodes[node].calendar)?;
     let now = Timestamp::from_millisecond(NOW.0 as i64).expect("a time").in_tz(ZONE).expect("a zone");
@@ -44,7 +57,10 @@ fn promise(world: &World, order: &Order, node: usize, miles_per_day: u32, weeken
     loop {
         let hours = calendar.week[day.weekday().to_monday_zero_offset() as usize];
         if hours.is_some_and(|hours| day > now.date() || clock <= hours.cut_off_min) {
-            break;
+            if passed == 0 {
+                break;
+            }
+            passed -= 1;
         }
         day = day.tomorrow().expect("a day");
     }
@@ -95,7 +111,7 @@ fn plans_are_the_cheapest_with_lateness_counted_in() {
         let wished = NOW.0 + random.u64(0..12 * DAY_MS);
         order.deliver_by_ms = (turn % 8 > 0).then_some(TimestampMs(wished));
         let promises: Vec<_> = (0..world.nodes.len())
-            .map(|node| promise(&world, &order, node, miles_per_day, weekends))
+            .map(|node| promise(&world, &order, node, Transit { miles_per_day, weekends }, 0))
             .collect();
         let days_late = |node: usize| match (promises[node], order.deliver_by_ms) {
             (Some(promise), Some(TimestampMs(wished))) => promise.saturating_sub(wished).div_ceil(DAY_MS),

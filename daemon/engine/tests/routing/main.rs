@@ -3,6 +3,7 @@
 mod bonds;
 mod carriers;
 mod days;
+mod full;
 mod given;
 mod kept;
 mod kits;

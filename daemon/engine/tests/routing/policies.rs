@@ -158,7 +158,7 @@ impl Rule {
 
 /// A policy, told twice: as text, and as what it means for a world and an order.
 #[derive(Clone, Debug)]
-struct Naive {
+pub(crate) struct Naive {
     rules: Vec<Rule>,
     shipment_cost: i64,
     mile_cost: i64,
@@ -167,7 +167,7 @@ struct Naive {
 }
 
 impl Naive {
-    fn random(random: &mut fastrand::Rng, weekday: u32) -> Self {
+    pub(crate) fn random(random: &mut fastrand::Rng, weekday: u32) -> Self {
         Self {
             rules: (0..random.usize(..6)).map(|_| Rule::random(random)).collect(),
             shipment_cost: random.i64(0..3) * 300_000,
@@ -177,7 +177,13 @@ impl Naive {
         }
     }
 
-    fn text(&self) -> String {
+    /// The same without rules that give way.
+    pub(crate) fn firm(self) -> Self {
+        let rules = self.rules.into_iter().map(|rule| Rule { otherwise: None, ..rule }).collect();
+        Self { rules, ..self }
+    }
+
+    pub(crate) fn text(&self) -> String {
         let mut text = "name = \"random\"\n".to_owned();
         if let Some(when) = self.split_when {
             text += &format!("split_when = \"{}\"\n", WHEN[when].0);
@@ -192,7 +198,7 @@ impl Naive {
     }
 
     /// What it means where so many rules, from the last on, gave way for a sku.
-    fn lean(&self, world: &World, order: &Order, gave_way: &BTreeMap<usize, usize>) -> Lean {
+    pub(crate) fn lean(&self, world: &World, order: &Order, gave_way: &BTreeMap<usize, usize>) -> Lean {
         let asked = |sku, node| Asked { world, order, sku, node, weekday: self.weekday };
         let fallbacks: Vec<_> = self.falling();
         let mut lean = Lean::default();
@@ -287,7 +293,7 @@ fn state(world: &World, naive: &Naive) -> State {
     state
 }
 
-fn drawn(random: &mut fastrand::Rng, world: &mut World) {
+pub(crate) fn drawn(random: &mut fastrand::Rng, world: &mut World) {
     for node in &mut world.nodes {
         node.kind = [NodeKind::Dc, NodeKind::Store, NodeKind::Vendor][random.usize(..3)];
     }
@@ -295,7 +301,7 @@ fn drawn(random: &mut fastrand::Rng, world: &mut World) {
     world.stock.values_mut().for_each(|available| *available += 3);
 }
 
-fn with_value(random: &mut fastrand::Rng, order: Order) -> Order {
+pub(crate) fn with_value(random: &mut fastrand::Rng, order: Order) -> Order {
     Order { value: random.bool().then(|| Money(random.i64(0..100) * 1_000_000)), ..order }
 }
 
@@ -402,12 +408,8 @@ fn among_many_nodes_bounds_stay_honest_under_a_policy() {
         drawn(&mut random, &mut world);
         let drawn = world.wide_order(&mut random, 1 + turn % 3, 2);
         let order = with_value(&mut random, drawn);
-        let naive = Naive { split_when: None, ..Naive::random(&mut random, 2) };
+        let naive = Naive { split_when: None, ..Naive::random(&mut random, 2) }.firm();
         let leaning = World { lean: naive.lean(&world, &order, &BTreeMap::new()), ..world.clone() };
-        let naive = Naive {
-            rules: naive.rules.iter().map(|rule| Rule { otherwise: None, ..rule.clone() }).collect(),
-            ..naive
-        };
         let Some(cheapest) = cheapest_whole(&leaning, &order, &demand(&order)) else { continue };
         let proposal = plan(&state(&world, &naive), TIMES[0], &order, false).expect("there is a plan");
         judge(&leaning, &order, &proposal);
