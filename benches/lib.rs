@@ -1,5 +1,6 @@
 //! What the benchmarks share: a state of a given size, filled, and holds on it.
 
+pub mod full;
 pub mod steady;
 
 use earmark_engine::{Capacity, CommandRef, Decision, Rules, State, Submission, apply, decide};

@@ -1,4 +1,5 @@
-//! What planning an order costs inside the process: 2, 5, 26, 75 and 1,106 lines over 3,223 nodes.
+//! What planning an order costs inside the process: 2, 5, 26, 75 and 1,106 lines over 3,223 nodes; by the default tariff, and under the
+//! full model with carriers that price by steps and a policy of 50 rules.
 //!
 //! Each node carries a sku with probability 0.5 or 0.25, in a seeded draw, 12 to 240 units deep. Nodes, orders and
 //! destinations are the real ones of `../shared/data` where it is there, and drawn alike where it is not; the first
@@ -12,11 +13,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use earmark_benches::{Random, TENANT, run};
+use earmark::data::trouble::BadRows;
+use earmark_benches::full::{Full, wishes};
+use earmark_benches::{Random, START, TENANT, run};
 use earmark_engine::routing::Planner;
 use earmark_engine::{Capacity, Decision, Reader, Rules, State};
 use earmark_protocol::catalogue::{NodeKind, NodeSpec, SkuSpec, capabilities};
-use earmark_protocol::command::{CommandBody, Delivery, Order, OrderLine, SetStock, StockCount};
+use earmark_protocol::command::{CommandBody, Delivery, Order, OrderLine, SetPolicy, SetStock, StockCount};
 use earmark_protocol::geo::Position;
 use earmark_protocol::ids::{Channel, LineId, NodeIx, Segment, SkuIx};
 
@@ -33,12 +36,14 @@ const UNITS: [(usize, [u32; 10]); 5] = [
     (1_106, [1, 1, 1, 1, 1, 2, 2, 3, 4, 6]),
 ];
 
+/// Distinct skus with their units, and where to.
+type Ordered = (Vec<(u32, u32)>, Position);
+
 /// Where things are and what is ordered.
 struct Shape {
     nodes: Vec<(String, Position)>,
     skus: usize,
-    /// Distinct skus with their units, and where to.
-    orders: Vec<(Vec<(u32, u32)>, Position)>,
+    orders: Vec<Ordered>,
 }
 
 impl Shape {
@@ -118,16 +123,17 @@ impl Shape {
         }
     }
 
-    /// Orders of about this size.
-    fn orders(&self, size: usize) -> Vec<Order> {
+    /// Orders of about this size; under the full model with homes and wishes.
+    fn orders(&self, size: usize, is_full: bool) -> Vec<Order> {
+        let wish = |seed: usize| if is_full { wishes(seed as u64) } else { (false, None) };
         let of_size = self.orders.iter().filter(|(lines, _)| lines.len().abs_diff(size) * 20 <= size);
-        let order = |(lines, to): &(Vec<(u32, u32)>, Position)| Order {
+        let order = |(at, (lines, to)): (usize, &Ordered)| Order {
             channel: Channel(0),
-            delivery: Delivery::Ship { position: *to, postal: String::new(), home: false },
+            delivery: Delivery::Ship { position: *to, postal: String::new(), home: wish(at).0 },
             nodes: Vec::new(),
             shipments_max: 0,
             value: None,
-            deliver_by_ms: None,
+            deliver_by_ms: wish(at).1,
             sellers: Vec::new(),
             substitutable: Vec::new(),
             lines: lines
@@ -140,7 +146,7 @@ impl Shape {
                 })
                 .collect(),
         };
-        of_size.take(ORDERS_PER_SIZE).map(order).collect()
+        of_size.take(ORDERS_PER_SIZE).enumerate().map(order).collect()
     }
 }
 
@@ -149,8 +155,8 @@ fn rows(path: &Path) -> Option<Vec<csv::StringRecord>> {
     csv::Reader::from_reader(flate2::read::GzDecoder::new(file)).records().collect::<Result<_, _>>().ok()
 }
 
-/// A state of these nodes, each with each sku by chance.
-fn stocked(shape: &Shape, carry_percent: u64, random: &mut Random) -> State {
+/// A state of these nodes, each with each sku by chance; under the full model, one in ten is a distribution centre.
+fn stocked(shape: &Shape, carry_percent: u64, is_full: bool, random: &mut Random) -> State {
     let cells = (shape.skus * shape.nodes.len()) as u64 * carry_percent / 100;
     let capacity = Capacity {
         skus: shape.skus as u32 + 1,
@@ -165,18 +171,28 @@ fn stocked(shape: &Shape, carry_percent: u64, random: &mut Random) -> State {
     };
     let mut state = State::new(&capacity, Rules::default()).expect("the benchmark's memory");
     let mut decision = Decision::default();
-    let spec = |(code, position): &(String, Position)| NodeSpec {
+    let spec = |(at, (code, position)): (usize, &(String, Position))| NodeSpec {
         code: code.clone(),
-        kind: NodeKind::Store,
+        kind: if is_full && at.is_multiple_of(10) { NodeKind::Dc } else { NodeKind::Store },
         position: *position,
         time_zone: "America/Chicago".to_owned(),
         capabilities: capabilities::ALL,
         ..NodeSpec::default()
     };
-    let specs = shape.nodes.iter().map(spec).collect();
-    run(&mut state, &mut decision, random, CommandBody::PutNodes(specs));
-    let specs = (0..shape.skus).map(|sku| SkuSpec { code: format!("S{sku:07}"), ..SkuSpec::default() });
-    run(&mut state, &mut decision, random, CommandBody::PutSkus(specs.collect()));
+    let mut nodes: Vec<_> = shape.nodes.iter().enumerate().map(spec).collect();
+    let skus = (0..shape.skus).map(|sku| SkuSpec { code: format!("S{sku:07}"), ..SkuSpec::default() });
+    let mut skus: Vec<_> = skus.collect();
+    let full = is_full.then(|| Full::equip((&mut nodes, &mut skus), None, 1, &mut BadRows::new(1)));
+    if let Some(full) = &full {
+        let calendars = CommandBody::PutCalendars(full.calendars.clone());
+        run(&mut state, &mut decision, random, calendars);
+    }
+    run(&mut state, &mut decision, random, CommandBody::PutNodes(nodes));
+    run(&mut state, &mut decision, random, CommandBody::PutSkus(skus));
+    if let Some(full) = full {
+        run(&mut state, &mut decision, random, CommandBody::PutTariffs(full.tariffs));
+        run(&mut state, &mut decision, random, CommandBody::SetPolicy(SetPolicy { text: full.policy }));
+    }
     for sku in 0..shape.skus as u32 {
         let mut counts = Vec::new();
         for node in 0..shape.nodes.len() as u32 {
@@ -212,13 +228,17 @@ fn plan(planner: &mut Planner, reader: &Reader, order: &Order) -> Option<(bool, 
 fn planning(c: &mut Criterion) {
     let mut random = Random(1);
     let shape = Shape::new(&mut random);
-    for carry in [50, 25] {
-        let state = stocked(&shape, carry, &mut random);
+    for (carry, is_full) in [(50, false), (25, false), (50, true)] {
+        let model = if is_full { "full" } else { "plan" };
+        let state = stocked(&shape, carry, is_full, &mut random);
         let reader = state.reader();
         let mut planner = Planner::new();
-        println!("carry 0.{carry}: lines, orders, p50 µs, p90 µs, p99 µs, proven, mean gap, mean shipments");
+        planner.at(START);
+        println!(
+            "{model}, carry 0.{carry}: lines, orders, p50 µs, p90 µs, p99 µs, proven, mean gap, mean shipments"
+        );
         for size in SIZES {
-            let orders = shape.orders(size);
+            let orders = shape.orders(size, is_full);
             // Lanes are computed on a zone's first order; steady state begins after.
             let answers: Vec<_> =
                 orders.iter().filter_map(|order| plan(&mut planner, &reader, order)).collect();
@@ -245,7 +265,7 @@ fn planning(c: &mut Criterion) {
                 answers.iter().map(|answer| answer.2).sum::<usize>() as f64 / count,
             );
             let mut turn = orders.iter().cycle();
-            c.bench_function(&format!("plan/carry_0.{carry}/{size}_lines"), |bencher| {
+            c.bench_function(&format!("{model}/carry_0.{carry}/{size}_lines"), |bencher| {
                 bencher.iter(|| turn.next().and_then(|order| plan(&mut planner, &reader, order)));
             });
         }

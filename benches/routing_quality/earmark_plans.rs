@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use earmark::demo::scenario::{DemoLine, DemoOrder, Scenario};
+use earmark_benches::full::{Full, wishes};
 use earmark_benches::{Random, START, TENANT, run};
 use earmark_engine::routing::{Learner, Planner, Priced, Prices, Take as Given, hindsight};
 use earmark_engine::{
@@ -15,7 +16,6 @@ use earmark_protocol::command::{
 use earmark_protocol::ids::{Channel, HoldClass, LineId, NodeIx, Segment, SkuIx};
 use earmark_protocol::reply::{Plan, Reply};
 
-use super::full::{Full, wishes};
 use super::rules::Take;
 use super::run::clock;
 
@@ -186,7 +186,8 @@ impl Earmark {
             sku: SkuIx(line.sku),
             quantity: line.units,
         };
-        let (home, deliver_by_ms) = if self.wishes { wishes(order) } else { (false, None) };
+        let (home, deliver_by_ms) =
+            if self.wishes { wishes(order.at_s.unsigned_abs()) } else { (false, None) };
         Order {
             channel: Channel(0),
             delivery: Delivery::Ship { position: order.position, postal: order.postal.clone(), home },

@@ -7,7 +7,6 @@
 mod by_steps;
 mod earmark_plans;
 mod exact;
-mod full;
 mod oracle;
 mod report;
 mod rules;
@@ -24,9 +23,8 @@ use earmark::demo::real_files::{self, RealFiles};
 use earmark::demo::scenario::{Scenario, demand};
 use earmark::demo::stock::{Stock, StockRule};
 use earmark::demo::{generated, nearest::Tariff};
+use earmark_benches::full::Full;
 use earmark_protocol::catalogue::NodeSpec;
-
-use full::Full;
 
 /// Routes orders by simple rules and by Earmark, and compares what they cost
 #[derive(Clone, Debug, Parser)]
@@ -116,8 +114,9 @@ fn tariff() -> Tariff {
 fn modelled(args: &Args) -> Result<(Scenario, Option<Full>), BadRows> {
     let mut scenario = scenario(args)?;
     let mut bad = BadRows::new(BAD_ROWS_MAX);
+    let Scenario { nodes, skus, .. } = &mut scenario;
     let full = (args.model == Model::Full)
-        .then(|| Full::equip(&mut scenario, args.prices.as_deref(), args.seed, &mut bad));
+        .then(|| Full::equip((nodes, skus), args.prices.as_deref(), args.seed, &mut bad));
     if bad.is_empty() { Ok((scenario, full)) } else { Err(bad) }
 }
 

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use earmark::demo::judge::one_node_could;
 use earmark::demo::nearest::{Distances, Tariff, price};
 use earmark::demo::scenario::Scenario;
+use earmark_benches::full::Full;
 use earmark_engine::Rules;
 use earmark_engine::routing::{PRICED_SKUS_MAX, Prices};
 
 use super::earmark_plans::{Earmark, takes};
-use super::full::Full;
 use super::report::{Claims, Figures, Report};
 use super::rules::{Question, Take};
 use super::{Args, by_steps, exact, oracle, rules, tariff};

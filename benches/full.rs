@@ -1,16 +1,16 @@
 //! The full model: carriers that price by steps of zone and weight, skus that weigh and measure something, nodes that cost
-//! something and keep hours, and a policy of 50 rules. What no file has is drawn by the scenario's seed.
+//! something and keep hours, and a policy of 50 rules. What no file has is drawn by a seed.
 
 use std::path::Path;
 
 use earmark::data::field;
 use earmark::data::table::{self, Column, Row, required};
 use earmark::data::trouble::BadRows;
-use earmark::demo::scenario::{DemoOrder, Scenario};
-use earmark_benches::{Random, START};
-use earmark_protocol::catalogue::{CalendarSpec, DayHours, NodeKind, sku_flags};
+use earmark_protocol::catalogue::{CalendarSpec, DayHours, NodeKind, NodeSpec, SkuSpec, sku_flags};
 use earmark_protocol::ids::{Money, TimestampMs};
 use earmark_protocol::tariff::{PriceStep, PutTariffs, ServiceSpec, ZoneSpec};
+
+use crate::{Random, START};
 
 /// Columns of a file of prices.
 const PRICES: &[Column] = &[required("service"), required("max_lb"), required("zone"), required("usd")];
@@ -31,22 +31,25 @@ const KILOPOUND_G: i64 = 453_592;
 const DAY_MS: u64 = 86_400_000;
 
 /// What the engine is told beside nodes, skus and stock.
-pub(crate) struct Full {
-    pub(crate) calendars: Vec<CalendarSpec>,
-    pub(crate) tariffs: PutTariffs,
-    pub(crate) policy: String,
+pub struct Full {
+    /// The hours of the nodes.
+    pub calendars: Vec<CalendarSpec>,
+    /// What carriers charge.
+    pub tariffs: PutTariffs,
+    /// The policy's text.
+    pub policy: String,
 }
 
 impl Full {
-    /// Gives the scenario's skus and nodes what the model asks of them. Prices are those of the file; else a formula's.
-    pub(crate) fn equip(
-        scenario: &mut Scenario,
+    /// Gives skus and nodes what the model asks of them. Prices are those of the file; else a formula's.
+    pub fn equip(
+        (nodes, skus): (&mut [NodeSpec], &mut [SkuSpec]),
         prices: Option<&Path>,
         seed: u64,
         bad: &mut BadRows,
     ) -> Self {
         let mut random = Random(seed);
-        for sku in &mut scenario.skus {
+        for sku in skus {
             // Most weigh some hundred grams; a cubic decimetre of them some hundred as well.
             sku.weight_g = 40 + (random.below(14) * random.below(14) * (1 + random.below(14))) as u32;
             let edge_mm = f64::from(sku.weight_g * (2 + random.below(8) as u32) * 1_000).cbrt();
@@ -58,7 +61,7 @@ impl Full {
                 _ => 0,
             };
         }
-        for node in &mut scenario.nodes {
+        for node in nodes {
             let is_store = node.kind == NodeKind::Store;
             let [order, line, unit] = if is_store { [120, 15, 5] } else { [60, 8, 2] };
             let cents = |cents: i64| Money(cents * 10_000);
@@ -73,8 +76,9 @@ impl Full {
 }
 
 /// Whether an order goes to a home, and by when it is wished: every other one, and one in three.
-pub(crate) fn wishes(order: &DemoOrder) -> (bool, Option<TimestampMs>) {
-    let mut random = Random(order.at_s.unsigned_abs());
+#[must_use]
+pub fn wishes(seed: u64) -> (bool, Option<TimestampMs>) {
+    let mut random = Random(seed);
     let is_home = random.below(2) == 0;
     let days = 3 + random.below(4);
     (is_home, (random.below(3) == 0).then_some(TimestampMs(START.0 + days * DAY_MS)))
