@@ -6,6 +6,7 @@ pub mod commit;
 pub mod config;
 pub mod data;
 pub mod demo;
+mod priority;
 mod processors;
 pub mod replay;
 pub mod security;

@@ -373,6 +373,52 @@ fn orders_are_picked_up_rejected_and_cancelled() {
 }
 
 #[test]
+fn a_confirmed_order_is_looked_at_again_and_moves_to_where_it_costs_less() {
+    let served = Served::start();
+    // Without calendars, so that it makes no difference at what hour this runs.
+    let files = served.directory.path().join("files");
+    std::fs::create_dir(&files).unwrap();
+    let nodes = "CHI,dc,41.88,-87.63,America/Chicago,ship\nDAL,dc,32.78,-96.80,America/Chicago,ship\n";
+    let write = |file: &str, head: &str, rows: &str| {
+        std::fs::write(files.join(file), format!("{head}\n{rows}")).unwrap();
+    };
+    write("nodes.csv", "code,kind,lat,lon,time_zone,capabilities", nodes);
+    write("skus.csv", "code", "MUG\n");
+    write("stock.csv", "sku,node,on_hand", "MUG,CHI,5\nMUG,DAL,5\n");
+    served.done(&["import", files.to_str().unwrap()]);
+    served.done(&["node", "pause", "CHI"]);
+    let order = id(&served.done(&["reserve", "MUG:2", "--to", "41.85,-87.65"]));
+    served.done(&["confirm", &order]);
+    served.done(&["node", "resume", "CHI"]);
+    let idle = served.done(&["replan"]);
+    assert_eq!(
+        (&idle["looked_at"], &idle["saved"]),
+        (&0.into(), &"0.00".into()),
+        "no policy has it looked at"
+    );
+    let policy = served.directory.path().join("policy.toml");
+    let set = |text: &str| {
+        std::fs::write(&policy, text).unwrap();
+        served.done(&["policy", "set", policy.to_str().unwrap()])
+    };
+    // The daemon itself leaves alone what saves so little.
+    set("name = 'dear'\nreplan_minutes = 60\nreplan_saves = '1000'\n");
+    let found = served.done(&["replan", "--dry-run"]);
+    assert_eq!((&found["looked_at"], &found["orders"]), (&1.into(), &0.into()));
+    set("name = 'again'\nreplan_minutes = 60\nreplan_saves = '0.01'\n");
+    served.done(&["replan"]);
+    // Whoever was first, the daemon or this command, moved it.
+    let rows = served.done(&["show", &order])["rows"].clone();
+    assert_eq!((&rows[0]["confirmed"], &rows[1]["confirmed"]), (&0.into(), &2.into()));
+    assert_eq!(rows[1]["node"], "CHI");
+    let explained = served.done(&["explain", &order]);
+    let words = explained["explanation"].as_str().unwrap();
+    assert!(words.contains("Moved (1)") && words.contains(" less than before"), "{words}");
+    assert!(explained["plans"][1]["saved"].is_string(), "{explained}");
+    assert_eq!(served.done(&["replan", "--dry-run"])["moves"], serde_json::json!([]));
+}
+
+#[test]
 fn a_command_that_is_sent_again_with_its_id_acts_once() {
     let served = Served::start();
     served.done(&["import", "examples/store"]);

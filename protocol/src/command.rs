@@ -82,6 +82,8 @@ pub enum CommandBody {
     PutKits(Vec<KitSpec>),
     /// What may stand for skus that cannot be had.
     PutSubstitutes(Vec<SubstituteSpec>),
+    /// Confirmed orders are served from other nodes for less, all of them or none.
+    Move(Move),
 }
 
 /// Hold quantities of named cells: a list of (sku, node, segment, quantity). A line's id is its place in the
@@ -279,6 +281,38 @@ pub enum Correction {
     Unsellable,
     /// Nothing sellable is there: on hand shrinks until available is 0.
     Empty,
+}
+
+/// Orders that are confirmed and that no node works on yet, served from other nodes where that costs less together. They may
+/// take each other's places. All of them move, or none does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Move {
+    /// The orders, each once.
+    pub orders: Vec<MoveOrder>,
+    /// They must cost at least so much less together; 1 micro, where that is more.
+    pub saves: Money,
+}
+
+/// Where an order is served from now on: all of it is named, what stays where it is too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MoveOrder {
+    /// Its reservation.
+    pub reservation: CommandId,
+    /// Where its units come from: of each line and sku as many as are confirmed.
+    pub to: Vec<Placed>,
+}
+
+/// Units of a line that a node serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Placed {
+    /// The line.
+    pub line: LineId,
+    /// Sku; of a line of a kit, one of its components.
+    pub sku: SkuIx,
+    /// The node. Which of its segments the order's channel says.
+    pub node: NodeIx,
+    /// Units, 1 to [`crate::ids::QUANTITY_MAX`].
+    pub quantity: u32,
 }
 
 /// Counts of cells as of a time. The whole list is taken in one step, or refused.

@@ -78,6 +78,16 @@ pub enum Query {
         /// First handle of the page.
         from: SkuIx,
     },
+    /// Which confirmed orders could be served for less, where their policy has them looked at; some of them at a time.
+    Replan {
+        /// Where to go on, as the answer before said; 0 to begin.
+        from: u32,
+    },
+    /// Which reservations wait for review; some of them at a time.
+    Reviews {
+        /// Where to go on, as the answer before said; 0 to begin.
+        from: u32,
+    },
 }
 
 /// Ask what can be promised: for each sku, over a scope, in one segment.

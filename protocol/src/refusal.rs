@@ -176,6 +176,8 @@ numbered!(
         /// See [`RefusalCode::meaning`].
         DayFull = 75, "The day on which it ships has no room for that much more; detail says for how many units it has.";
         /// See [`RefusalCode::meaning`].
+        NotBetter = 76, "The move saves less than it has to, and detail says what it saves; or, where index names an order, promises that one later than before.";
+        /// See [`RefusalCode::meaning`].
         CapacityReached = 80, "A capacity of the configuration is used up; field names the setting.";
     }
 );

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{CalendarSpec, DayLoad, NodeSpec, NodeState, SkuSpec};
-use crate::command::Order;
+use crate::command::{Move, Order};
 use crate::ids::{CommandId, HoldClass, LineId, Lsn, Money, NodeIx, Segment, ServiceIx, SkuIx, TimestampMs};
 use crate::kit::KitSpec;
 use crate::refusal::{Refusal, RefusalCode};
@@ -57,6 +57,10 @@ pub enum Reply {
     Kits(Vec<KitSpec>),
     /// To `Substitutes`.
     Substitutes(Vec<SubstituteSpec>),
+    /// To `Replan`.
+    Replanned(Replanned),
+    /// To `Reviews`.
+    Reviews(Reviews),
 }
 
 /// Where a reservation stands. Quantities move line by line; the status is that of the least advanced
@@ -129,8 +133,8 @@ pub struct Done {
     pub moved: u64,
     /// Units that stand below what is promised afterwards, over all cells the command touched.
     pub short: u64,
-    /// Where rejected lines go now.
-    pub plan: Option<Plan>,
+    /// Where rejected lines go now; or orders that were moved, in the order of the command.
+    pub plans: Vec<Plan>,
 }
 
 /// The answer is no.
@@ -163,6 +167,9 @@ pub struct Plan {
     pub review: bool,
     /// Lines of which another sku is sent than was ordered.
     pub substituted: Vec<Substituted>,
+    /// Where a move made it: what the order costs less than where it lay before. Less than 0 where another order that took its
+    /// place saves more than that.
+    pub saved: Option<Money>,
 }
 
 /// A line of which a substitute is sent.
@@ -246,6 +253,52 @@ pub struct Carriage {
     pub freight: Money,
     /// Surcharges, in the accounting currency.
     pub surcharges: Money,
+}
+
+/// Moves of confirmed orders that would save something now, none of which has taken place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replanned {
+    /// Where to go on; `None` where all reservations were looked at.
+    pub next: Option<u32>,
+    /// Orders that were looked at: confirmed, not worked on, within the time that their policy gives.
+    pub looked_at: u64,
+    /// What to do, as commands say it.
+    pub moves: Vec<Saving>,
+}
+
+/// A move, and what it saves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saving {
+    /// The move.
+    pub command: Move,
+    /// What its orders cost less together.
+    pub saved: Money,
+}
+
+/// Reservations that wait for review.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reviews {
+    /// Where to go on; `None` where all reservations were looked at.
+    pub next: Option<u32>,
+    /// Those that wait.
+    pub waiting: Vec<ReviewView>,
+}
+
+/// A reservation that waits for review.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReviewView {
+    /// The reservation.
+    pub reservation: CommandId,
+    /// Hold class.
+    pub class: HoldClass,
+    /// When what is held expires, unless it is extended or approved and confirmed.
+    pub deadline: TimestampMs,
+    /// Units that are held.
+    pub units: u64,
+    /// What the order is worth, where it says so.
+    pub value: Option<Money>,
+    /// The version of the policy that wants it looked at.
+    pub policy: u32,
 }
 
 /// A quantity of a line in a shipment.
@@ -332,7 +385,7 @@ pub struct ReservationView {
     pub rows: Vec<RowView>,
     /// The order, where it was routed.
     pub order: Option<Order>,
-    /// The plans made for it: the first, then one for each time lines were routed again.
+    /// The plans made for it: the first, then one for each time lines were routed again or the order was moved.
     pub plans: Vec<Plan>,
     /// Whether it waits for review: nothing of it can be confirmed before it is approved.
     pub in_review: bool,

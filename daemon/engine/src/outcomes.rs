@@ -4,7 +4,7 @@
 
 use earmark_protocol::ids::{CommandId, Lsn, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
-use earmark_protocol::reply::{Done, Refused, Reply, Status};
+use earmark_protocol::reply::{Done, Plan, Refused, Reply, Status};
 use serde::Serialize;
 
 use crate::arena::Arena;
@@ -31,10 +31,10 @@ pub enum CompactReply {
 impl CompactReply {
     /// The reply, as it is given the first time and every time.
     #[must_use]
-    pub fn reply(&self, lsn: Lsn, plan: Option<earmark_protocol::reply::Plan>) -> Reply {
+    pub fn reply(&self, lsn: Lsn, plans: Vec<Plan>) -> Reply {
         match *self {
             Self::Done { status, deadline, moved, short } => {
-                Reply::Done(Done { lsn, status, deadline, moved, short, plan })
+                Reply::Done(Done { lsn, status, deadline, moved, short, plans })
             }
             Self::Refused(refusal) => Reply::Refused(Refused { lsn, refusal }),
         }

@@ -12,7 +12,8 @@ use earmark_protocol::kit::{Component, KitSpec};
 use earmark_protocol::query::{Atp, Scope};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{
-    AtpCell, AtpReply, AtpSku, CellView, NodeDay, NodeView, PolicyView, ReservationView, SkuView,
+    AtpCell, AtpReply, AtpSku, CellView, NodeDay, NodeView, PolicyView, ReservationView, ReviewView, Reviews,
+    SkuView, Status,
 };
 use earmark_protocol::substitute::SubstituteSpec;
 use earmark_protocol::supply::{SupplyKey, SupplySpec, WaitKey, WaitView};
@@ -402,9 +403,72 @@ impl Reader {
         }
     }
 
+    /// Whether a policy has orders looked at again once they are confirmed.
+    #[must_use]
+    pub fn has_replans(&self) -> bool {
+        self.shared.policies().has_replans()
+    }
+
+    /// The next confirmed reservation of so many slots from this one on. One that changes meanwhile may be missed, or be confirmed no
+    /// more.
+    pub(crate) fn next_confirmed(&self, from: u32, most: u32) -> Passed {
+        let reservations = &self.shared.reservations;
+        for slot in from..from.saturating_add(most) {
+            if slot >= reservations.len() || !reservations.slot(slot).meta().used {
+                return Passed::All;
+            }
+            if reservations.slot(slot).meta().status == Status::Confirmed
+                && let Brief::Live(tenant, view) = reservations.brief(slot)
+            {
+                return Passed::Found { slot, tenant, reservation: view.id };
+            }
+        }
+        Passed::Nothing
+    }
+
+    /// Reservations of a tenant that wait for review, at most `most`, of so many slots from this one on.
+    #[must_use]
+    pub fn reviews_page(&self, tenant: Tenant, from: u32, slots: u32, most: usize) -> Reviews {
+        let reservations = &self.shared.reservations;
+        let mut page = Reviews::default();
+        for slot in from..from.saturating_add(slots) {
+            if page.waiting.len() >= most {
+                return Reviews { next: Some(slot), ..page };
+            }
+            if slot >= reservations.len() || !reservations.slot(slot).meta().used {
+                return page;
+            }
+            if reservations.slot(slot).meta().in_review
+                && let Brief::Live(owner, brief) = reservations.brief(slot)
+                && owner == tenant
+                && let Some(view) = self.show(tenant, &brief.id).filter(|view| view.in_review)
+            {
+                page.waiting.push(ReviewView {
+                    reservation: view.id,
+                    class: view.class,
+                    deadline: view.deadline,
+                    units: view.rows.iter().map(|row| u64::from(row.held)).sum(),
+                    value: view.order.as_ref().and_then(|order| order.value),
+                    policy: view.plans.first().map_or(0, |plan| plan.policy),
+                });
+            }
+        }
+        Reviews { next: Some(from.saturating_add(slots)), ..page }
+    }
+
     pub(crate) fn own_sku(&self, tenant: Tenant, sku: SkuIx) -> Option<SkuFacts> {
         self.sku(sku).filter(|facts| facts.tenant == tenant)
     }
+}
+
+/// What was met on the way over reservations.
+pub(crate) enum Passed {
+    /// A confirmed one.
+    Found { slot: u32, tenant: Tenant, reservation: CommandId },
+    /// None, in as many slots as were asked for.
+    Nothing,
+    /// There are no more.
+    All,
 }
 
 /// Which nodes a question is about, as a bit per node.

@@ -74,7 +74,7 @@ async fn reserved_answer(client: &Client, id: CommandId, attempted: &str, reserv
 }
 
 async fn done_answer(client: &Client, id: CommandId, attempted: &str, done: &Done) -> Outcome {
-    let (plan_json, plan_text) = worded(client, done.plan.as_ref()).await?;
+    let (plan_json, plan_text) = worded(client, done.plans.first()).await?;
     let mut text = format!("{attempted}: done");
     if let Some(now) = done.status {
         text += &format!(", now {}", status(now));

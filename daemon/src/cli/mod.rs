@@ -17,7 +17,9 @@ mod node;
 mod order;
 mod outcome;
 mod policy;
+mod replan;
 mod replay;
+mod reviews;
 mod serve;
 mod step;
 mod stock;
@@ -70,6 +72,8 @@ enum Command {
     Reserve(order::ReserveArgs),
     /// Let a reservation that waits for review be confirmed; release it where it may not
     Approve(step::ApproveArgs),
+    /// List the reservations that wait for review
+    Reviews(reviews::ReviewsArgs),
     /// Confirm what is held
     Confirm(step::StepArgs),
     /// Give back what is held
@@ -90,6 +94,8 @@ enum Command {
     Collect(step::StepArgs),
     /// A node says it cannot: correct its stock and route the lines again
     Reject(step::RejectArgs),
+    /// Look at confirmed orders again, and serve from other nodes what costs less there
+    Replan(replan::ReplanArgs),
     /// Show a reservation as it is
     Show(ask::ReservationArgs),
     /// Say why a reservation lies where it lies
@@ -191,6 +197,7 @@ async fn ask_daemon(command: &Command, session: &Session, as_json: bool) -> Outc
         Command::Quote(args) => order::quote(args, session).await,
         Command::Reserve(args) => order::reserve(args, session).await,
         Command::Approve(args) => step::approve(args, session).await,
+        Command::Reviews(args) => reviews::reviews(args, session).await,
         Command::Confirm(args) => step::step(args, session, "confirming", CommandBody::Confirm).await,
         Command::Release(args) => step::step(args, session, "releasing", CommandBody::Release).await,
         Command::Extend(args) => step::extend(args, session).await,
@@ -201,6 +208,7 @@ async fn ask_daemon(command: &Command, session: &Session, as_json: bool) -> Outc
         Command::Ship(args) => step::step(args, session, "shipping", CommandBody::Ship).await,
         Command::Collect(args) => step::step(args, session, "handing over", CommandBody::Collect).await,
         Command::Reject(args) => step::reject(args, session).await,
+        Command::Replan(args) => replan::replan(args, session).await,
         Command::Show(args) => ask::show(args, session).await,
         Command::Explain(args) => ask::explain(args, session).await,
         Command::Stock(command) => stock::run(command, session).await,
@@ -291,6 +299,7 @@ mod tests {
             "quote",
             "reserve",
             "approve",
+            "reviews",
             "confirm",
             "release",
             "extend",
@@ -301,6 +310,7 @@ mod tests {
             "ship",
             "collect",
             "reject",
+            "replan",
             "show",
             "explain",
             "stock",

@@ -80,6 +80,7 @@ pub(super) fn plan_json(plan: &Plan, names: &Names) -> Value {
         "eliminated": plan.eliminated,
         "review": plan.review,
         "substituted": substituted.collect::<Vec<_>>(),
+        "saved": plan.saved.map(money),
         "shipments": shipments.collect::<Vec<_>>(),
         "unfilled": unfilled.collect::<Vec<_>>(),
     })
@@ -175,6 +176,16 @@ pub(super) fn cost_text(plan: &Plan) -> String {
         }
     };
     let shipments = plural(plan.shipments.len(), "shipment");
+    match plan.saved {
+        Some(Money(saved)) if saved < 0 => {
+            let more = cents(Money(-saved));
+            return format!(
+                "{shipments}, {cost} in all, {more} more than before: another order saves more than that"
+            );
+        }
+        Some(saved) => return format!("{shipments}, {cost} in all, {} less than before", cents(saved)),
+        None => {}
+    }
     if plan.is_optimal() {
         return format!("{shipments}, {cost} in all; proven cheapest");
     }
@@ -322,6 +333,8 @@ pub(super) fn explanation(view: &ReservationView, names: &Names, policies: &Poli
     for (place, plan) in view.plans.iter().enumerate() {
         text += &if place == 0 {
             "\nThe plan it was reserved with:\n".to_owned()
+        } else if plan.saved.is_some() {
+            format!("\nMoved ({place}), all of it, to where it costs less:\n")
         } else {
             format!("\nRouted again ({place}) after a node rejected it:\n")
         };

@@ -289,6 +289,14 @@ impl Writer {
                 if let Reply::Refused(refused) = reply {
                     self.tally.refuse(&refused.refusal);
                 }
+                if let (Reply::Done(done), CommandBody::Move(_), false) =
+                    (reply, &full.command.body, self.decision.record.is_empty())
+                {
+                    self.tally.moved_orders += done.plans.len() as u64;
+                    let saved: i64 =
+                        done.plans.iter().filter_map(|plan| plan.saved).map(|saved| saved.0).sum();
+                    self.tally.moved_saved_micros += saved.unsigned_abs();
+                }
                 if let Reply::Done(done) = reply
                     && done.short > 0
                     && let Some(cells) = counted_cells(&full.command.body)

@@ -75,6 +75,10 @@ counters! {
     conflicts,
     /// Routed orders that were held.
     orders,
+    /// Orders that were moved.
+    moved_orders,
+    /// What they cost less for it, in micros.
+    moved_saved_micros,
     /// Records that expired holds.
     expiry_records,
     /// Batches.

@@ -161,7 +161,7 @@ pub fn push_reply(replies: &mut FrameWriter, correlation: u32, reply: &Reply) {
         Reply::Reserved(reserved) => {
             Reply::Reserved(earmark_protocol::reply::Reserved { plan: None, ..reserved.clone() })
         }
-        Reply::Done(done) => Reply::Done(earmark_protocol::reply::Done { plan: None, ..done.clone() }),
+        Reply::Done(done) => Reply::Done(earmark_protocol::reply::Done { plans: Vec::new(), ..done.clone() }),
         _ => {
             let refusal = Refusal::of(RefusalCode::ListTooLong, Field::Whole);
             let detail = i64::try_from(have).unwrap_or(i64::MAX);

@@ -30,7 +30,8 @@ pub fn command_work(body: &CommandBody) -> (Role, Work) {
         | C::Ship(_)
         | C::Collect(_)
         | C::Reject(_)
-        | C::Approve(_) => (Role::Oms, Work::Finish),
+        | C::Approve(_)
+        | C::Move(_) => (Role::Oms, Work::Finish),
         C::SetStock(_)
         | C::AdjustStock(_)
         | C::Restock(_)
@@ -57,6 +58,8 @@ pub fn query_work(query: &Query) -> (Role, Work) {
         Query::Digest | Query::Snapshot => (Role::Admin, Work::Keep),
         Query::Stats => (Role::Read, Work::Finish),
         Query::Atp(_)
+        | Query::Replan { .. }
+        | Query::Reviews { .. }
         | Query::Quote(_)
         | Query::Show(_)
         | Query::Resolve(_)

@@ -37,6 +37,11 @@ const SUPPLIES_PAGE_MAX: usize = 5_000;
 const SUPPLY_BYTES_MAX: usize = 96;
 /// Bytes of one who waits in a reply.
 const WAIT_BYTES: usize = 64;
+/// Reservations that wait for review on one page: what fills a frame, and not more than this; bytes of one; and slots that are passed
+/// for a page, some hundred microseconds.
+const REVIEWS_PAGE_MAX: usize = 256;
+const REVIEW_BYTES: usize = 64;
+const REVIEW_SLOTS: u32 = 16_384;
 /// Longest a service can be in a reply, its zones aside: four texts of 64 bytes with their lengths, and some numbers;
 /// and bytes of a zone, its steps aside, and of a step.
 const SERVICE_BYTES: usize = 384;
@@ -94,9 +99,14 @@ pub(super) fn answer(shared: &Shared, tenant: Tenant, query: &Query) -> Reply {
             let most = SUPPLIES_PAGE_MAX.min(frame / WAIT_BYTES);
             Ok(Reply::Waiting(reader.waiting_page(tenant, *after, *late, most)))
         }
+        Query::Reviews { from } => {
+            let most = REVIEWS_PAGE_MAX.min(frame / REVIEW_BYTES).max(1);
+            Ok(Reply::Reviews(reader.reviews_page(tenant, *from, REVIEW_SLOTS, most)))
+        }
         Query::Stats => Ok(Reply::Stats(shared.stats())),
         Query::Atp(_)
         | Query::Quote(_)
+        | Query::Replan { .. }
         | Query::Show(_)
         | Query::Cells(_)
         | Query::Digest

@@ -6,12 +6,14 @@ mod admission;
 mod answers;
 mod core;
 mod descriptors;
+mod errand;
 mod life;
 pub(crate) mod listen;
 mod pipe;
 mod planning;
 mod prices;
 mod relief;
+mod replan;
 mod session;
 mod shared;
 mod streams;
@@ -29,6 +31,7 @@ use self::core::Core;
 use self::planning::{PlannerThreads, Planners};
 use self::prices::PriceLearner;
 use self::relief::Relief;
+use self::replan::Background;
 use self::shared::Shared;
 use crate::clock::Clock;
 use crate::commit::{Committer, Mode};
@@ -46,6 +49,7 @@ pub(crate) struct Server {
     beside: Vec<(JoinHandle<()>, Arc<AtomicBool>)>,
     relief: Option<Relief>,
     prices: Option<PriceLearner>,
+    replan: Option<Background>,
     address: SocketAddr,
 }
 
@@ -99,6 +103,7 @@ impl Server {
             beside: Vec::new(),
             relief: None,
             prices: None,
+            replan: None,
             address,
         };
         match started.start_threads(config, processors, cores, sockets, &quic) {
@@ -124,6 +129,7 @@ impl Server {
         self.start_beside("memory", Committer::populate)?;
         self.relief = Some(Relief::start(&self.shared)?);
         self.prices = PriceLearner::start(&self.shared, &config.routing)?;
+        self.replan = Some(Background::start(&self.shared)?);
         let drain = Duration::from_millis(u64::from(config.server.drain_ms));
         let unix_max = descriptors::for_unix_socket(config, cores.len());
         for (number, (core, socket)) in cores.into_iter().zip(sockets).enumerate() {
@@ -180,6 +186,9 @@ impl Server {
         }
         if let Some(prices) = self.prices {
             prices.stop();
+        }
+        if let Some(replan) = self.replan {
+            replan.stop();
         }
         for (thread, stop) in self.beside {
             stop.store(true, Ordering::Release);

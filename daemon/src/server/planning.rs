@@ -8,13 +8,13 @@ use std::thread::JoinHandle;
 use anyhow::Context as _;
 use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
 use earmark_engine::routing::Planner;
-use earmark_engine::{Planned, Reader, check_order};
+use earmark_engine::{Look, Planned, Reader, Replanner, check_order};
 use earmark_protocol::command::{CommandBody, Order};
 use earmark_protocol::frame::FrameWriter;
 use earmark_protocol::ids::{Lsn, NodeIx, Tenant};
 use earmark_protocol::query::Quote;
 use earmark_protocol::refusal::RefusalCode;
-use earmark_protocol::reply::{Refused, Reply};
+use earmark_protocol::reply::{Refused, Replanned, Reply};
 
 use super::admission::Waits;
 use super::pipe::Pipe;
@@ -33,6 +33,9 @@ pub(super) fn is_routed(body: &CommandBody) -> bool {
 /// Orders of more units are planned by planner threads, however few lines they have: quantities that no node has may be split in
 /// many ways.
 const INLINE_UNITS_MAX: u64 = 128;
+
+/// Orders that one question looks at again: what is found of them fits into the least frame.
+const REPLAN_ORDERS: u64 = 32;
 
 /// Whether planning this command takes longer than an I/O core may be busy with one order.
 pub(super) fn is_big(reader: &Reader, tenant: Tenant, body: &CommandBody, inline_lines_max: usize) -> bool {
@@ -94,6 +97,8 @@ pub(super) enum Job {
     Command { pipe: Arc<Pipe>, tenant: Tenant, arrived: Moment, full: Box<Full> },
     /// A question, to be answered then.
     Quote { pipe: Arc<Pipe>, tenant: Tenant, arrived: Moment, correlation: u32, quote: Box<Quote> },
+    /// A look at confirmed orders, to be answered then.
+    Replan { pipe: Arc<Pipe>, tenant: Tenant, arrived: Moment, correlation: u32, from: u32 },
     /// No more: one thread ends.
     Stop,
 }
@@ -181,7 +186,7 @@ impl PlannerThreads {
 fn refuse_job(job: Job, code: RefusalCode, frame_bytes_max: u32) {
     let (pipe, correlation) = match job {
         Job::Command { pipe, full, .. } => (pipe, full.correlation),
-        Job::Quote { pipe, correlation, .. } => (pipe, correlation),
+        Job::Quote { pipe, correlation, .. } | Job::Replan { pipe, correlation, .. } => (pipe, correlation),
         Job::Stop => return,
     };
     let mut replies = FrameWriter::new(frame_bytes_max);
@@ -197,7 +202,7 @@ fn work_off(
     waits: &Waits,
     frame_bytes_max: u32,
 ) {
-    let mut planner = Planner::patient();
+    let (mut planner, mut replanner) = (Planner::patient(), Replanner::default());
     while let Ok(job) = jobs.recv() {
         if stop.load(Ordering::Acquire) && !matches!(job, Job::Stop) {
             refuse_job(job, RefusalCode::Draining, frame_bytes_max);
@@ -224,6 +229,19 @@ fn work_off(
                     &mut replies,
                     correlation,
                     &quote(planner.at(clock.now()), reader, tenant, &asked),
+                );
+                pipe.post(&mut replies, 1);
+            }
+            Job::Replan { pipe, tenant, arrived, correlation, from } => {
+                waits.observe(now, now.us_since(arrived));
+                let look = replanner.look(reader, clock.now(), Some(tenant), from, REPLAN_ORDERS);
+                let Look { next, looked_at, found } = look;
+                let moves = found.into_iter().map(|(_, saving)| saving).collect();
+                let mut replies = FrameWriter::new(frame_bytes_max);
+                push_reply(
+                    &mut replies,
+                    correlation,
+                    &Reply::Replanned(Replanned { next, looked_at, moves }),
                 );
                 pipe.post(&mut replies, 1);
             }

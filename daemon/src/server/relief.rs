@@ -7,24 +7,20 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use anyhow::Context as _;
-use crossbeam::channel::{Receiver, Sender, bounded};
+use crossbeam::channel::{Receiver, Sender};
 use earmark_engine::routing::Planner;
 use earmark_engine::{CellClaim, Reader};
-use earmark_protocol::codec;
-use earmark_protocol::command::{Command, CommandBody, Correction, Reject, StepLine};
-use earmark_protocol::ids::{CommandId, NodeIx, Segment, SkuIx, Tenant};
+use earmark_protocol::command::{CommandBody, Correction, Reject, StepLine};
+use earmark_protocol::ids::{NodeIx, Segment, SkuIx, Tenant};
 
+use super::errand;
 use super::shared::Shared;
-use crate::commit::{Desk, Full, Item, Short, Work};
+use crate::commit::Short;
 
 /// How often a cell is looked at again when its claims changed meanwhile.
 const ROUNDS: usize = 3;
-
-/// How long one decision may take before the relief goes on without its answer.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The thread, and the way to it.
 pub(super) struct Relief {
@@ -152,37 +148,6 @@ fn give_way(
             reject.lines[0].quantity = placed.min(units);
         }
     }
-    let random: [u8; 10] = std::array::from_fn(|_| fastrand::u8(..));
-    let id = CommandId::new(shared.clock.now(), random);
-    let command = Command { id, give_up_ms: 0, body: CommandBody::Reject(reject) };
-    let mut bytes = Vec::new();
-    codec::encode(&command, &mut bytes);
-    let content = codec::content_hash(&bytes);
-    let full = Full { correlation: 0, content, command, planned, rounds: 1, last: true };
-    decide(shared, tenant, Box::new(full));
-}
-
-/// Has a command decided, and waits for it. Where the queue is full nothing happens: the cell is looked at again.
-fn decide(shared: &Shared, tenant: Tenant, full: Box<Full>) {
-    let (answer, answered) = bounded(1);
-    let desk = Arc::new(Slip { answer });
-    let mut work = Work::new(desk, tenant, shared.clock.moment(), shared.limits.frame_bytes_max);
-    work.items.push(Item::Full(full));
-    if shared.committer.submit(work).is_ok() {
-        shared.committer.turn();
-        // Without an answer in time the relief goes on: what counts is what the cell says afterwards.
-        let _ = answered.recv_timeout(PATIENCE);
-    }
-}
-
-/// Where the answer to a relief's command arrives.
-struct Slip {
-    answer: Sender<Work>,
-}
-
-impl Desk for Slip {
-    fn decided(self: Arc<Self>, work: Work) {
-        // The relief may have lost patience; the decision stands all the same.
-        let _ = self.answer.try_send(work);
-    }
+    // Without an answer in time the relief goes on: what counts is what the cell says afterwards.
+    errand::run(shared, tenant, CommandBody::Reject(reject), planned);
 }

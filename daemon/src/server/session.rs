@@ -232,7 +232,13 @@ impl Session {
         let tenant = self.tenant();
         let shared = Arc::clone(self.core.shared());
         let correlation = message.correlation;
-        let is_big = matches!(&query, Query::Quote(quote) if planning::is_big_order(&shared.reader, tenant, &quote.order, shared.inline_lines_max));
+        let is_big = match &query {
+            Query::Quote(quote) => {
+                planning::is_big_order(&shared.reader, tenant, &quote.order, shared.inline_lines_max)
+            }
+            Query::Replan { .. } => true,
+            _ => false,
+        };
         let waits_us = if is_big { self.planners_wait_us() } else { self.waits_us };
         if let Some(code) = self.refusal(false, role, needs, waits_us) {
             refuse(&mut self.replies, correlation, code);
@@ -245,6 +251,12 @@ impl Session {
                 self.count();
                 let (pipe, arrived, quote) = (Arc::clone(&self.pipe), self.arrived, Box::new(quote));
                 shared.planners.submit_or_refuse(Job::Quote { pipe, tenant, arrived, correlation, quote });
+            }
+            Query::Replan { from } => {
+                self.uncounted += 1;
+                self.count();
+                let (pipe, arrived) = (Arc::clone(&self.pipe), self.arrived);
+                shared.planners.submit_or_refuse(Job::Replan { pipe, tenant, arrived, correlation, from });
             }
             Query::Quote(quote) => {
                 let reply = planning::quote(
@@ -298,6 +310,7 @@ impl Session {
             | Query::NodeDays { .. }
             | Query::Supplies { .. }
             | Query::Waiting { .. }
+            | Query::Reviews { .. }
             | Query::Tariffs { .. }
             | Query::Policy { .. } => {
                 push_reply(&mut self.replies, correlation, &answers::answer(&shared, tenant, &query));

@@ -7,15 +7,12 @@ use std::thread::{Builder, current, park_timeout, scope};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
-use thread_priority::{
-    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
-    thread_native_id,
-};
 
 use super::due::{Need, Since};
 use super::keeper::Keeping;
 use super::{Follower, Made, StoreError};
 use crate::clock::Moment;
+use crate::priority::yield_to_others;
 
 /// How often it is looked whether an image is due.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -233,14 +230,5 @@ impl Snapshots {
         self.lsn.store(made.lsn, Ordering::Relaxed);
         self.bytes.store(made.bytes, Ordering::Relaxed);
         self.took_us.store(took_us, Ordering::Relaxed);
-    }
-}
-
-/// Leaves the processor to all others (SCHED_IDLE). Who wakes up then goes to a processor that runs nothing else, as if it were
-/// idle; beside a thread that is merely nice, the kernel lets two others share one.
-fn yield_to_others() {
-    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-    if let Err(error) = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle) {
-        tracing::debug!(?error, "images are made at the same priority as all else");
     }
 }

@@ -20,6 +20,7 @@ mod policies;
 mod prices;
 mod processors;
 mod raw;
+mod replan;
 mod roles;
 mod shortage;
 mod slow_reader;

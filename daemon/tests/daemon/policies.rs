@@ -5,7 +5,7 @@ use earmark_protocol::command::{CommandBody, Reserve, SetPolicy, Step};
 use earmark_protocol::ids::{HoldClass, NodeIx};
 use earmark_protocol::query::Query;
 use earmark_protocol::refusal::{Field, RefusalCode};
-use earmark_protocol::reply::{Plan, PolicyView, Reply, Status};
+use earmark_protocol::reply::{Plan, PolicyView, Reply, Reviews, Status};
 
 use crate::world::{World, client_config, config, done, refusal, reserved};
 
@@ -92,15 +92,23 @@ async fn what_the_policy_wants_reviewed_cannot_be_confirmed_before_it_is_approve
         Reply::Shown(view) => *view,
         other => panic!("{other:?}"),
     };
+    let waiting = async || match client.query(Query::Reviews { from: 0 }).await.unwrap() {
+        Reply::Reviews(Reviews { next: None, waiting }) => waiting,
+        other => panic!("{other:?}"),
+    };
     done(client, set("name = 'careful'\nreview_when = 'order.units > 1'\n")).await;
 
     let order = world.order(&world.skus[..2]);
     let body = Reserve { order, class: HoldClass(0), lifetime_ms: 0, best_effort: false };
     let (waits, answer) = reserved(client, CommandBody::Reserve(body.clone())).await;
-    assert!(answer.plan.is_some_and(|plan| plan.review) && show(waits).await.in_review);
+    assert!(answer.plan.as_ref().is_some_and(|plan| plan.review) && show(waits).await.in_review);
     let refused = client.command(confirm(waits)).await.unwrap();
     assert_eq!(refusal(&refused), Some(RefusalCode::InReview));
+    let [view] = waiting().await[..] else { panic!("one reservation waits") };
+    assert_eq!((view.reservation, view.units, view.value, view.policy), (waits, 2, None, 1));
+    assert_eq!(view.deadline, answer.deadline);
     done(client, CommandBody::Approve(waits)).await;
+    assert_eq!(waiting().await, Vec::new());
     let again = client.command(CommandBody::Approve(waits)).await.unwrap();
     assert_eq!(refusal(&again), Some(RefusalCode::WrongStatus), "it waits no more");
     done(client, confirm(waits)).await;

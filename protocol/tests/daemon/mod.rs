@@ -233,7 +233,8 @@ impl Seen {
         } else if kind == Kind::Query {
             writer.push(Kind::Reply, correlation, &Reply::Stats(vec![("answered".into(), 1)])).unwrap();
         } else {
-            let done = Done { lsn, status: None, deadline: TimestampMs(0), moved: 0, short: 0, plan: None };
+            let done =
+                Done { lsn, status: None, deadline: TimestampMs(0), moved: 0, short: 0, plans: Vec::new() };
             writer.push(Kind::Reply, correlation, &Reply::Done(done)).unwrap();
         }
     }

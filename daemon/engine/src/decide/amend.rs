@@ -78,7 +78,7 @@ pub(crate) fn decide(
     } else {
         draft.settle(ended)
     };
-    Ok(Verdict::Done { reply, plan: None })
+    Ok(Verdict::Done { reply, plans: Vec::new() })
 }
 
 fn check_lines(draft: &Draft<'_>, amend: &Amend) -> Result<(), Refusal> {

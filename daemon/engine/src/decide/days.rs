@@ -21,7 +21,8 @@ pub(crate) fn takes(rows: &[RowValue], days: &[u32]) -> Takes {
     sum(rows.iter().zip(days).map(|(row, day)| (row.place.node(), *day, row.line, of(row))))
 }
 
-fn sum(lines: impl Iterator<Item = (NodeIx, u32, LineId, u64)>) -> Takes {
+/// What lines take: each with its node, its day, and its units.
+pub(crate) fn sum(lines: impl Iterator<Item = (NodeIx, u32, LineId, u64)>) -> Takes {
     let (mut takes, mut seen) = (Takes::new(), BTreeSet::new());
     for (node, day, line, units) in lines.filter(|(_, day, _, units)| *day > 0 && *units > 0) {
         let taken = takes.entry((node, day)).or_default();
@@ -51,13 +52,18 @@ pub(crate) fn change(before: &Takes, after: &Takes, effects: &mut Vec<Effect>) {
     }
 }
 
-/// Whether the days of a plan's shipments have room for them.
-pub(crate) fn fit(state: &State, tenant: Tenant, plan: &Plan) -> bool {
+/// What a plan takes.
+pub(crate) fn of_plan(plan: &Plan) -> Takes {
     let lines = plan.shipments.iter().flat_map(|shipment| {
         let line = |line: &earmark_protocol::reply::ShipmentLine| (line.line, u64::from(line.quantity));
         shipment.lines.iter().map(line).map(|(line, units)| (shipment.node, shipment.ship_day, line, units))
     });
-    sum(lines).into_iter().all(|((node, day), more)| {
+    sum(lines)
+}
+
+/// Whether the days of a plan's shipments have room for them.
+pub(crate) fn fit(state: &State, tenant: Tenant, plan: &Plan) -> bool {
+    of_plan(plan).into_iter().all(|((node, day), more)| {
         let taken = state.shared.days.taken(node, day);
         state.node(tenant, node).is_some_and(|found| has_room(found.spec.day_limit, taken, more))
     })

@@ -5,6 +5,7 @@ use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{Plan, Status};
 
 use super::days::{self, Takes};
+use super::hold::Claim;
 use crate::expire::status_of_open;
 use crate::facts::days_of;
 use crate::outcomes::CompactReply;
@@ -139,6 +140,17 @@ impl<'a> Draft<'a> {
         self.effects.truncate(mark.effects);
         self.freed.truncate(mark.freed);
         self.moved = mark.moved;
+    }
+
+    /// A new row, behind all there are, takes units of a cell; the reservation was widened for it.
+    pub(crate) fn claim(&mut self, claim: &Claim, stage: Stage, quantity: u32) {
+        let Claim { line, sku, place, cell, .. } = *claim;
+        let row = self.rows.len() as u16;
+        let mut value = RowValue::empty(line, sku, place);
+        value.move_units(Stage::Free, stage, quantity);
+        self.rows.push(value);
+        let effect = Effect::Claim { row, cell, line, sku, place: place.0, quantity, stage };
+        self.also(effect, Some((cell, -i64::from(quantity))));
     }
 
     /// Plans rows behind all there are: they leave when it says.

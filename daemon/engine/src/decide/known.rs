@@ -80,15 +80,16 @@ pub(crate) fn reserved(state: &State, slot: u32) -> Reply {
 
 /// What was answered then.
 pub(crate) fn reply(state: &State, kept: &RememberedOutcome) -> Reply {
-    let plan = (kept.text != TextAt(0))
-        .then(|| codec::decode::<Plan>(&state.texts.texts.read(kept.text)).ok())
-        .flatten();
-    kept.outcome.reply(kept.lsn, plan)
+    let text = (kept.text != TextAt(0)).then(|| state.texts.texts.read(kept.text));
+    let plans = text.and_then(|text| codec::decode::<Vec<Plan>>(&text).ok());
+    kept.outcome.reply(kept.lsn, plans.unwrap_or_default())
 }
 
-/// A plan in the form it is remembered in.
-pub(crate) fn plan_text(plan: &Plan) -> Vec<u8> {
+/// Plans in the form they are remembered in; nothing for none.
+pub(crate) fn plans_text(plans: &[Plan]) -> Vec<u8> {
     let mut text = Vec::new();
-    codec::encode(plan, &mut text);
+    if !plans.is_empty() {
+        codec::encode(&plans, &mut text);
+    }
     text
 }

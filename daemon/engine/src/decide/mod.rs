@@ -12,6 +12,7 @@ mod draft;
 mod hold;
 mod kits;
 mod known;
+pub(crate) mod moves;
 mod put;
 mod reject;
 mod reserve;
@@ -107,7 +108,7 @@ pub(crate) enum Verdict {
     /// A reservation was opened.
     Reserved { deadline: TimestampMs, plan: Option<Plan> },
     /// It took place.
-    Done { reply: CompactReply, plan: Option<Plan> },
+    Done { reply: CompactReply, plans: Vec<Plan> },
     /// Its plan cannot be held.
     Conflict,
 }
@@ -189,9 +190,9 @@ fn decide_full(
             let status = earmark_protocol::reply::Status::Held;
             Outcome::Reply(Reply::Reserved(Reserved { lsn, status, deadline, plan }))
         }
-        Ok(Verdict::Done { reply, plan }) => {
-            remember(&mut decision.record, command.id, submission, reply, plan.as_ref());
-            Outcome::Reply(reply.reply(lsn, plan))
+        Ok(Verdict::Done { reply, plans }) => {
+            remember(&mut decision.record, command.id, submission, reply, &plans);
+            Outcome::Reply(reply.reply(lsn, plans))
         }
         Ok(Verdict::Conflict) => {
             decision.record.effects.clear();
@@ -245,12 +246,13 @@ fn verdict(
         CommandBody::Receive(receive) => supply::receive(state, tenant, receive, effects),
         CommandBody::PutKits(specs) => kits::put(state, tenant, specs, effects),
         CommandBody::PutSubstitutes(specs) => substitutes::put(state, tenant, specs, effects),
+        CommandBody::Move(wanted) => moves::decide(state, now, tenant, wanted, decision),
     }
 }
 
 fn remember_refusal(record: &mut Record, id: CommandId, submission: &Submission<'_>, refusal: Refusal) {
     record.effects.clear();
-    remember(record, id, submission, CompactReply::Refused(refusal), None);
+    remember(record, id, submission, CompactReply::Refused(refusal), &[]);
 }
 
 fn remember(
@@ -258,9 +260,9 @@ fn remember(
     id: CommandId,
     submission: &Submission<'_>,
     outcome: CompactReply,
-    plan: Option<&Plan>,
+    plans: &[Plan],
 ) {
-    let plan = plan.map(known::plan_text).unwrap_or_default();
+    let plan = known::plans_text(plans);
     let (content, tenant) = (submission.content, submission.tenant);
     record.effects.push(Effect::Outcome { id, content, tenant, outcome, plan });
 }

@@ -25,7 +25,7 @@ const COST_MAX: i64 = 1_000_000_000_000;
 pub(super) fn done(changed: usize) -> Verdict {
     let (status, deadline) = (None, TimestampMs(0));
     let reply = CompactReply::Done { status, deadline, moved: changed as u64, short: 0 };
-    Verdict::Done { reply, plan: None }
+    Verdict::Done { reply, plans: Vec::new() }
 }
 
 pub(super) fn text(text: &str, may_be_empty: bool, field: Field) -> Result<(), Refusal> {

@@ -14,7 +14,6 @@ use super::reserve::{claims, is_current, picks_within};
 use super::{Decision, Submission, Verdict, step};
 use crate::inventory::Place;
 use crate::record::{Effect, Stage};
-use crate::reservations::slot::RowValue;
 use crate::routing::Planner;
 use crate::state::State;
 
@@ -67,7 +66,7 @@ fn verdict(
     }
     let rejected = draft.moved;
     let confirmed: u64 = given_up.values().map(|units| units.confirmed).sum();
-    let plan = if reject.reroute {
+    let plans = if reject.reroute {
         let Ok(replanned) = replan(state, now, submission, reject, &given_up, planner) else {
             return Ok(Verdict::Conflict);
         };
@@ -75,13 +74,13 @@ fn verdict(
         draft.plan_rows(&replanned.plan);
         place_again(state, &mut draft, given_up, &replanned.claims)?;
         keep_plan(state, submission, &mut draft, reject, &plan)?;
-        Some(plan)
+        vec![plan]
     } else {
-        None
+        Vec::new()
     };
     draft.moved = rejected;
     let ended = if confirmed > 0 { Status::Cancelled } else { Status::Released };
-    Ok(Verdict::Done { reply: draft.settle(ended), plan })
+    Ok(Verdict::Done { reply: draft.settle(ended), plans })
 }
 
 fn check_fields(state: &State, submission: &Submission<'_>, reject: &Reject) -> First {
@@ -280,19 +279,15 @@ fn place_again(
     }
     draft.also(Effect::Widen { rows: claims.len() as u16 }, None);
     for claim in claims {
-        let Claim { line, sku, place, cell, quantity, .. } = *claim;
+        let Claim { line, sku, quantity, .. } = *claim;
         let left = given_up.get_mut(&(line, sku)).expect("the picks are within what was given up");
         let confirmed = left.confirmed.min(u64::from(quantity)) as u32;
         let held = quantity - confirmed;
         left.confirmed -= u64::from(confirmed);
         left.held -= u64::from(held);
         let row = draft.rows.len();
-        draft.rows.push(RowValue::empty(line, sku, place));
         let (stage, first) = if confirmed > 0 { (Stage::Confirmed, confirmed) } else { (Stage::Held, held) };
-        draft.rows[row].move_units(Stage::Free, stage, first);
-        let effect =
-            Effect::Claim { row: row as u16, cell, line, sku, place: place.0, quantity: first, stage };
-        draft.also(effect, Some((cell, -i64::from(first))));
+        draft.claim(claim, stage, first);
         if confirmed > 0 {
             draft.shift(row, Stage::Free, Stage::Held, held);
         }
@@ -334,7 +329,7 @@ fn keep_plan(
         facts.plans.push(plan.clone());
         facts.to_bytes()
     });
-    if !state.texts.fits(&[text.len(), super::known::plan_text(plan).len()]) {
+    if !state.texts.fits(&[text.len(), super::known::plans_text(std::slice::from_ref(plan)).len()]) {
         return Err(Refusal::of(RefusalCode::CapacityReached, Field::CapacityFacts));
     }
     if !text.is_empty() {

@@ -109,7 +109,7 @@ pub(crate) fn decide(
         first.consider(draft.wrong_status());
     }
     first.done()?;
-    Ok(Verdict::Done { reply: draft.settle(kind.ends_as()), plan: None })
+    Ok(Verdict::Done { reply: draft.settle(kind.ends_as()), plans: Vec::new() })
 }
 
 /// Moves what each line says, and as much as there is where that is too much: the lines after it are judged as well.
@@ -199,7 +199,7 @@ pub(crate) fn extend(
         return Err(draft.wrong_status());
     }
     let status = draft.head.meta.status;
-    Ok(Verdict::Done { reply: draft.settle_with(status, deadline), plan: None })
+    Ok(Verdict::Done { reply: draft.settle_with(status, deadline), plans: Vec::new() })
 }
 
 /// Decides that what is held may be confirmed.
@@ -219,5 +219,5 @@ pub(crate) fn approve(
     }
     draft.also(Effect::Review { waits: false }, None);
     let (status, deadline) = (draft.head.meta.status, draft.head.deadline);
-    Ok(Verdict::Done { reply: draft.settle_with(status, deadline), plan: None })
+    Ok(Verdict::Done { reply: draft.settle_with(status, deadline), plans: Vec::new() })
 }

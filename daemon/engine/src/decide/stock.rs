@@ -237,7 +237,7 @@ fn write(
 ) -> Result<Verdict, Refusal> {
     let short = write_changes(state, changes, effects)?;
     let reply = CompactReply::Done { status: None, deadline: TimestampMs(0), moved, short };
-    Ok(Verdict::Done { reply, plan: None })
+    Ok(Verdict::Done { reply, plans: Vec::new() })
 }
 
 /// The same; says how many units stand below what is promised then.

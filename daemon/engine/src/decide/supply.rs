@@ -63,7 +63,7 @@ pub(crate) fn put(
 
 fn done(moved: u64, short: u64) -> Verdict {
     let (status, deadline) = (None, TimestampMs(0));
-    Verdict::Done { reply: CompactReply::Done { status, deadline, moved, short }, plan: None }
+    Verdict::Done { reply: CompactReply::Done { status, deadline, moved, short }, plans: Vec::new() }
 }
 
 /// Decides units of a supply that arrived. They are taken whatever was expected: they are there.

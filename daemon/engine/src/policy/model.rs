@@ -8,6 +8,9 @@ use super::reach::Reach;
 use super::schema::Needs;
 use crate::promise::Transit;
 
+/// What a move has to save where the policy does not say it, in micros: what a picking list that is printed anew may cost.
+const REPLAN_SAVES: Money = Money(500_000);
+
 /// A policy.
 #[derive(Clone, Debug)]
 pub struct Policy {
@@ -42,6 +45,9 @@ pub struct Policy {
     /// How far goods travel in a day, and whether on weekends.
     pub(crate) transit_miles_per_day: Option<u16>,
     pub(crate) transit_weekends: bool,
+    /// For how long after it was placed an order that is confirmed is looked at again, and what a move has to save.
+    pub(crate) replan_ms: Option<u64>,
+    pub(crate) replan_saves: Money,
     pub(crate) rules: Vec<Rule>,
     /// Which lines go together, and which never do.
     pub(crate) bonds: Vec<Bond>,
@@ -81,6 +87,8 @@ impl Default for Policy {
             waits_for_days: true,
             transit_miles_per_day: None,
             transit_weekends: false,
+            replan_ms: None,
+            replan_saves: REPLAN_SAVES,
             rules: Vec::new(),
             bonds: Vec::new(),
             buffers: Vec::new(),

@@ -120,7 +120,7 @@ impl Reader<'_> {
     }
 
     fn policy(&mut self, table: &DeTable<'_>) -> Policy {
-        const KEYS: [&str; 18] = [
+        const KEYS: [&str; 20] = [
             "name",
             "active_from",
             "share",
@@ -137,6 +137,8 @@ impl Reader<'_> {
             "full_day",
             "transit_miles_per_day",
             "transit_weekends",
+            "replan_minutes",
+            "replan_saves",
             "weights",
             "rule",
         ];
@@ -186,6 +188,10 @@ impl Reader<'_> {
                     }
                 }
                 "transit_weekends" => policy.transit_weekends = self.truth(value).unwrap_or_default(),
+                "replan_minutes" => {
+                    policy.replan_ms = self.number_of(value).map(|minutes| u64::from(minutes) * 60_000);
+                }
+                "replan_saves" => policy.replan_saves = self.money(value).unwrap_or_default(),
                 "weights" => self.weights(value, &mut policy),
                 "rule" => self.rules(value, &mut policy),
                 unknown => self.unknown(unknown, key.span(), &KEYS, "a policy has"),

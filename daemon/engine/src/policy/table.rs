@@ -49,6 +49,16 @@ impl PolicyTable {
         self.tenants.get(&tenant)?.iter().rev().find(|kept| is_for(kept))
     }
 
+    /// Whether some version of some tenant's has orders looked at again.
+    pub(crate) fn has_replans(&self) -> bool {
+        self.tenants.values().flatten().any(|kept| kept.policy.replan_ms.is_some())
+    }
+
+    /// How long after they were placed orders of a tenant are looked at again, by the version that has it longest.
+    pub(crate) fn replan_ms_max(&self, tenant: Tenant) -> Option<u64> {
+        self.tenants.get(&tenant)?.iter().filter_map(|kept| kept.policy.replan_ms).max()
+    }
+
     /// A version.
     pub(crate) fn version(&self, tenant: Tenant, version: u32) -> Option<&Arc<Kept>> {
         self.newest_where(tenant, |kept| kept.version == version)

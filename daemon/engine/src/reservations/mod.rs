@@ -15,7 +15,7 @@ use earmark_protocol::reply::{ReservationView, Status};
 
 use crate::arena::Arena;
 use crate::facts::{Facts, TextAt, Texts};
-use crate::runs::{Extents, Runs};
+use crate::runs::{Extents, Runs, class_size};
 use crate::supply::Supplies;
 use crate::sync::{AtomicU32, AtomicU64, Ordering, fence};
 use ids::{Ids, Remembered};
@@ -408,6 +408,13 @@ impl ReservationsWriter {
         rows <= INLINE_ROWS
             || rows <= slot::ROWS_MAX
                 && self.row_runs.fits(&self.row_extents, u32::try_from(rows).unwrap_or(u32::MAX))
+    }
+
+    /// Whether the rows of several reservations could lie somewhere together, when they have this many.
+    pub(crate) fn all_rows_fit(&self, rows: &[usize]) -> bool {
+        let sizes = rows.iter().filter(|rows| **rows > INLINE_ROWS).map(|rows| class_size(*rows as u32));
+        let fresh: u64 = sizes.map(|size| u64::from(self.row_extents.fresh_for(size))).sum();
+        rows.iter().all(|rows| self.rows_fit(*rows)) && (rows.len() == 1 || fresh <= self.row_extents.fresh())
     }
 
     /// Begins a change that readers of the slot shall see whole.

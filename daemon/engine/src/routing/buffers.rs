@@ -44,7 +44,7 @@ impl Planner {
             self.demand.wants.iter().enumerate().all(|(want, wanted)| {
                 let lines = shipment.lines.iter().filter(|line| line.sku == wanted.sku);
                 let taken: i64 = lines.map(|line| i64::from(line.quantity)).sum();
-                let keeps = scope.buffer(want, shipment.node.0);
+                let keeps = scope.keeps(want, shipment.node.0);
                 taken == 0 || keeps == 0 || scope.there(wanted.sku, shipment.node) - taken >= keeps
             })
         })

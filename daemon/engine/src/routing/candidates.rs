@@ -11,7 +11,7 @@ use super::carried::Carried;
 use super::case::{Candidate, Case, Supply, Unseen};
 use super::demand::Demand;
 use super::lanes::Band;
-use super::scope::Scope;
+use super::scope::{Credit, Scope};
 use super::walk::{Near, Walk};
 use crate::inventory::Place;
 use crate::inventory::cell::{word_available, word_place};
@@ -315,7 +315,20 @@ impl Gatherer {
             }
             everywhere
         });
-        if !scope.leaning.buffers.is_empty() {
+        for credit in scope.credits_of(want) {
+            let Credit { node, .. } = *credit;
+            let is_looked_at = match look {
+                Look::Slots(from) if read == Some(false) => {
+                    self.slots.get(node as usize).is_some_and(|slot| *slot as usize > from)
+                }
+                _ => self.eligible(scope, node),
+            };
+            let is_new = hits[start..].iter().all(|hit| hit.node != node);
+            if is_looked_at && is_new && scope.suits(want, wanted.flags, node) {
+                hits.push(Hit { want: want as u32, node, available: 0 });
+            }
+        }
+        if !scope.leaning.buffers.is_empty() || !scope.credits.is_empty() {
             let mut place = 0;
             hits.retain_mut(|hit| {
                 place += 1;

@@ -5,6 +5,8 @@ use earmark_protocol::ids::{LineId, NodeIx, Tenant};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 
 use super::Proposal;
+use super::arrange::Portion;
+use super::bonds::Bonds;
 use super::case::{Candidate, Part};
 use super::lanes::LaneBook;
 use super::planner::Planner;
@@ -51,30 +53,66 @@ impl Planner {
         let apart = self.take_apart(&table.kits, reader, tenant, order, &[]);
         let whole = order;
         let order = apart.as_ref().unwrap_or(whole);
+        self.strictly(reader, lanes, tenant, order, |planner, scope, _| {
+            let mut portions = Vec::with_capacity(takes.len());
+            for (at, take) in takes.iter().enumerate() {
+                let line = whole.lines.iter().find(|line| line.line == take.line);
+                let line = line.ok_or(Refusal::of(RefusalCode::UnknownLine, Field::Line).at(at))?;
+                table
+                    .get(tenant, take.node)
+                    .ok_or(Refusal::of(RefusalCode::UnknownNode, Field::Node).at(at))?;
+                for part in order.lines.iter().filter(|part| part.line == take.line) {
+                    let per_kit = i64::from(part.quantity / line.quantity.max(1));
+                    let units = i64::from(take.quantity).saturating_mul(per_kit);
+                    portions.push(Portion { sku: part.sku, node: take.node, units });
+                }
+            }
+            Ok(planner.price_in(scope, order, &portions))
+        })
+    }
+
+    /// Does something in the scope that an order has under the policy that it obeys, where no rule gives way; what comes of it
+    /// is told of which version and plan epoch it is.
+    pub(super) fn strictly(
+        &mut self,
+        reader: &Reader,
+        lanes: &LaneBook,
+        tenant: Tenant,
+        order: &Order,
+        work: impl FnOnce(&mut Self, &Scope<'_>, &Bonds) -> Result<Priced, Refusal>,
+    ) -> Result<Priced, Refusal> {
         let mut sight = Sight::of(&mut self.bookmark, reader, lanes, tenant, order, self.now);
         self.read_order(reader, tenant, order, true)?;
         sight.weigh(reader, &mut self.demand);
         let Some(segments) = reader.rules().channels.get(usize::from(order.channel.0)) else {
             return Err(Refusal::of(RefusalCode::UnknownChannel, Field::Channel));
         };
+        let sold = sellers::by_want(order, &self.demand, &sight.table, tenant);
+        let leaning = Leaning { by_want: &sellers::bits(&sold), ..Leaning::default() };
+        let scope = Scope { leaning, ..sight.scope(reader, segments, named(order), &[]) };
+        let policies = self.bookmark.policies(reader);
+        let mut priced = match self.policy_for(&policies, reader, tenant, order) {
+            Some(kept) => {
+                let mut priced = self.strictly_under((&kept, tenant, &sight.table), &scope, order, work)?;
+                priced.proposal.plan.policy = kept.version;
+                priced
+            }
+            None => work(self, &scope, &Bonds::default())?,
+        };
+        priced.proposal.epoch = sight.epoch;
+        Ok(priced)
+    }
+
+    /// Prices these portions of the order at hand.
+    pub(super) fn price_in(&mut self, scope: &Scope<'_>, order: &Order, portions: &[Portion]) -> Priced {
         let (mut nodes, mut parts) = (Vec::new(), Vec::new());
-        for (at, take) in takes.iter().enumerate() {
-            let line = whole.lines.iter().find(|line| line.line == take.line);
-            let line = line.ok_or(Refusal::of(RefusalCode::UnknownLine, Field::Line).at(at))?;
-            sight
-                .table
-                .get(tenant, take.node)
-                .ok_or(Refusal::of(RefusalCode::UnknownNode, Field::Node).at(at))?;
-            let slot = nodes.iter().position(|node| *node == take.node).unwrap_or_else(|| {
-                nodes.push(take.node);
+        for Portion { sku, node, units } in portions {
+            let slot = nodes.iter().position(|known| known == node).unwrap_or_else(|| {
+                nodes.push(*node);
                 nodes.len() - 1
             });
-            for part in order.lines.iter().filter(|part| part.line == take.line) {
-                let want = self.demand.find(part.sku).expect("the order's lines were read");
-                let per_kit = i64::from(part.quantity / line.quantity.max(1));
-                let units = i64::from(take.quantity).saturating_mul(per_kit);
-                parts.push(Part { want: want as u32, slot: slot as u32, units });
-            }
+            let want = self.demand.find(*sku).expect("the order's lines were read");
+            parts.push(Part { want: want as u32, slot: slot as u32, units: *units });
         }
         parts.sort_unstable_by_key(|part| (part.slot, part.want));
         parts.dedup_by(|part, kept| {
@@ -82,24 +120,6 @@ impl Planner {
             kept.units += if same { part.units } else { 0 };
             same
         });
-        let sold = sellers::by_want(order, &self.demand, &sight.table, tenant);
-        let leaning = Leaning { by_want: &sellers::bits(&sold), ..Leaning::default() };
-        let scope = Scope { leaning, ..sight.scope(reader, segments, named(order), &[]) };
-        let policies = self.bookmark.policies(reader);
-        let priced = match self.policy_for(&policies, reader, tenant, order) {
-            Some(kept) => {
-                self.strictly_under((&kept, tenant, &sight.table), &scope, order, |planner, scope, _| {
-                    let mut priced = planner.price_in(scope, order, &nodes, &parts);
-                    priced.proposal.plan.policy = kept.version;
-                    priced
-                })
-            }
-            None => self.price_in(&scope, order, &nodes, &parts),
-        };
-        Ok(Priced { proposal: Proposal { epoch: sight.epoch, ..priced.proposal }, ..priced })
-    }
-
-    fn price_in(&mut self, scope: &Scope<'_>, order: &Order, nodes: &[NodeIx], parts: &[Part]) -> Priced {
         self.gatherer.begin(scope);
         let list: Vec<Candidate> = nodes.iter().map(|node| scope.candidate(node.0)).collect();
         let serves = |part: &Part| {
@@ -109,7 +129,7 @@ impl Planner {
         let mut barred: Vec<_> =
             parts.iter().filter(|part| !serves(part)).map(|part| nodes[part.slot as usize]).collect();
         barred.dedup();
-        let proposal = self.writer.write(scope, order, &self.demand, &list, parts);
+        let proposal = self.writer.write(scope, order, &self.demand, &list, &parts);
         Priced { proposal, barred }
     }
 }

@@ -8,6 +8,7 @@ use earmark_protocol::ids::{LineId, Money, NodeIx, QUANTITY_MAX, SkuIx, Tenant, 
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 
 use super::Proposal;
+use super::arrange::Portion;
 use super::candidates::Gatherer;
 use super::carried::Carried;
 use super::case::{Budget, Candidate, Part};
@@ -16,7 +17,7 @@ use super::lanes::{Bookmark, LaneBook};
 use super::parcels::{Carriers, Task};
 use super::prices::Prices;
 use super::repair::Repair;
-use super::scope::{Leaning, Scope, Sight, check_nodes};
+use super::scope::{Credit, Leaning, Scope, Sight, check_nodes};
 use super::sellers;
 use super::solve::{SMALL_SKUS, Search, budget};
 use super::subsets::{self, Subsets};
@@ -60,6 +61,8 @@ pub struct Planner {
     pub(super) rulings: Vec<Ruling>,
     /// The time policies are asked for.
     pub(super) now: TimestampMs,
+    /// What is there beside what can be promised.
+    pub(super) beside: Vec<Portion>,
     is_patient: bool,
 }
 
@@ -197,7 +200,9 @@ impl Planner {
         let prices = Some(&*sight.prices).filter(|_| minds).filter(has_any);
         let sold = sellers::by_want(order, &self.demand, &sight.table, tenant);
         let leaning = Leaning { by_want: &sellers::bits(&sold), ..Leaning::default() };
-        let scope = Scope { prices, leaning, ..sight.scope(reader, segments, &named, without) };
+        let credits: Vec<Credit> = self.beside.iter().filter_map(|beside| beside.of(&self.demand)).collect();
+        let scope = sight.scope(reader, segments, &named, without);
+        let scope = Scope { prices, leaning, credits: &credits, ..scope };
         let done = work(self, &scope, &sight.table);
         self.named = named;
         Ok((done, sight.epoch))

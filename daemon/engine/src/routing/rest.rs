@@ -1,4 +1,5 @@
-//! Lines that are routed again: what a node gives up of them, as an order of its own.
+//! Lines that are routed again, or looked at again: what of an order stands at a node, or all that is confirmed, as an order of its
+//! own.
 
 use std::collections::HashMap;
 
@@ -9,7 +10,7 @@ use earmark_protocol::refusal::Refusal;
 use super::Proposal;
 use super::lanes::LaneBook;
 use super::planner::{Planner, Question};
-use crate::Reader;
+use crate::{NodeTable, Reader};
 
 /// What of an order is routed again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub struct Rest {
     /// The order with those lines alone. A line of a kit has a line of each of its components here.
     pub order: Order,
     /// Which of its lines are of which kit.
-    of_kits: Vec<(LineId, SkuIx)>,
+    pub(super) of_kits: Vec<(LineId, SkuIx)>,
 }
 
 impl Reader {
@@ -47,17 +48,28 @@ impl Reader {
                 asked.is_some()
             });
         }
+        order.shipments_max = 0;
+        Rest::of(&self.nodes(), order, lines)
+    }
+}
+
+impl Rest {
+    /// An order with these units of lines and skus alone; `None` where there are none.
+    pub(crate) fn of(
+        nodes: &NodeTable,
+        mut order: Order,
+        units: impl IntoIterator<Item = (LineId, SkuIx, u64)>,
+    ) -> Option<Self> {
         let ordered: HashMap<LineId, SkuIx> =
             order.lines.drain(..).map(|line| (line.line, line.sku)).collect();
-        let (nodes, mut of_kits) = (self.nodes(), Vec::new());
-        for (line, sku, units) in lines.into_iter().filter(|(.., units)| *units > 0) {
+        let mut of_kits = Vec::new();
+        for (line, sku, units) in units.into_iter().filter(|(.., units)| *units > 0) {
             let quantity = u32::try_from(units).ok()?;
             order.lines.push(OrderLine { line, sku, quantity });
             let kit = ordered.get(&line).filter(|ordered| nodes.kits.get(**ordered).is_some());
             of_kits.extend(kit.map(|kit| (line, *kit)));
         }
-        order.shipments_max = 0;
-        (!order.lines.is_empty()).then_some(Rest { order, of_kits })
+        (!order.lines.is_empty()).then_some(Self { order, of_kits })
     }
 }
 

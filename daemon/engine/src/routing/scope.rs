@@ -40,6 +40,14 @@ pub(crate) struct Leaning<'a> {
     pub(crate) buffers: &'a [Vec<(Vec<u64>, i64)>],
 }
 
+/// Units of a want that a node has beside what can be promised; below 0 where they are spoken for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Credit {
+    pub(crate) want: u32,
+    pub(crate) node: u32,
+    pub(crate) units: i64,
+}
+
 /// What is read before an order's lines are looked at; a [`Scope`] borrows from it.
 pub(super) struct Sight {
     /// The plan epoch, read before anything that it stands for.
@@ -121,6 +129,7 @@ impl Sight {
             split_lines: rules.split_lines,
             leaning: Leaning::default(),
             prices: None,
+            credits: &[],
             timetable: &self.timetable,
             days: self.days.as_ref(),
             waits: true,
@@ -218,6 +227,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) leaning: Leaning<'a>,
     /// What a unit is worth to the future, where some want has a price.
     pub(crate) prices: Option<&'a Prices>,
+    /// By want and node: units that are there beside what can be promised.
+    pub(crate) credits: &'a [Credit],
     pub(crate) timetable: &'a Timetable,
     /// Where days are limited.
     pub(crate) days: Option<&'a Days>,
@@ -273,11 +284,28 @@ impl Scope<'_> {
         self.segments.iter().map(|segment| i64::from(of(segment).max(0))).sum()
     }
 
-    /// Units of a want that a node keeps back.
+    /// Units of a want that a node must have beyond those it is asked for: what it keeps back, less what is there beside what can
+    /// be promised.
     #[inline]
     pub(crate) fn buffer(&self, want: usize, node: u32) -> i64 {
+        let keeps = self.keeps(want, node);
+        if self.credits.is_empty() { keeps } else { keeps - self.credit(want, node) }
+    }
+
+    /// Units of a want that a node keeps back.
+    #[inline]
+    pub(crate) fn keeps(&self, want: usize, node: u32) -> i64 {
         let buffers = self.leaning.buffers.get(want).map_or(&[][..], Vec::as_slice);
         buffers.iter().filter(|(bits, _)| has_bit(bits, node)).map(|(_, units)| *units).max().unwrap_or(0)
+    }
+
+    fn credit(&self, want: usize, node: u32) -> i64 {
+        self.credits_of(want).filter(|credit| credit.node == node).map(|credit| credit.units).sum()
+    }
+
+    /// What is there of a want beside what can be promised.
+    pub(crate) fn credits_of(&self, want: usize) -> impl Iterator<Item = &Credit> {
+        self.credits.iter().filter(move |credit| credit.want as usize == want)
     }
 
     /// How many days on which it could ship the node lets pass; `None` where it may not serve for that.

@@ -8,6 +8,7 @@ mod given;
 mod kept;
 mod kits;
 mod late;
+mod moves;
 mod oracle;
 mod policies;
 mod policy_page;

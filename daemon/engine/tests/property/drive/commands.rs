@@ -95,7 +95,8 @@ impl Author<'_> {
 
     /// Some command.
     pub(crate) fn any(&mut self) -> CommandBody {
-        let weights = [16, 22, 10, 4, 5, 8, 4, 6, 4, 4, 9, 7, 6, 5, 3, 5, 2, 1, 2, 2, 1, 1, 4, 4, 6, 3, 2, 3];
+        let weights =
+            [16, 22, 10, 4, 5, 8, 4, 6, 4, 4, 9, 7, 6, 5, 3, 5, 2, 1, 2, 2, 1, 1, 4, 4, 6, 3, 2, 12, 3];
         match self.dice.weighted(&weights) {
             0 => CommandBody::Hold(self.hold()),
             1 => CommandBody::Reserve(self.reserve()),
@@ -134,6 +135,7 @@ impl Author<'_> {
             24 => CommandBody::Receive(self.receive()),
             25 => CommandBody::PutKits(self.kits()),
             26 => CommandBody::PutSubstitutes(self.substitutes()),
+            27 => CommandBody::Move(self.move_orders()),
             _ => CommandBody::SetNodeState(SetNodeState {
                 node: self.node(),
                 state: *self.dice.pick(&[
@@ -220,7 +222,7 @@ impl Author<'_> {
         SkuIx(self.handle(&known, skus.len()))
     }
 
-    fn node(&mut self) -> NodeIx {
+    pub(super) fn node(&mut self) -> NodeIx {
         let nodes = &self.model.catalogue.nodes;
         let own: Vec<u32> =
             (0..nodes.len() as u32).filter(|place| nodes[*place as usize].tenant == self.tenant).collect();
@@ -243,7 +245,7 @@ impl Author<'_> {
         }
     }
 
-    fn quantity(&mut self) -> u32 {
+    pub(super) fn quantity(&mut self) -> u32 {
         match self.dice.below(200) {
             0 => 0,
             1 => QUANTITY_MAX + 1,
@@ -362,7 +364,7 @@ impl Author<'_> {
     }
 
     /// A reservation, mostly one that has units of this kind.
-    fn reservation(&mut self, has: impl Fn(&RowView) -> u32) -> CommandId {
+    pub(super) fn reservation(&mut self, has: impl Fn(&RowView) -> u32) -> CommandId {
         let own = || self.model.reservations.iter().filter(|((tenant, _), _)| *tenant == self.tenant);
         let fit: Vec<CommandId> = own()
             .filter(|(_, reservation)| reservation.rows.iter().any(|row| has(row) > 0))
@@ -378,7 +380,7 @@ impl Author<'_> {
         }
     }
 
-    fn rows(&self, reservation: CommandId) -> Vec<RowView> {
+    pub(super) fn rows(&self, reservation: CommandId) -> Vec<RowView> {
         let found = self.model.reservations.get(&(self.tenant, reservation));
         found.map(|reservation| reservation.rows.clone()).unwrap_or_default()
     }

@@ -4,6 +4,7 @@ mod commands;
 mod compare;
 mod dice;
 mod kits;
+mod moves;
 mod scene;
 mod settings;
 mod substitutes;
@@ -18,7 +19,7 @@ use earmark_engine::{
     check_order, decide, digest, expire,
 };
 use earmark_protocol::codec;
-use earmark_protocol::command::{Command, CommandBody};
+use earmark_protocol::command::{Command, CommandBody, Move};
 use earmark_protocol::hold_one::{HoldOne, HoldOneReply};
 use earmark_protocol::ids::{CommandId, Lsn, Tenant, TimestampMs};
 use earmark_protocol::query::Atp;
@@ -114,6 +115,7 @@ impl Given {
             CommandBody::Approve(reservation) => *reservation,
             CommandBody::Amend(amend) => amend.reservation,
             CommandBody::Reject(reject) => reject.reservation,
+            CommandBody::Move(Move { orders, .. }) if !orders.is_empty() => orders[0].reservation,
             _ => command.id,
         }
     }

@@ -94,7 +94,7 @@ fn units(row: &RowView) -> u64 {
 }
 
 /// What one reservation takes.
-fn loads_of(rows: &[RowView], plans: &[Plan]) -> Loads {
+pub(super) fn loads_of(rows: &[RowView], plans: &[Plan]) -> Loads {
     let (mut loads, mut lines) = (Loads::new(), BTreeSet::new());
     for (row, day) in rows.iter().zip(days_of(plans)).filter(|(row, day)| *day > 0 && units(row) > 0) {
         let load = loads.entry((row.node, day)).or_default();
@@ -106,7 +106,7 @@ fn loads_of(rows: &[RowView], plans: &[Plan]) -> Loads {
 }
 
 /// A day without any order has room for one.
-fn has_room(limit: DayLoad, taken: DayLoad, more: DayLoad) -> bool {
+pub(super) fn has_room(limit: DayLoad, taken: DayLoad, more: DayLoad) -> bool {
     taken.orders == 0
         || (limit.orders == 0 || taken.orders + more.orders <= limit.orders)
             && (limit.lines == 0 || taken.lines + more.lines <= limit.lines)

@@ -12,6 +12,7 @@ mod days;
 mod holds;
 mod ids;
 mod kits;
+mod moves;
 mod orders;
 mod plans;
 mod prices;
@@ -101,6 +102,8 @@ pub(crate) struct Yes {
     pub(crate) moved: u64,
     pub(crate) short: u64,
     pub(crate) plan: Option<Plan>,
+    /// Of orders that were moved.
+    pub(crate) plans: Vec<Plan>,
 }
 
 /// Yes or no; or why the answer that was given is a choice nobody was free to make.
@@ -219,8 +222,9 @@ impl Model {
                     plan: yes.plan,
                 })
             }
-            Ok(Yes { status, deadline, moved, short, plan }) => {
-                Reply::Done(Done { lsn, status, deadline, moved, short, plan })
+            Ok(Yes { status, deadline, moved, short, plan, plans }) => {
+                let plans = plan.into_iter().chain(plans).collect();
+                Reply::Done(Done { lsn, status, deadline, moved, short, plans })
             }
         }
     }
@@ -256,6 +260,7 @@ impl Model {
             CommandBody::Receive(receive) => Ok(self.receive(now, tenant, receive)),
             CommandBody::PutKits(specs) => Ok(self.put_kits(tenant, specs)),
             CommandBody::PutSubstitutes(specs) => Ok(self.put_substitutes(tenant, specs)),
+            CommandBody::Move(wanted) => self.move_orders(now, tenant, wanted, seen),
         }
     }
 
@@ -347,7 +352,7 @@ pub(crate) fn refused_with(reply: &Reply, code: RefusalCode) -> bool {
 pub(crate) fn plan_of(reply: &Reply) -> Option<&Plan> {
     match reply {
         Reply::Reserved(reserved) => reserved.plan.as_ref(),
-        Reply::Done(done) => done.plan.as_ref(),
+        Reply::Done(done) => done.plans.first(),
         _ => None,
     }
 }

@@ -211,7 +211,7 @@ impl Model {
         Ok(taken)
     }
 
-    fn judge_price(&self, wish: &Wish<'_>, plan: &Plan) -> Result<(), String> {
+    pub(super) fn judge_price(&self, wish: &Wish<'_>, plan: &Plan) -> Result<(), String> {
         let mut sum = 0;
         for shipment in &plan.shipments {
             let (miles, cost) = (self.miles(wish, shipment.node), self.price(wish, shipment));

@@ -38,7 +38,12 @@ impl Model {
     }
 
     /// When a shipment leaves, and the day that it takes room of; `None` where no day has room.
-    fn ships(&self, wish: &Wish<'_>, node: NodeIx, now: TimestampMs) -> Option<(TimestampMs, u32)> {
+    pub(super) fn ships(
+        &self,
+        wish: &Wish<'_>,
+        node: NodeIx,
+        now: TimestampMs,
+    ) -> Option<(TimestampMs, u32)> {
         if self.catalogue.nodes[node.0 as usize].spec.day_limit != DayLoad::default() {
             return self.ships_with_room(wish, node, now);
         }

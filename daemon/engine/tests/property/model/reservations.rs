@@ -248,7 +248,7 @@ impl Model {
         let status = Some(reservation.status());
         let deadline = reservation.deadline();
         self.reservations.insert((tenant, id), reservation);
-        Yes { status, deadline, moved, short: self.stock.short(touched), plan: None }
+        Yes { status, deadline, moved, short: self.stock.short(touched), ..Yes::default() }
     }
 
     pub(super) fn extend(
