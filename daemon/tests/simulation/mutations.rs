@@ -7,7 +7,7 @@ use earmark_mutations::{Mutation, choose};
 use crate::world;
 
 /// Runs in which each must be found.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 2_000;
 
 /// Threads of this name fail without a word.
 const QUIET: &str = "mutation";
