@@ -288,17 +288,21 @@ impl Scope<'_> {
     /// be promised.
     #[inline]
     pub(crate) fn buffer(&self, want: usize, node: u32) -> i64 {
-        let keeps = self.keeps(want, node);
-        if self.credits.is_empty() { keeps } else { keeps - self.credit(want, node) }
+        // Asked at each look at a node's stock: most orders have neither.
+        if self.leaning.buffers.is_empty() && self.credits.is_empty() {
+            return 0;
+        }
+        self.keeps(want, node) - self.credit(want, node)
     }
 
     /// Units of a want that a node keeps back.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn keeps(&self, want: usize, node: u32) -> i64 {
         let buffers = self.leaning.buffers.get(want).map_or(&[][..], Vec::as_slice);
         buffers.iter().filter(|(bits, _)| has_bit(bits, node)).map(|(_, units)| *units).max().unwrap_or(0)
     }
 
+    #[inline(never)]
     fn credit(&self, want: usize, node: u32) -> i64 {
         self.credits_of(want).filter(|credit| credit.node == node).map(|credit| credit.units).sum()
     }
