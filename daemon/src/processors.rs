@@ -8,9 +8,17 @@ use crate::config::Config;
 
 /// The processors that the process may use, and how its threads share them.
 pub(crate) struct Processors {
+    /// How many it is worth to run on at once: a quota of processor time counts, too.
+    available: usize,
+    /// Where `server.pin_io_cores` is set.
+    pinned: Option<Pinned>,
+}
+
+/// Who runs where.
+struct Pinned {
     allowed: CpuSet,
-    /// Where `server.pin_io_cores` is set: a processor for each I/O core, the first of those allowed.
-    own: Option<Vec<CpuSet>>,
+    /// A processor for each I/O core, the first of those allowed.
+    own: Vec<CpuSet>,
 }
 
 /// While this lives, threads that the calling one starts run beside the I/O cores.
@@ -22,35 +30,36 @@ pub(crate) struct Beside {
 impl Processors {
     /// Those that the calling thread may use; an error where they are too few for what is wanted.
     pub(crate) fn of(config: &Config) -> anyhow::Result<Self> {
-        let allowed = sched_getaffinity(None).context("asking which processors the process may use")?;
-        let mut processors = Self { allowed, own: None };
+        let available = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut processors = Self { available, pinned: None };
         if config.server.pin_io_cores {
-            let (cores, available) = (processors.io_cores(config), processors.available());
+            let allowed = sched_getaffinity(None).context("asking which processors the process may use")?;
+            let (cores, count) = (processors.io_cores(config), allowed.count() as usize);
             anyhow::ensure!(
-                cores < available,
+                cores < count,
                 "keeping a processor for each of {cores} I/O cores (server.pin_io_cores) needs at least one more for all \
-                 other threads, and the process may use {available}; lower server.io_cores, or let it use more"
+                 other threads, and the process may use {count}; lower server.io_cores, or let it use more"
             );
             let each = (0..CpuSet::MAX_CPU).filter(|number| allowed.is_set(*number)).map(|number| {
                 let mut own = CpuSet::new();
                 own.set(number);
                 own
             });
-            processors.own = Some(each.take(cores).collect());
+            processors.pinned = Some(Pinned { allowed, own: each.take(cores).collect() });
         }
         Ok(processors)
     }
 
     /// How many there are.
     pub(crate) fn available(&self) -> usize {
-        (self.allowed.count() as usize).max(1)
+        self.available
     }
 
     /// Threads for `server.io_cores` and the like, where 0 leaves the choice to the daemon: one up to three processors,
     /// else a quarter of them.
     pub(crate) fn threads(&self, setting: u16) -> usize {
         match usize::from(setting) {
-            0 => (self.available() / 4).max(1),
+            0 => (self.available / 4).max(1),
             chosen => chosen,
         }
     }
@@ -62,20 +71,20 @@ impl Processors {
 
     /// Keeps the calling thread, and those it starts while the answer lives, off the I/O cores' processors.
     pub(crate) fn beside(&self) -> anyhow::Result<Beside> {
-        let Some(own) = &self.own else { return Ok(Beside { before: None }) };
-        let mut rest = self.allowed;
+        let Some(Pinned { allowed, own }) = &self.pinned else { return Ok(Beside { before: None }) };
+        let mut rest = *allowed;
         for number in 0..CpuSet::MAX_CPU {
             if own.iter().any(|own| own.is_set(number)) {
                 rest.unset(number);
             }
         }
         sched_setaffinity(None, &rest).context("keeping a thread off the I/O cores' processors")?;
-        Ok(Beside { before: Some(self.allowed) })
+        Ok(Beside { before: Some(*allowed) })
     }
 
     /// Gives the processors of the I/O core of this number to the calling thread.
     pub(crate) fn take_own(&self, number: usize) -> anyhow::Result<()> {
-        let Some(own) = self.own.as_ref().and_then(|own| own.get(number)) else { return Ok(()) };
+        let Some(own) = self.pinned.as_ref().and_then(|pinned| pinned.own.get(number)) else { return Ok(()) };
         sched_setaffinity(None, own).with_context(|| format!("giving I/O core {number} its processor"))
     }
 }
@@ -96,11 +105,9 @@ mod tests {
 
     #[test]
     fn one_thread_up_to_seven_processors_then_a_quarter() {
-        let mut allowed = CpuSet::new();
         for (available, threads) in [(1, 1), (2, 1), (3, 1), (7, 1), (8, 2), (16, 4)] {
-            (allowed.count() as usize..available).for_each(|number| allowed.set(number));
-            let processors = Processors { allowed, own: None };
-            assert_eq!((processors.available(), processors.threads(0)), (available, threads));
+            let processors = Processors { available, pinned: None };
+            assert_eq!(processors.threads(0), threads);
             assert_eq!(processors.threads(3), 3);
         }
     }
