@@ -114,7 +114,7 @@ numbered!(
         /// See [`RefusalCode::meaning`].
         UnknownReservation = 35, "No such reservation, or it ended and is forgotten.";
         /// See [`RefusalCode::meaning`].
-        UnknownLine = 36, "The reservation has no such line at that node.";
+        UnknownLine = 36, "There is no such line in the order, or in the reservation at that node.";
         /// See [`RefusalCode::meaning`].
         UnknownCalendar = 37, "No such calendar; put it into the catalogue first.";
         /// See [`RefusalCode::meaning`].

@@ -221,8 +221,8 @@ impl Planner {
     }
 }
 
-/// Units that a plan leaves out.
-fn missing(proposal: &Proposal) -> u64 {
+/// Units of the order that a plan leaves out.
+pub(super) fn missing(proposal: &Proposal) -> u64 {
     proposal.plan.unfilled.iter().map(|unfilled| u64::from(unfilled.quantity)).sum()
 }
 

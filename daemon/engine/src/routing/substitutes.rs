@@ -10,6 +10,7 @@ use earmark_protocol::refusal::Refusal;
 use earmark_protocol::reply::{Plan, Substituted};
 
 use super::Proposal;
+use super::bonds::missing;
 use super::kits::take_apart;
 use super::planner::{Planner, Question};
 use crate::check_order;
@@ -32,8 +33,8 @@ pub(super) fn as_sent(order: &Order, plan: &Plan) -> Option<Order> {
 }
 
 impl Planner {
-    /// Plans an order with substitutes where the plan it got as it was ordered is not whole. It stays by that where they are of
-    /// no help.
+    /// Plans an order with substitutes where the plan it got as it was ordered is not whole. It stays by that where no fewer units
+    /// are missing with them: each line is looked at alone, and the number of shipments may stand in the way of all together.
     pub(super) fn plan_substituted(
         &mut self,
         question: &Question<'_>,
@@ -55,7 +56,9 @@ impl Planner {
             return planned;
         };
         match self.plan_kits(question, &sent, Some(version)) {
-            Ok(mut proposal) => {
+            Ok(mut proposal)
+                if planned.as_ref().map_or(true, |planned| missing(&proposal) < missing(planned)) =>
+            {
                 let lines = order.lines.iter().zip(&sent.lines).filter(|(line, sent)| line.sku != sent.sku);
                 let substituted = lines.map(|(line, sent)| Substituted {
                     line: line.line,
@@ -65,7 +68,7 @@ impl Planner {
                 proposal.plan.substituted = substituted.collect();
                 Ok(Proposal { epoch, ..proposal })
             }
-            Err(_) => planned,
+            Ok(_) | Err(_) => planned,
         }
     }
 

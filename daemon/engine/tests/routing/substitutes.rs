@@ -1,6 +1,8 @@
 //! Substitutes: an order that cannot be had as it was ordered is planned as if others had been ordered that can be had;
 //! all other orders are planned as if there were none.
 
+use std::collections::BTreeMap;
+
 use earmark_engine::State;
 use earmark_engine::routing::{Planner, Proposal};
 use earmark_protocol::command::{CommandBody, Order, Reserve, SetStock};
@@ -60,8 +62,35 @@ fn what_is_sent_instead_is_planned_as_if_it_had_been_ordered() {
         let mut expected = plan(&state, &sent, best_effort).expect("it was planned");
         expected.plan.substituted.clone_from(&plan_seen.plan.substituted);
         assert_eq!(*plan_seen, expected, "seed {seed}");
+        let lost = ordered.as_ref().map_or(u64::MAX, left_out);
+        assert!(left_out(&expected) < lost, "seed {seed}: more is had as it was ordered");
     }
     assert!(substituted > 100 && as_ordered > 400, "{substituted} {as_ordered}");
+}
+
+fn left_out(proposal: &Proposal) -> u64 {
+    proposal.plan.unfilled.iter().map(|left| u64::from(left.quantity)).sum()
+}
+
+#[test]
+fn substitutes_that_fit_into_fewer_shipments_than_they_need_do_not_take_what_was_ordered() {
+    let mut random = fastrand::Rng::with_seed(5);
+    let mut world = World::wide(&mut random, 3, 4, 1.0, 9);
+    let mut order = world.wide_order(&mut random, 2, 1);
+    for (at, (sku, quantity)) in [(0, 5), (1, 4)].into_iter().enumerate() {
+        (order.lines[at].sku, order.lines[at].quantity) = (SkuIx(sku), quantity);
+    }
+    (order.shipments_max, order.substitutable) = (1, vec![order.lines[0].line]);
+    // One node has nearly all as it was ordered; whole substitutes lie elsewhere.
+    world.stock = BTreeMap::from([((0, 0, 0), 4), ((1, 0, 0), 4), ((2, 1, 0), 5)]);
+    let mut state = world.state();
+    set(&mut state, "instead", "unfillable = \"substitute\"");
+    put(&mut state, &[(0, &[2])]);
+    let kept = plan(&state, &order, true).expect("some of it can be had");
+    assert_eq!((left_out(&kept), &kept.plan.substituted[..]), (1, &[][..]));
+    order.shipments_max = 2;
+    let sent = plan(&state, &order, true).expect("all of it can be had");
+    assert_eq!((left_out(&sent), sent.plan.substituted.len()), (0, 1));
 }
 
 #[test]

@@ -147,7 +147,7 @@ impl Model {
         Ok(Some(sent))
     }
 
-    /// Whether substitutes would help an order that got none: it can be had with them.
+    /// Whether substitutes would help an order that got none: it can be had with them, where it was planned in part all of it.
     pub(super) fn lacks_substitutes(&self, wish: &Wish<'_>, seen: &Reply) -> bool {
         // Of a moment before, where not all that is ordered was known.
         let mut noes = Noes::default();
@@ -156,7 +156,9 @@ impl Model {
             return false;
         }
         let Some(sent) = self.sent(wish) else { return false };
-        let wish = self.as_sent(wish, &sent);
+        let is_planned = !matches!(seen, Reply::Refused(_));
+        let best_effort = wish.best_effort && !is_planned;
+        let wish = Wish { best_effort, ..self.as_sent(wish, &sent) };
         let is_refused_for_kits = match seen {
             Reply::Refused(refused) => self.may_lack_kits(&wish, refused.refusal),
             _ => false,
