@@ -40,18 +40,26 @@ pub(super) enum Need {
 impl Since {
     /// Whether the next image is due.
     pub(super) fn need(&self, limits: &Limits) -> Need {
-        let enough = limits.log_bytes.max(self.image_bytes);
-        if !self.has_records {
-            Need::None
-        } else if self.log_bytes >= enough.saturating_mul(OVERDUE)
-            || self.us >= limits.every_us.saturating_mul(OVERDUE)
-        {
-            Need::Overdue
-        } else if self.log_bytes >= enough || self.us >= limits.every_us {
-            Need::Due
-        } else {
-            Need::None
+        match self.times_due(limits) {
+            0 => Need::None,
+            times if times < OVERDUE => Need::Due,
+            _ => Need::Overdue,
         }
+    }
+
+    /// Steps that who makes it takes before others have the processor: one, and more the more it is overdue, so that a load
+    /// that takes all processors slows down before its log fills the disk.
+    pub(super) fn steps_at_a_time(&self, limits: &Limits) -> u64 {
+        (self.times_due(limits) / OVERDUE).max(1)
+    }
+
+    /// How many times as much as makes an image due there is since the last one.
+    fn times_due(&self, limits: &Limits) -> u64 {
+        if !self.has_records {
+            return 0;
+        }
+        let enough = limits.log_bytes.max(self.image_bytes);
+        (self.log_bytes / enough.max(1)).max(self.us / limits.every_us.max(1))
     }
 }
 
@@ -97,6 +105,14 @@ mod tests {
         ] {
             let need = need(us, log_bytes, image_bytes);
             assert_eq!(need, expected, "{us} us, {log_bytes} of log, {image_bytes}");
+        }
+    }
+
+    #[test]
+    fn the_more_it_is_overdue_the_more_steps_are_taken_at_a_time() {
+        for (log_bytes, steps) in [(0, 1), (299, 1), (300, 1), (400, 2), (599, 2), (1_000, 5)] {
+            let since = Since { has_records: true, us: 0, log_bytes, image_bytes: 0 };
+            assert_eq!(since.steps_at_a_time(&LIMITS), steps, "{log_bytes} of log");
         }
     }
 

@@ -14,8 +14,9 @@ use super::images::{self, Made};
 use super::load::load;
 use super::replay::Replay;
 
-/// What one step does: frames replayed, or operations of the writer.
-const STRIDE: (usize, usize) = (16, images::OPERATIONS);
+/// What one step does: frames replayed until they come to so many records, a tenth of a millisecond; or operations of the
+/// writer, which wait for the disk.
+const STRIDE: (u64, usize) = (512, images::OPERATIONS);
 
 /// A state some way behind the live one, for images.
 pub struct Follower {
@@ -23,7 +24,7 @@ pub struct Follower {
     rules: Rules,
     log_start: Position,
     upto: u64,
-    stride: (usize, usize),
+    stride: (u64, usize),
     at: At,
     replay: Replay,
 }
@@ -49,10 +50,10 @@ impl Follower {
         Self { storage, rules, log_start, upto, stride: STRIDE, at: At::Begun, replay: Replay::default() }
     }
 
-    /// The same, in steps of so many frames replayed and so many operations of writing.
+    /// The same, in steps of so many records, in whole frames, and so many operations of writing.
     #[must_use]
-    pub fn in_steps_of(mut self, frames: usize, operations: usize) -> Self {
-        self.stride = (frames, operations);
+    pub fn in_steps_of(mut self, records: u64, operations: usize) -> Self {
+        self.stride = (records, operations);
         self
     }
 
@@ -96,7 +97,8 @@ impl Follower {
 
     fn replay(&mut self, mut copied: Copied) -> Result<(At, Option<Made>), StoreError> {
         let Copied { state, reader } = &mut copied;
-        for _ in 0..self.stride.0 {
+        let begun = state.lsn().0;
+        while state.lsn().0 - begun < self.stride.0 {
             if let Some(frame) = reader.next_durable(self.upto)? {
                 self.replay.frame(state, &frame)?;
                 continue;

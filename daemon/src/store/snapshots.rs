@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::{Builder, current, park_timeout, scope};
+use std::thread::{Builder, current, park_timeout, scope, yield_now};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -66,15 +66,18 @@ pub(super) struct Last {
 }
 
 impl Last {
-    fn need(&self, keeping: &Keeping) -> Need {
+    fn since(&self, keeping: &Keeping) -> Since {
         let grown = keeping.preparer.kept().iter().filter(|segment| **segment >= self.image.segment).count();
-        let since = Since {
+        Since {
             has_records: keeping.flusher.durable() > self.image.lsn,
             us: keeping.clock.moment().us_since(self.at),
             log_bytes: grown as u64 * keeping.segment_bytes,
             image_bytes: self.image.bytes,
-        };
-        since.need(&keeping.limits)
+        }
+    }
+
+    fn need(&self, keeping: &Keeping) -> Need {
+        self.since(keeping).need(&keeping.limits)
     }
 }
 
@@ -193,7 +196,7 @@ impl Snapshots {
             made = scope(|scope| {
                 let patiently = || {
                     yield_to_others();
-                    let made = self.follow(&mut follower, &urgent);
+                    let made = self.follow(&mut follower, &urgent, || 1);
                     waiter.unpark();
                     made
                 };
@@ -208,18 +211,28 @@ impl Snapshots {
         }
         if made.is_none() {
             tracing::debug!(is_asked, "an image is made at normal priority");
-            made = self.follow(&mut follower, &AtomicBool::new(false))?;
+            let steps = || last.since(keeping).steps_at_a_time(&keeping.limits);
+            made = self.follow(&mut follower, &AtomicBool::new(false), steps)?;
         }
         *standing = Some(follower);
         Ok(made)
     }
 
-    /// Goes on with one until it is made, somebody stops it, or `ends` is set.
-    fn follow(&self, follower: &mut Follower, ends: &AtomicBool) -> Result<Option<Made>, StoreError> {
+    /// Goes on with one until it is made, somebody stops it, or `ends` is set, so many steps at a time. Between them it offers
+    /// the processor: one of its turns is short then, where the scheduler's are long enough for replies to wait for them.
+    fn follow(
+        &self,
+        follower: &mut Follower,
+        ends: &AtomicBool,
+        steps: impl Fn() -> u64,
+    ) -> Result<Option<Made>, StoreError> {
         while !self.is_stopping() && !ends.load(Ordering::Relaxed) {
-            if let Some(made) = follower.step()? {
-                return Ok(Some(made));
+            for _ in 0..steps() {
+                if let Some(made) = follower.step()? {
+                    return Ok(Some(made));
+                }
             }
+            yield_now();
         }
         Ok(None)
     }
