@@ -88,6 +88,7 @@ fn orders(random: &mut Random) -> Vec<Order> {
             deliver_by_ms: None,
             sellers: Vec::new(),
             substitutable: Vec::new(),
+            supply_by: None,
         }
     };
     places.iter().map(order).collect()

@@ -136,6 +136,7 @@ impl Shape {
             deliver_by_ms: wish(at).1,
             sellers: Vec::new(),
             substitutable: Vec::new(),
+            supply_by: None,
             lines: lines
                 .iter()
                 .enumerate()

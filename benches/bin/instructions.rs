@@ -195,6 +195,7 @@ fn order(random: &mut Random, position: Position) -> Order {
         deliver_by_ms: None,
         sellers: Vec::new(),
         substitutable: Vec::new(),
+        supply_by: None,
         lines: lines.map(&mut line).collect(),
     }
 }

@@ -197,6 +197,7 @@ impl Earmark {
             deliver_by_ms,
             sellers: Vec::new(),
             substitutable: Vec::new(),
+            supply_by: None,
             lines: order.lines.iter().enumerate().map(line).collect(),
         }
     }

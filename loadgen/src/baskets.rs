@@ -96,6 +96,7 @@ impl Baskets {
             deliver_by_ms: None,
             sellers: Vec::new(),
             substitutable: Vec::new(),
+            supply_by: None,
             lines: lines.collect(),
         }
     }

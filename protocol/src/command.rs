@@ -151,6 +151,9 @@ pub struct Order {
     pub sellers: Vec<SellerLines>,
     /// Lines of which a substitute may be sent where their sku cannot be had whole, and the policy has it so. None is of a kit.
     pub substitutable: Vec<LineId>,
+    /// What is not in stock waits for supply that is expected at a node by this day, in days since 1970 by the node's clock;
+    /// `None` to take from stock alone.
+    pub supply_by: Option<u32>,
 }
 
 /// Lines of an order that a seller sells.

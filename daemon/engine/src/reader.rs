@@ -4,7 +4,7 @@
 //! tries it says so (`None`), and the question goes to the committer instead.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, RwLockReadGuard};
 
 use earmark_protocol::catalogue::{DayLoad, NodeState};
 use earmark_protocol::ids::{CommandId, Lsn, NodeIx, Segment, ServiceIx, SkuIx, Tenant};
@@ -27,7 +27,7 @@ use crate::reservations::Brief;
 use crate::routing::{LaneBook, PriceBook};
 use crate::rules::Rules;
 use crate::state::Shared;
-use crate::supply::Wait;
+use crate::supply::{SupplyBook, Wait};
 use crate::sync::AtomicU64;
 
 /// Skus of a question whose memory is asked for before the first of them is read.
@@ -278,6 +278,11 @@ impl Reader {
         }
         page.truncate(most);
         page
+    }
+
+    /// What is on its way, and who waits for it. The writer waits meanwhile, where supply changes.
+    pub(crate) fn supplies(&self) -> RwLockReadGuard<'_, SupplyBook> {
+        self.shared.supplies.read()
     }
 
     /// At most `most` of those who wait for supply of a tenant's cells, by sku, node, segment and turn, after this one; those

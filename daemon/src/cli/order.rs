@@ -67,6 +67,10 @@ pub(super) struct OrderArgs {
     /// A substitute may be sent for this line where the policy has it so; may be given often
     #[arg(long, value_name = "LINE", conflicts_with = "from")]
     substitutable: Vec<u32>,
+    /// What is not in stock waits for supply expected by this day, like 2026-11-27: at any node that may serve the order, or
+    /// of the cells that lines name
+    #[arg(long, value_name = "DATE", value_parser = day)]
+    supply_by: Option<u32>,
     /// Take what there is, line by line, where all cannot be had
     #[arg(long)]
     best_effort: bool,
@@ -102,9 +106,6 @@ pub(super) struct ReserveArgs {
     /// How long to hold it, like 90s, 15m or 2h; without it, as long as the class says
     #[arg(long, value_name = "DURATION", value_parser = duration_ms)]
     lifetime: Option<u32>,
-    /// Of named cells: what is not in stock waits for supply expected by this day, like 2026-11-27
-    #[arg(long, value_name = "DATE", value_parser = day)]
-    supply_by: Option<u32>,
     #[command(flatten)]
     id: Id,
     #[command(flatten)]
@@ -149,17 +150,13 @@ pub(super) async fn reserve(args: &ReserveArgs, session: &Session) -> Outcome {
     let client = session.connect(&args.connection).await?;
     let (class, lifetime_ms, best_effort) =
         (args.class, args.lifetime.unwrap_or_default(), args.order.best_effort);
-    if named == 0 && args.supply_by.is_some() {
-        let reason = "--supply-by is for named cells; write each line as SKU@NODE, or leave it away";
-        return Err(Failure::usage(format!("reserving: {reason}")));
-    }
     let (attempted, body) = if named == 0 {
         let order = wanted.resolve(&client).await?;
         let body = CommandBody::Reserve(Reserve { order, class, lifetime_ms, best_effort });
         (wanted.attempted("reserving"), body)
     } else {
         let cells = wanted.cells(&client).await?;
-        let supply_by = args.supply_by;
+        let supply_by = wanted.supply_by;
         let body = CommandBody::Hold(Hold { cells, class, lifetime_ms, best_effort, supply_by });
         (wanted.attempted("holding"), body)
     };
@@ -181,6 +178,8 @@ struct Wanted {
     sellers: Vec<SellerLines>,
     /// For which substitutes may be sent.
     substitutable: Vec<LineId>,
+    /// By when what is not in stock has to come.
+    supply_by: Option<u32>,
 }
 
 impl OrderArgs {
@@ -212,6 +211,7 @@ impl OrderArgs {
             shipments_max: self.shipments_max,
             value: self.value,
             deliver_by: self.deliver_by,
+            supply_by: self.supply_by,
             substitutable: self.substitutable.iter().copied().map(LineId).collect(),
             sellers: sellers(self.sellers.iter().map(|text| (text.line, text.seller.as_str()))),
         };
@@ -232,6 +232,7 @@ impl OrderArgs {
             shipments_max: order.shipments_max,
             value: order.value,
             deliver_by: order.deliver_by,
+            supply_by: order.supply_by.or(self.supply_by),
         }
     }
 }
@@ -300,6 +301,7 @@ impl Wanted {
             deliver_by_ms,
             sellers,
             substitutable,
+            supply_by: self.supply_by,
         })
     }
 

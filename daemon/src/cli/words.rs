@@ -250,6 +250,7 @@ fn order_json(order: &Order, names: &Names) -> Value {
         "lines": lines.collect::<Vec<_>>(),
         "sellers": order.sellers,
         "substitutable": order.substitutable,
+        "supply_by": order.supply_by.map(day_text),
     })
 }
 
@@ -363,9 +364,13 @@ pub(super) fn explanation(view: &ReservationView, names: &Names, policies: &Poli
                 0 => String::new(),
                 day => format!("; it counts against the node's limit for {}", day_text(day)),
             };
+            let waits = match shipment.supply_day {
+                0 => String::new(),
+                day => format!("; it waits for supply of {}", day_text(day)),
+            };
             let lines = lines.join(", ");
             text += &format!(
-                "  {node} sends {lines} over {miles} miles for {cost}{of_policy}{when}{there}{day}.\n"
+                "  {node} sends {lines} over {miles} miles for {cost}{of_policy}{waits}{when}{there}{day}.\n"
             );
             text += &carriage_text(shipment, names);
         }

@@ -30,6 +30,7 @@ pub const COLUMNS: &[Column] = &[
     optional("value"),
     optional("at"),
     optional("deliver_by"),
+    optional("supply_by"),
 ];
 
 /// One row.
@@ -57,6 +58,7 @@ struct Whole {
     value: Option<Money>,
     at: Option<TimestampMs>,
     deliver_by: Option<TimestampMs>,
+    supply_by: Option<u32>,
 }
 
 /// An order by its codes.
@@ -78,6 +80,8 @@ pub struct OrderData {
     pub at: Option<TimestampMs>,
     /// By when it should be there, where that is said.
     pub deliver_by: Option<TimestampMs>,
+    /// By when what is not in stock has to come, where it may wait.
+    pub supply_by: Option<u32>,
     /// Its lines.
     pub lines: Vec<OrderDataLine>,
 }
@@ -169,8 +173,20 @@ pub fn parse(row: &mut Row<'_>) -> Option<OrderRow> {
     let value = row.optional("value", field::money);
     let at = row.optional("at", field::moment);
     let deliver_by = row.optional("deliver_by", field::moment);
-    let whole =
-        Whole { position, postal, home, pickup, to_store, channel, shipments_max, value, at, deliver_by };
+    let supply_by = row.optional("supply_by", field::day);
+    let whole = Whole {
+        position,
+        postal,
+        home,
+        pickup,
+        to_store,
+        channel,
+        shipments_max,
+        value,
+        at,
+        deliver_by,
+        supply_by,
+    };
     Some(OrderRow { order: order?, line, sku: sku?, quantity: quantity?, seller, substitutable, whole })
 }
 
@@ -243,8 +259,19 @@ fn one(
     };
     let channel = Channel(whole.channel.unwrap_or_default());
     let shipments_max = whole.shipments_max.unwrap_or_default();
-    let Whole { value, at, deliver_by, .. } = whole;
-    Some(OrderData { code, at_line, channel, destination, shipments_max, value, at, deliver_by, lines })
+    let Whole { value, at, deliver_by, supply_by, .. } = whole;
+    Some(OrderData {
+        code,
+        at_line,
+        channel,
+        destination,
+        shipments_max,
+        value,
+        at,
+        deliver_by,
+        supply_by,
+        lines,
+    })
 }
 
 /// Columns that say something else than the first row did.
@@ -263,6 +290,7 @@ fn differences(first: &Whole, later: &Whole) -> Vec<&'static str> {
         (differs(&first.value, &later.value), "value"),
         (differs(&first.at, &later.at), "at"),
         (differs(&first.deliver_by, &later.deliver_by), "deliver_by"),
+        (differs(&first.supply_by, &later.supply_by), "supply_by"),
     ]
     .into_iter()
     .filter_map(|(differs, column)| differs.then_some(column))

@@ -9,7 +9,7 @@ use earmark_protocol::geo::Position;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::field::{bit_names, kind_name, moment_text, money_text};
+use super::field::{bit_names, day_text, kind_name, moment_text, money_text};
 use super::orders::{Destination, OrderData};
 use super::stock::Count;
 use super::table::Column;
@@ -143,6 +143,7 @@ impl Rows {
                 ("value", first(order.value.map(money_text).unwrap_or_default())),
                 ("at", first(order.at.map(moment_text).unwrap_or_default())),
                 ("deliver_by", first(order.deliver_by.map(moment_text).unwrap_or_default())),
+                ("supply_by", first(order.supply_by.map(day_text).unwrap_or_default())),
             ])?;
         }
         Ok(())

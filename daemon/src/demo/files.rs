@@ -47,6 +47,7 @@ impl Scenario {
             at_line: 0,
             channel: Channel(0),
             deliver_by: None,
+            supply_by: None,
             destination: Destination::Ship {
                 position: order.position,
                 postal: order.postal.clone(),

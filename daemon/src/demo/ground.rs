@@ -92,6 +92,7 @@ impl Ground {
             deliver_by_ms: None,
             sellers: Vec::new(),
             substitutable: Vec::new(),
+            supply_by: None,
             lines: lines.collect(),
         }
     }

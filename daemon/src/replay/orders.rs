@@ -61,6 +61,7 @@ pub fn place(reader: &Reader, tenant: Tenant, file: DataFile<OrderData>, bad: &m
             value: value.value,
             deliver_by_ms: value.deliver_by,
             substitutable,
+            supply_by: value.supply_by,
             sellers: sellers(value.lines.iter().map(|line| (line.line, line.seller.as_str()))),
         };
         placed.push(Placed { code: value.code, at: value.at, order });

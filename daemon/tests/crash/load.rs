@@ -297,6 +297,7 @@ impl Goods {
             deliver_by_ms: None,
             sellers: Vec::new(),
             substitutable: Vec::new(),
+            supply_by: None,
             lines,
         };
         CommandBody::Reserve(Reserve { order, class: CLASS, lifetime_ms: 0, best_effort: one_in(4) })

@@ -121,6 +121,7 @@ impl World {
             deliver_by_ms: None,
             sellers: Vec::new(),
             substitutable: Vec::new(),
+            supply_by: None,
             lines: (0..)
                 .zip(skus)
                 .map(|(line, sku)| OrderLine { line: LineId(line), sku: *sku, quantity: 1 })

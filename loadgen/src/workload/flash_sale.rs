@@ -86,6 +86,7 @@ impl Workload for FlashSale {
                 deliver_by_ms: None,
                 sellers: Vec::new(),
                 substitutable: Vec::new(),
+                supply_by: None,
                 lines,
             };
             let (class, lifetime_ms) = (HoldClass(0), LIFETIME_MS);

@@ -6,7 +6,7 @@ use earmark_protocol::catalogue::NodeState;
 use earmark_protocol::command::{Order, Reserve};
 use earmark_protocol::ids::{CommandId, LineId, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
-use earmark_protocol::reply::Plan;
+use earmark_protocol::reply::{Plan, ShipmentLine};
 
 use super::check::{self, First};
 use super::days;
@@ -138,8 +138,38 @@ pub(crate) fn claims(state: &State, tenant: Tenant, proposal: &Proposal) -> Opti
         let (line, sku, quantity) = (pick.line, pick.sku, pick.quantity);
         claims.push(Claim { line, sku, place, cell, quantity, supply_day: None });
     }
-    let holds = first_short(state, &claims).is_none() && claims.len() <= crate::reservations::slot::ROWS_MAX;
-    (holds && days::fit(state, tenant, &proposal.plan)).then_some(claims)
+    if first_short(state, &claims).is_some() || !days::fit(state, tenant, &proposal.plan) {
+        return None;
+    }
+    claims.extend(waits(state, tenant, &proposal.plan)?);
+    (claims.len() <= crate::reservations::slot::ROWS_MAX).then_some(claims)
+}
+
+/// What of a plan waits for supply, as claims, where each cell's comes by the day that is said, behind all who wait already.
+fn waits(state: &State, tenant: Tenant, plan: &Plan) -> Option<Vec<Claim>> {
+    let mut claims: Vec<Claim> = Vec::new();
+    for shipment in plan.shipments.iter().filter(|shipment| shipment.supply_day > 0) {
+        let active = state.node(tenant, shipment.node).is_some_and(|node| node.state == NodeState::Active);
+        for ShipmentLine { line, sku, segment, quantity } in shipment.lines.iter().copied() {
+            let facts = state.skus.skus.facts(sku)?;
+            if !active || facts.retired || facts.tenant != tenant {
+                return None;
+            }
+            let place = Place::new(shipment.node, segment);
+            let cell = state.inventory.inventory.find(sku, place)?;
+            let of_cell = claims.iter().filter(|claim| claim.cell == cell);
+            let ahead: u64 = of_cell.map(|claim| u64::from(claim.quantity)).sum();
+            let short = i64::from(state.inventory.inventory.available_at(cell).min(0)).unsigned_abs();
+            let behind = ahead + short + u64::from(quantity);
+            let day = state.shared.supplies.read().day_behind_all(sku, place, behind)?;
+            if day > shipment.supply_day {
+                return None;
+            }
+            let supply_day = Some(shipment.supply_day);
+            claims.push(Claim { line, sku, place, cell, quantity, supply_day });
+        }
+    }
+    Some(claims)
 }
 
 /// Whether no line gets more of a sku than it asks for.

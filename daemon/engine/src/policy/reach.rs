@@ -82,6 +82,7 @@ mod tests {
             deliver_by_ms: None,
             sellers: Vec::new(),
             substitutable: Vec::new(),
+            supply_by: None,
         }
     }
 

@@ -90,20 +90,26 @@ impl Schedule {
 
     /// By when what leaves then arrives after 0 days, 1 day and so on: by the end of the day, by the node's clock, since
     /// where an address is says not what its clock shows. Without `weekends`, days are those from Monday to Friday.
-    pub(super) fn arrivals(&self, leaves: TimestampMs, weekends: bool) -> Vec<TimestampMs> {
+    pub(crate) fn arrivals(&self, leaves: TimestampMs, weekends: bool) -> Vec<TimestampMs> {
         let mut day = self.date_at(leaves);
-        let ends = |day: Date| {
-            let moment = self.moment(day.at(23, 59, 59, 0));
-            TimestampMs(moment.unwrap_or(u64::MAX))
-        };
-        let mut arrivals = vec![ends(day)];
+        let mut arrivals = vec![self.ends(day)];
         while arrivals.len() <= TRANSIT_DAYS_MAX {
             day = day.tomorrow().unwrap_or(day);
             if weekends || day == Date::MAX || !matches!(day.weekday(), Weekday::Saturday | Weekday::Sunday) {
-                arrivals.push(ends(day));
+                arrivals.push(self.ends(day));
             }
         }
         arrivals
+    }
+
+    /// The last second of a day, in days since 1970.
+    pub(super) fn end_of(&self, day: u32) -> TimestampMs {
+        let day = Date::constant(1970, 1, 1).checked_add(i64::from(day).days());
+        self.ends(day.unwrap_or(Date::MAX))
+    }
+
+    fn ends(&self, day: Date) -> TimestampMs {
+        TimestampMs(self.moment(day.at(23, 59, 59, 0)).unwrap_or(u64::MAX))
     }
 
     /// The last moment at which an order may come to leave at the close of the last of these days; `None` where that was

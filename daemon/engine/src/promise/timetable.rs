@@ -167,6 +167,13 @@ impl Timetable {
         Some(leaving.arrives[usize::from(weekends)][days.min(TRANSIT_DAYS_MAX)])
     }
 
+    /// The schedule of a node, and when what comes there on a day, by the node's clock, is there: as the day ends. `None` where
+    /// the node has no calendar.
+    pub(crate) fn there_on(&self, node: NodeIx, day: u32) -> Option<(&Schedule, TimestampMs)> {
+        let schedule = &self.assigned.schedules[self.schedule(node.0)?];
+        Some((schedule, schedule.end_of(day)))
+    }
+
     /// When what is ordered at this time is ready to be picked up at the node, and on which day; `None` as for
     /// [`Timetable::leaves`].
     pub(crate) fn ready(&self, node: NodeIx, now: TimestampMs, passed: usize) -> Option<(TimestampMs, u32)> {

@@ -55,7 +55,7 @@ impl Planner {
         let (mut is_whole, mut keeps) = (true, Vec::new());
         let priced = self.strictly(reader, reader.lanes(), tenant, order, |planner, scope, bonds| {
             let priced = planner.price_in(scope, order, portions);
-            is_whole = bonds.broken_by(&planner.demand, &priced.proposal).is_none();
+            is_whole = bonds.broken_by(&planner.demand, &priced.proposal.picks).is_none();
             for Portion { sku, node, .. } in portions {
                 let want = planner.demand.find(*sku).expect("the order's lines were read");
                 keeps.push(Portion { sku: *sku, node: *node, units: scope.keeps(want, node.0) });
@@ -80,7 +80,7 @@ impl Planner {
     ) -> Result<Proposal, Refusal> {
         self.of_kits.clone_from(&rest.of_kits);
         self.beside.extend_from_slice(beside);
-        let question = Question { reader, lanes, tenant, best_effort: false, without: &[] };
+        let question = Question { reader, lanes, tenant, best_effort: false, fills: false, without: &[] };
         let planned = self.plan_lines(&question, &rest.order, None);
         self.beside.clear();
         planned

@@ -9,12 +9,12 @@ use earmark_protocol::command::Order;
 use earmark_protocol::ids::Money;
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 
-use super::Proposal;
 use super::carried::Carried;
 use super::demand::{Demand, Want};
 use super::planner::Planner;
 use super::scope::{Leaning, Scope, has_bit};
 use super::solve::SMALL_SKUS;
+use super::{Pick, Proposal};
 use crate::policy::{Asked, Ruling};
 
 /// Most plans made for one order of few skus, and for one of many: some milliseconds at worst.
@@ -63,17 +63,17 @@ impl Bonds {
         Self { together, apart }
     }
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.together.is_empty() && self.apart.is_empty()
     }
 
     /// The first bond that a plan does not keep.
-    pub(super) fn broken_by(&self, demand: &Demand, proposal: &Proposal) -> Option<Broken> {
+    pub(super) fn broken_by(&self, demand: &Demand, picks: &[Pick]) -> Option<Broken> {
         if self.is_empty() {
             return None;
         }
         let mut from: Vec<Vec<(u32, i64)>> = vec![Vec::new(); demand.wants.len()];
-        for pick in &proposal.picks {
+        for pick in picks {
             let Some(of_want) = demand.find(pick.sku).and_then(|want| from.get_mut(want)) else { continue };
             let (node, units) = (pick.node.0, i64::from(pick.quantity));
             match of_want.iter_mut().find(|(known, _)| *known == node) {
@@ -154,7 +154,7 @@ impl Planner {
             if best.as_ref().is_some_and(beats) {
                 break;
             }
-            let Some(broken) = bonds.broken_by(&self.demand, &part.proposal) else {
+            let Some(broken) = bonds.broken_by(&self.demand, &part.proposal.picks) else {
                 bound = bound.min(part.bound);
                 let key = |proposal: &Proposal| (missing(proposal), proposal.plan.cost);
                 if best.as_ref().is_none_or(|best| key(&part.proposal) < key(best)) {

@@ -40,7 +40,8 @@ impl Planner {
     }
 
     fn leave_enough(&self, scope: &Scope<'_>, proposal: &Proposal) -> bool {
-        proposal.plan.shipments.iter().all(|shipment| {
+        let mut in_stock = proposal.plan.shipments.iter().filter(|shipment| shipment.supply_day == 0);
+        in_stock.all(|shipment| {
             self.demand.wants.iter().enumerate().all(|(want, wanted)| {
                 let lines = shipment.lines.iter().filter(|line| line.sku == wanted.sku);
                 let taken: i64 = lines.map(|line| i64::from(line.quantity)).sum();

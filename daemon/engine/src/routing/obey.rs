@@ -122,25 +122,36 @@ impl Planner {
         kept.policy.takes_part(asked, |term| kept.policy.holds(term, self.now, &facts))
     }
 
-    /// Plans in this scope, but for what the policy says.
+    /// The most shipments of the order at hand, and whether it waits for review; 0 for no limit.
+    pub(super) fn terms_of(&self, kept: Option<&Arc<Kept>>, reader: &Reader, order: &Order) -> (u16, bool) {
+        let usual = reader.rules().shipments_max;
+        let Some(kept) = kept else { return (most_shipments(order, None, true, usual), false) };
+        let no_texts = SkuTexts::new();
+        let lines = line_facts(reader, &self.demand, &no_texts);
+        let facts = order_facts(order, &lines);
+        let holds = |term| kept.policy.holds(term, self.now, &facts);
+        let may_split = kept.policy.split_when.as_ref().is_none_or(holds);
+        let limit = most_shipments(order, kept.policy.shipments_max, may_split, usual);
+        (limit, kept.policy.review_when.as_ref().is_some_and(holds))
+    }
+
+    /// Plans in this scope, but for what the policy says. What cannot be had is left out where that is asked for, or is filled
+    /// otherwise.
     pub(super) fn plan_under(
         &mut self,
         obeyed: Obeyed<'_>,
         scope: &Scope<'_>,
         order: &Order,
-        best_effort: bool,
+        (best_effort, fills): (bool, bool),
     ) -> Result<Proposal, Refusal> {
         let (kept, ..) = obeyed;
         self.under(obeyed, scope, order, |planner, ruling, asked| {
             let policy = &kept.policy;
-            let best_effort = policy.takes_part(best_effort, |term| ruling.holds(term, &asked.order));
+            let takes_part = policy.takes_part(best_effort, |term| ruling.holds(term, &asked.order));
+            let best_effort = fills || takes_part;
             let may_split = policy.split_when.as_ref().is_none_or(|term| ruling.holds(term, &asked.order));
-            let limit = match (order.shipments_max, policy.shipments_max) {
-                _ if !may_split => 1,
-                (0, Some(limit)) => limit,
-                (0, None) => scope.reader.rules().shipments_max,
-                (limit, _) => limit,
-            };
+            let usual = scope.reader.rules().shipments_max;
+            let limit = most_shipments(order, policy.shipments_max, may_split, usual);
             let (bonds, buffers) = (Bonds::of(ruling, asked), ruling.buffers(asked));
             loop {
                 let by_want = by_want(ruling, planner.demand.wants.len());
@@ -201,7 +212,7 @@ impl Planner {
     }
 
     /// Does something in the scope that the policy leaves of this one, where no rule gives way or all do that can.
-    fn settled_under<R>(
+    pub(super) fn settled_under<R>(
         &mut self,
         obeyed: Obeyed<'_>,
         scope: &Scope<'_>,
@@ -249,6 +260,16 @@ impl Planner {
             }
         });
         (if scope.split_lines { total } else { most }) < wanted.units
+    }
+}
+
+/// The most shipments an order may have; 0 for no limit.
+fn most_shipments(order: &Order, of_policy: Option<u16>, may_split: bool, usual: u16) -> u16 {
+    match (order.shipments_max, of_policy) {
+        _ if !may_split => 1,
+        (0, Some(limit)) => limit,
+        (0, None) => usual,
+        (limit, _) => limit,
     }
 }
 

@@ -74,6 +74,8 @@ pub(super) struct Question<'a> {
     pub(super) tenant: Tenant,
     /// Whether what cannot be had may be left out.
     pub(super) best_effort: bool,
+    /// Whether what cannot be had is filled otherwise: it is left out then, whatever the policy says of that.
+    pub(super) fills: bool,
     /// Nodes that must not serve it.
     pub(super) without: &'a [NodeIx],
 }
@@ -139,12 +141,24 @@ impl Planner {
         best_effort: bool,
         without: &[NodeIx],
     ) -> Result<Proposal, Refusal> {
-        let question = Question { reader, lanes, tenant, best_effort, without };
-        let planned = self.plan_kits(&question, order, None);
+        let question = Question { reader, lanes, tenant, best_effort, fills: false, without };
+        match order.supply_by {
+            Some(by) => self.plan_with_supply(&question, order, by),
+            None => self.plan_in_stock(&question, order),
+        }
+    }
+
+    /// Plans an order against what is in stock.
+    pub(super) fn plan_in_stock(
+        &mut self,
+        question: &Question<'_>,
+        order: &Order,
+    ) -> Result<Proposal, Refusal> {
+        let planned = self.plan_kits(question, order, None);
         if order.substitutable.is_empty() {
             return planned;
         }
-        self.plan_substituted(&question, order, planned)
+        self.plan_substituted(question, order, planned)
     }
 
     /// Plans an order of which no line is of a kit, by this version of the policy where it is said.
@@ -154,7 +168,7 @@ impl Planner {
         order: &Order,
         version: Option<u32>,
     ) -> Result<Proposal, Refusal> {
-        let Question { reader, tenant, best_effort, .. } = *question;
+        let Question { reader, tenant, best_effort, fills, .. } = *question;
         let (planned, epoch) = self.in_scope(question, order, |planner, scope, table| {
             let policies = planner.bookmark.policies(reader);
             let kept = match version {
@@ -162,7 +176,7 @@ impl Planner {
                 None => planner.policy_for(&policies, reader, tenant, order),
             };
             match kept {
-                Some(kept) => planner.plan_under((&kept, tenant, table), scope, order, best_effort),
+                Some(kept) => planner.plan_under((&kept, tenant, table), scope, order, (best_effort, fills)),
                 None => {
                     let limit = order.shipments_max;
                     let limit = if limit == 0 { reader.rules().shipments_max } else { limit };
@@ -185,7 +199,7 @@ impl Planner {
         order: &Order,
         work: impl FnOnce(&mut Self, &Scope<'_>, &NodeTable) -> R,
     ) -> Result<(R, u64), Refusal> {
-        let Question { reader, lanes, tenant, best_effort, without } = *question;
+        let Question { reader, lanes, tenant, best_effort, without, .. } = *question;
         let mut sight = Sight::of(&mut self.bookmark, reader, lanes, tenant, order, self.now);
         self.read_order(reader, tenant, order, best_effort)?;
         sight.weigh(reader, &mut self.demand);

@@ -1,7 +1,7 @@
 //! Repair: a plan that lost some of its stock to others is mended with the nodes it already has.
 //!
 //! It is quick enough to be done by the committer: at most [`LOOKUPS_MAX`] lookups of a cell. What it cannot mend goes
-//! back to a planner. It opens no node, so planning again may find a cheaper plan, and its bound says no more than what
+//! back to a planner, and so does what waits for supply. It opens no node, so planning again may find a cheaper plan, and its bound says no more than what
 //! no stock could change.
 
 use earmark_protocol::command::Order;
@@ -49,7 +49,8 @@ impl Planner {
         let apart = self.take_apart(&table.kits, reader, tenant, order, &proposal.plan.unfilled);
         let order = apart.as_ref().unwrap_or(order);
         let segments = reader.rules().channels.get(usize::from(order.channel.0))?;
-        if proposal.picks.is_empty() || proposal.picks.len() > LOOKUPS_MAX {
+        let waits = proposal.plan.shipments.iter().any(|shipment| shipment.supply_day > 0);
+        if proposal.picks.is_empty() || proposal.picks.len() > LOOKUPS_MAX || waits {
             return None;
         }
         let mut sight = Sight::of(&mut self.bookmark, reader, lanes, tenant, order, self.now);
@@ -66,7 +67,7 @@ impl Planner {
             Some(kept) => {
                 self.strictly_under((kept, tenant, &sight.table), &scope, order, |planner, scope, bonds| {
                     let repaired = planner.repair_in(scope, order, proposal);
-                    repaired.filter(|repaired| bonds.broken_by(&planner.demand, repaired).is_none())
+                    repaired.filter(|repaired| bonds.broken_by(&planner.demand, &repaired.picks).is_none())
                 })
             }
             None => self.repair_in(&scope, order, proposal),

@@ -87,7 +87,8 @@ impl Planner {
         without: NodeIx,
     ) -> Result<Proposal, Refusal> {
         self.of_kits.clone_from(&rest.of_kits);
-        let question = Question { reader, lanes, tenant, best_effort: true, without: &[without] };
+        let question =
+            Question { reader, lanes, tenant, best_effort: true, fills: false, without: &[without] };
         self.plan_lines(&question, &rest.order, None)
     }
 }

@@ -350,7 +350,7 @@ impl Scope<'_> {
     }
 
     /// How long a shipment from the node is on its way, and whether it travels on weekends; `None` where nothing says it.
-    fn days_on_the_way(&self, node: NodeIx) -> Option<(usize, bool)> {
+    pub(super) fn days_on_the_way(&self, node: NodeIx) -> Option<(usize, bool)> {
         let miles = u32::from(self.lanes?.miles[node.0 as usize]);
         self.transit.map(|transit| (transit.days(miles), transit.weekends))
     }

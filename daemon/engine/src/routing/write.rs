@@ -9,7 +9,7 @@ use super::case::{Candidate, Part};
 use super::demand::{Demand, END};
 use super::scope::Scope;
 use super::{Pick, Proposal};
-use crate::tariff::fares::Goods;
+use crate::tariff::fares::{Fare, Goods};
 
 /// Where a want's lines are served up to.
 #[derive(Clone, Copy, Default)]
@@ -66,14 +66,7 @@ impl Writer {
                 goods.and(demand.wants[part.want as usize].goods(part.units))
             });
             let (cost, fare) = scope.shipment(candidate, of_slot.len(), units_sum.unsigned_abs(), &goods);
-            let carriage = fare.map(|fare| Carriage {
-                service: fare.service,
-                zone: fare.zone,
-                transit_days: fare.transit_days,
-                billable_g: fare.billable_g,
-                freight: Money(fare.freight),
-                surcharges: Money(fare.surcharges),
-            });
+            let carriage = fare.map(carriage);
             total = Money(total.0.saturating_add(cost.0));
             let policy_cost = Money(scope.extra(candidate.node));
             let ((ship_at_ms, ship_day), promise_at_ms) = (scope.ships(node), scope.promised_at(node));
@@ -119,6 +112,18 @@ impl Writer {
             reason,
         };
         left.into_iter().map(unfilled).collect()
+    }
+}
+
+/// What a carrier takes, as the client sees it.
+pub(super) fn carriage(fare: Fare) -> Carriage {
+    Carriage {
+        service: fare.service,
+        zone: fare.zone,
+        transit_days: fare.transit_days,
+        billable_g: fare.billable_g,
+        freight: Money(fare.freight),
+        surcharges: Money(fare.surcharges),
     }
 }
 

@@ -68,6 +68,7 @@ impl Shop {
             deliver_by_ms: None,
             sellers: Vec::new(),
             substitutable: Vec::new(),
+            supply_by: None,
         }
     }
 

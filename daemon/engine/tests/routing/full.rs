@@ -74,6 +74,7 @@ fn hold_one(state: &mut State, world: &mut World, slate: &mut Slate, node: usize
         deliver_by_ms: None,
         sellers: Vec::new(),
         substitutable: Vec::new(),
+        supply_by: None,
     };
     let Some(sku) = (0..world.flags.len()).find(|sku| world.available(&order(*sku), *sku, node) > 0) else {
         return;

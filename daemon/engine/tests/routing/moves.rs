@@ -149,6 +149,7 @@ fn order_to((lat, lon): (f64, f64)) -> Order {
         shipments_max: 0,
         sellers: Vec::new(),
         substitutable: Vec::new(),
+        supply_by: None,
         lines: vec![OrderLine { line: LineId(1), sku: SkuIx(0), quantity: 3 }],
         value: None,
         deliver_by_ms: None,

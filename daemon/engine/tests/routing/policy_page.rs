@@ -168,6 +168,7 @@ impl Store {
             deliver_by_ms: None,
             sellers,
             substitutable,
+            supply_by: None,
         };
         let now: jiff::Timestamp = at.parse().expect("a time");
         let now = TimestampMs(u64::try_from(now.as_millisecond()).expect("after 1970"));

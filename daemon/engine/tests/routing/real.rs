@@ -56,6 +56,7 @@ fn real_orders_get_legal_plans_that_take_all_there_is() {
                 deliver_by_ms: None,
                 sellers: Vec::new(),
                 substitutable: Vec::new(),
+                supply_by: None,
                 lines: Vec::new(),
             };
             orders.push((row[0].to_owned(), empty));

@@ -149,6 +149,7 @@ impl World {
             deliver_by_ms: None,
             sellers: Vec::new(),
             substitutable: Vec::new(),
+            supply_by: None,
         }
     }
 
@@ -392,6 +393,7 @@ impl World {
             deliver_by_ms: None,
             sellers: Vec::new(),
             substitutable: Vec::new(),
+            supply_by: None,
         }
     }
 }

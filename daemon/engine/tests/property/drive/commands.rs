@@ -332,7 +332,19 @@ impl Author<'_> {
         let deliver_by_ms = self.dice.one_in(4).then_some(wished);
         let sellers = if self.dice.one_in(4) { self.sellers(&lines) } else { Vec::new() };
         let substitutable = self.substitutable(&lines);
-        Order { channel, delivery, nodes, shipments_max, lines, value, deliver_by_ms, sellers, substitutable }
+        let supply_by = self.dice.one_in(4).then(|| self.supply_day());
+        Order {
+            channel,
+            delivery,
+            nodes,
+            shipments_max,
+            lines,
+            value,
+            deliver_by_ms,
+            sellers,
+            substitutable,
+            supply_by,
+        }
     }
 
     /// Sellers of some of an order's lines, mostly so that it can be.

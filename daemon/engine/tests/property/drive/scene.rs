@@ -93,6 +93,7 @@ impl Scene {
             deliver_by_ms: None,
             sellers: Vec::new(),
             substitutable: Vec::new(),
+            supply_by: None,
             lines: vec![line(0), line(1)],
         };
         CommandBody::Reserve(Reserve { order, class: HoldClass(0), lifetime_ms: 0, best_effort: false })

@@ -122,7 +122,9 @@ impl Model {
             Err(refusal) => return Ok(Err(refusal)),
         };
         let mut rows = Vec::new();
-        self.take_plan(&mut rows, &plan, Stage::Held);
+        let (in_stock, waits) = Self::parted(&plan);
+        self.take_plan(&mut rows, &in_stock, Stage::Held);
+        self.wait_as_planned(&mut rows, (tenant, id), &waits);
         let expires = now.plus_ms(lifetime_ms);
         self.insert(
             tenant,

@@ -6,6 +6,7 @@
 //! fair. It never plans, never guesses and is never fast.
 
 mod amends;
+mod awaiting;
 mod carriers;
 mod catalogue;
 mod days;

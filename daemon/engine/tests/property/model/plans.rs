@@ -41,6 +41,9 @@ impl Model {
         wish: &Wish<'_>,
         seen: &Reply,
     ) -> Result<Result<Plan, Refusal>, String> {
+        if let Some(by) = wish.order.supply_by.filter(|_| wish.without.is_none()) {
+            return self.plan_with_supply(wish, by, seen);
+        }
         if let Some(plan) = plan_of(seen)
             && let Some(sent) = self.sent_by(wish, plan)?
         {

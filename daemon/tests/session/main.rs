@@ -1,6 +1,8 @@
 //! The promise: the command line and a running daemon get an order from a directory of files to the customer's door,
 //! and the README's session works as it is typed.
 
+mod supply;
+
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
@@ -232,45 +234,6 @@ fn a_line_of_a_seller_is_served_by_its_nodes_alone() {
     assert_eq!(of("MUG-BLUE")["seller"], "");
     served.refused(&["quote", "MUG-BLUE", "--to", "40.7,-73.99", "--seller", "0=NOBODY"], "UnknownSeller");
     served.refused(&["quote", "MUG-BLUE", "--to", "40.7,-73.99", "--seller", "0=LUMEN"], "OutOfStock");
-}
-
-#[test]
-fn who_came_first_is_served_first_when_supply_arrives() {
-    let served = Served::start();
-    served.done(&["import", "examples/store"]);
-    let cell = |units: u32| format!("MUG-BLUE@ST-CHI:{units}");
-    let hold = |units: u32| served.done(&["reserve", &cell(units), "--supply-by", "2030-03-04"]);
-    let first = hold(10);
-    let shipments = &first["plan"]["shipments"];
-    assert_eq!(
-        (&shipments[0]["supply_day"], &shipments[1]["supply_day"]),
-        (&Value::Null, &"2030-03-04".into())
-    );
-    assert_eq!(
-        (&shipments[0]["lines"][0]["quantity"], &shipments[1]["lines"][0]["quantity"]),
-        (&7.into(), &3.into())
-    );
-    let (first, second) = (id(&first), id(&hold(21)));
-    served.refused(&["reserve", &cell(1), "--supply-by", "2030-03-04"], "OutOfStock");
-    served.done(&["confirm", &first]);
-    let row = |id: &str, row: usize| served.done(&["show", id])["rows"][row].clone();
-    assert_eq!((&row(&first, 0)["confirmed"], &row(&first, 1)["backordered"]), (&7.into(), &3.into()));
-    assert_eq!(row(&second, 0)["awaited"], 21);
-
-    let put = served.done(&["supply", "put", "PO-1001", &cell(20), "--day", "2030-03-06"]);
-    let late = put["late"].as_array().unwrap();
-    assert_eq!((put["short"].as_u64(), late.len()), (Some(4), 2));
-    assert_eq!((&late[0]["now"], &late[1]["now"]), (&"2030-03-06".into(), &Value::Null));
-    let received = served.done(&["supply", "receive", "PO-1001", &cell(5)]);
-    assert_eq!(received["moved"], 5);
-    assert_eq!((&row(&first, 1)["confirmed"], &row(&first, 1)["backordered"]), (&3.into(), &0.into()));
-    assert_eq!((&row(&second, 0)["held"], &row(&second, 0)["awaited"]), (&2.into(), &19.into()));
-    assert_eq!(served.available("MUG-BLUE", "ST-CHI"), 0);
-    served.done(&["dispatch", &first]);
-    served.done(&["ship", &first]);
-    served.done(&["release", &second]);
-    assert_eq!(served.done(&["supply", "waiting"])["waiting"], serde_json::json!([]));
-    assert_eq!(served.available("MUG-BLUE", "ST-CHI"), 2);
 }
 
 #[test]

@@ -1,0 +1,171 @@
+//! Routed orders that may wait for supply: what of a plan waits is judged here, the rest as a plan of what is in stock.
+
+use earmark_protocol::catalogue::DayLoad;
+use earmark_protocol::command::Order;
+use earmark_protocol::ids::{CommandId, Money, Tenant};
+use earmark_protocol::refusal::{Refusal, RefusalCode};
+use earmark_protocol::reply::{Plan, Refused, Reply, RowView, Shipment, Unfilled};
+
+use super::supply::Turn;
+use super::{Model, Wish, plan_of};
+
+impl Model {
+    /// A plan's shipments of what is in stock, as the plan without the others, and those that wait.
+    pub(super) fn parted(plan: &Plan) -> (Plan, Vec<Shipment>) {
+        let (waits, shipments): (Vec<_>, Vec<_>) =
+            plan.shipments.iter().cloned().partition(|shipment| shipment.supply_day > 0);
+        let costs = Money(waits.iter().map(|shipment| shipment.cost.0).sum());
+        let (cost, bound) = (Money(plan.cost.0 - costs.0), Money(plan.bound.0 - costs.0));
+        let mut in_stock = Plan { shipments, cost, bound, ..plan.clone() };
+        for line in waits.iter().flat_map(|shipment| &shipment.lines) {
+            match in_stock.unfilled.iter_mut().find(|left| left.line == line.line) {
+                Some(left) => left.quantity += line.quantity,
+                None => in_stock.unfilled.push(Unfilled {
+                    line: line.line,
+                    quantity: line.quantity,
+                    reason: RefusalCode::OutOfStock,
+                }),
+            }
+        }
+        (in_stock, waits)
+    }
+
+    /// The plan that was given, or why none can be, where what is not in stock may wait.
+    pub(super) fn plan_with_supply(
+        &self,
+        wish: &Wish<'_>,
+        by: u32,
+        seen: &Reply,
+    ) -> Result<Result<Plan, Refusal>, String> {
+        let order = Order { supply_by: None, ..wish.order.clone() };
+        let wish = Wish { order: &order, ..wish.clone() };
+        let Some(plan) = plan_of(seen) else {
+            let Reply::Refused(Refused { refusal, .. }) = seen else {
+                return self.plan_or_refusal(&wish, seen);
+            };
+            let is_full = refusal.code == RefusalCode::CapacityReached;
+            let usual = self.refusal_of(&wish).map(|usual| usual.code);
+            let is_short = usual == Some(RefusalCode::OutOfStock);
+            if is_full && is_short {
+                return self.full_for_a_plan(seen).map(Err);
+            }
+            if is_short && self.could_wait(&wish, by) {
+                return Err(format!("all that is left could wait for {wish:?}"));
+            }
+            // How much there is counts what comes, and the line that is named is the first that nothing comes for.
+            let of_lines = [RefusalCode::OutOfStock, RefusalCode::NoNode, RefusalCode::NodeIncapable];
+            if (is_short || self.stale.is_some()) && of_lines.contains(&refusal.code) {
+                return Ok(Err(*refusal));
+            }
+            return self.plan_or_refusal(&wish, seen);
+        };
+        let (in_stock, waits) = Self::parted(plan);
+        if waits.is_empty() {
+            if !plan.unfilled.is_empty() && self.could_wait(&wish, by) {
+                return Err(format!("all that is left could wait: {plan:?}"));
+            }
+            return self.plan_or_refusal(&wish, seen);
+        }
+        if !plan.unfilled.is_empty() && !wish.best_effort {
+            return Err(format!("a line is left out: {plan:?}"));
+        }
+        self.judge_waits(&wish, by, plan, &waits)?;
+        let wish = Wish { best_effort: true, ..wish };
+        if in_stock.shipments.is_empty() {
+            let is_sure = self.stale.is_none() && in_stock.substituted.is_empty();
+            let refusal = self.refusal_of(&wish).map(|refusal| refusal.code);
+            if is_sure && refusal != Some(RefusalCode::OutOfStock) {
+                return Err(format!("something is in stock, and all waits: {plan:?}"));
+            }
+            return Ok(Ok(plan.clone()));
+        }
+        let judged = match self.sent_by(&wish, &in_stock)? {
+            Some(sent) => self.judge_sent(&wish, &sent, &in_stock).map(|_| ()),
+            None => self.judge_plan(&wish, &in_stock),
+        };
+        judged.map(|()| Ok(plan.clone()))
+    }
+
+    /// Whether each sku that there is too little of could surely wait at one node alone, each in a shipment of its own.
+    fn could_wait(&self, wish: &Wish<'_>, by: u32) -> bool {
+        let has_kits = wish.order.lines.iter().any(|line| self.catalogue.kits.contains_key(&line.sku));
+        if has_kits
+            || self.stale.is_some()
+            || self.shipments_max(wish) < usize::MAX
+            || !self.rules.split_lines
+        {
+            return false;
+        }
+        wish.demands().into_iter().all(|(sku, demand)| {
+            let left = demand - self.served(wish, sku, demand);
+            let segments = &self.rules.channels[usize::from(wish.order.channel.0)];
+            let comes = |node| {
+                let of = |segment: &u16| {
+                    let key = (sku, node, earmark_protocol::ids::Segment(*segment));
+                    (self.free_by(key, by) as i64 + self.stock.available(&key).min(0)).max(0)
+                };
+                segments.iter().map(of).sum::<i64>() >= left
+            };
+            left == 0 || !self.is_retired(wish, sku) && self.nodes_for(wish, sku).into_iter().any(comes)
+        })
+    }
+
+    /// What waits comes in time, behind all who wait already, to nodes that may serve it.
+    fn judge_waits(&self, wish: &Wish<'_>, by: u32, plan: &Plan, waits: &[Shipment]) -> Result<(), String> {
+        if plan.shipments.len() > self.shipments_max(wish) {
+            return Err(format!("too many shipments: {plan:?}"));
+        }
+        let segments = &self.rules.channels[usize::from(wish.order.channel.0)];
+        for shipment in waits {
+            if shipment.supply_day > by || shipment.ship_day > 0 || shipment.lines.is_empty() {
+                return Err(format!("it may wait until day {by}: {shipment:?}"));
+            }
+            let (miles, cost) = (self.miles(wish, shipment.node), self.price(wish, shipment));
+            let late = shipment.cost.0 - cost;
+            if shipment.miles != miles || late < 0 || late > 0 && wish.order.deliver_by_ms.is_none() {
+                return Err(format!("{shipment:?} should cost {cost} over {miles} miles"));
+            }
+            for line in &shipment.lines {
+                let key = (line.sku, shipment.node, line.segment);
+                let all = waits.iter().filter(|other| other.node == shipment.node);
+                let all = all.flat_map(|other| &other.lines);
+                let same = all.filter(|other| (other.sku, other.segment) == (line.sku, line.segment));
+                let units: u64 = same.map(|other| u64::from(other.quantity)).sum();
+                let short = self.stock.available(&key).min(0).unsigned_abs();
+                let day = self.day_of(key, self.waiting_for(key) + short + units);
+                let is_drawn = segments.contains(&line.segment.0);
+                // What waits takes no room of a day, so it does not matter whether there is any.
+                let limit = self.catalogue.nodes[shipment.node.0 as usize].spec.day_limit;
+                let serves = || self.nodes_for(wish, line.sku).contains(&shipment.node);
+                let may = is_drawn && (limit != DayLoad::default() || serves());
+                if day.is_none_or(|day| day > shipment.supply_day) || !may || self.is_retired(wish, line.sku)
+                {
+                    return Err(format!("{line:?} may not wait there, it comes on {day:?}: {shipment:?}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What a plan lets wait: a row for each line of those shipments, behind all who wait.
+    pub(super) fn wait_as_planned(
+        &mut self,
+        rows: &mut Vec<RowView>,
+        (tenant, reservation): (Tenant, CommandId),
+        waits: &[Shipment],
+    ) {
+        for shipment in waits {
+            for line in &shipment.lines {
+                self.turns.push(Turn { tenant, reservation, row: rows.len(), day: shipment.supply_day });
+                rows.push(RowView {
+                    line: line.line,
+                    sku: line.sku,
+                    node: shipment.node,
+                    segment: line.segment,
+                    awaited: line.quantity,
+                    ..RowView::default()
+                });
+            }
+        }
+    }
+}
