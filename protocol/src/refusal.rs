@@ -136,6 +136,8 @@ numbered!(
         /// See [`RefusalCode::meaning`].
         SellersDiffer = 46, "Lines of one sku, or of a kit that has it, are of different sellers, or of one and of nobody; order them apart.";
         /// See [`RefusalCode::meaning`].
+        UnknownService = 47, "A rule of the policy names a service that no carrier has; index is its line and detail its column. Put the service first, or correct the name.";
+        /// See [`RefusalCode::meaning`].
         SkuRetired = 50, "The sku is out of sale.";
         /// See [`RefusalCode::meaning`].
         NodeNotActive = 51, "The node is paused or retired.";
@@ -172,7 +174,7 @@ numbered!(
         /// See [`RefusalCode::meaning`].
         Contended = 73, "Others took the planned stock again and again; try again with a new id.";
         /// See [`RefusalCode::meaning`].
-        NoService = 74, "No service of a carrier goes to the address from a node that could serve this line; offer one that does.";
+        NoService = 74, "No service of a carrier, of those that the policy lets the order go by, goes to the address from a node that could serve this line; offer one that does, or let it go by others.";
         /// See [`RefusalCode::meaning`].
         DayFull = 75, "The day on which it ships has no room for that much more; detail says for how many units it has.";
         /// See [`RefusalCode::meaning`].

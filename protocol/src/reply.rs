@@ -170,6 +170,17 @@ pub struct Plan {
     /// Where a move made it: what the order costs less than where it lay before. Less than 0 where another order that took its
     /// place saves more than that.
     pub saved: Option<Money>,
+    /// The rules of the policy that say by which services its shipments go, in their order; none for a pickup.
+    pub upgrades: Vec<Upgrade>,
+}
+
+/// A rule that says by which services an order goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upgrade {
+    /// The rule's place in the policy, from 0.
+    pub rule: u16,
+    /// Whether it gave way, so that the services of its `otherwise` were allowed too.
+    pub gave_way: bool,
 }
 
 /// A line of which a substitute is sent.

@@ -143,11 +143,15 @@ pub(super) fn write_demo(scenario: &Scenario, dir: &Path) -> Outcome {
 }
 
 fn read(directory: &Directory, verb: &str) -> Result<DataSet, Failure> {
-    let path: &Path = &directory.directory;
+    read_all(&directory.directory, directory.bad_rows_max, verb)
+}
+
+/// All files of a directory, where they have no bad row.
+pub(super) fn read_all(path: &Path, bad_rows_max: usize, verb: &str) -> Result<DataSet, Failure> {
     if !path.is_dir() {
         return Err(Failure::usage(format!("{verb} {}: it is no directory; name one", path.display())));
     }
-    let mut bad = BadRows::new(directory.bad_rows_max);
+    let mut bad = BadRows::new(bad_rows_max);
     let data = read_dir(path, &mut bad);
     if bad.is_empty() {
         Ok(data)

@@ -9,13 +9,17 @@ use earmark_protocol::client::Client;
 use earmark_protocol::command::{CommandBody, SetPolicy};
 use earmark_protocol::query::Query;
 use earmark_protocol::reply::{PolicyView, Reply};
+use earmark_protocol::tariff::{ServiceSpec, ServiceView};
 use serde_json::{Value, json};
 
 use super::change::{Id, send};
 use super::codes::query;
 use super::connect::{Connection, Session};
+use super::files;
 use super::outcome::{Answer, Exit, Failure, Outcome};
+use super::tariff::tariffs;
 use super::text::moment_text;
+use crate::data::trouble::BAD_ROWS_MAX;
 
 /// `earmark policy`.
 #[derive(Clone, Debug, Subcommand)]
@@ -34,6 +38,9 @@ pub(super) struct CheckArgs {
     /// A policy in TOML (see docs/policy.md)
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// Look up the services that rules name in this directory of data files too (see docs/data-files.md)
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
 }
 
 /// `earmark policy set`.
@@ -62,8 +69,13 @@ pub(super) struct ShowArgs {
 pub(super) fn check(args: &CheckArgs) -> Outcome {
     let file = args.file.display();
     let text = read(&args.file, "checking")?;
-    let (policy, warnings) =
+    let (policy, mut warnings) =
         Policy::check(&text).map_err(|mistakes| bad(&args.file, "checking", &mistakes))?;
+    if let Some(directory) = &args.data {
+        let data = files::read_all(directory, BAD_ROWS_MAX, "checking")?;
+        let specs: Vec<_> = data.tariffs.iter().flat_map(|put| &put.services).collect();
+        warnings.extend(known_services(&args.file, "checking", &text, &policy, &specs)?);
+    }
     if !warnings.is_empty() {
         return Err(bad(&args.file, "checking", &warnings));
     }
@@ -74,10 +86,15 @@ pub(super) fn check(args: &CheckArgs) -> Outcome {
 /// Sets a policy. The file is checked here first, since the daemon says where its first mistake is and not which.
 pub(super) async fn set(args: &SetArgs, session: &Session) -> Outcome {
     let text = read(&args.file, "setting")?;
-    let (policy, warnings) =
+    let (policy, mut warnings) =
         Policy::check(&text).map_err(|mistakes| bad(&args.file, "setting", &mistakes))?;
     let attempted = format!("setting policy {:?}", policy.name);
     let client = session.connect(&args.connection).await?;
+    if policy.names_services() {
+        let there = tariffs(&client, &attempted).await?.services;
+        let specs: Vec<_> = there.iter().map(|view| &view.spec).collect();
+        warnings.extend(known_services(&args.file, "setting", &text, &policy, &specs)?);
+    }
     let done =
         send(&client, args.id, CommandBody::SetPolicy(SetPolicy { text }), &attempted, |_| None).await?;
     let set = view(&client, 0, &attempted).await?;
@@ -132,11 +149,30 @@ pub(super) async fn view(
     }
 }
 
-/// The text of a policy without mistakes, and its name.
-pub(super) fn checked(file: &Path, verb: &str) -> Result<(String, String), Failure> {
+/// The text of a policy without mistakes where these are the services, and its name.
+pub(super) fn checked(
+    file: &Path,
+    verb: &str,
+    services: &[ServiceView],
+) -> Result<(String, String), Failure> {
     let text = read(file, verb)?;
     let policy = Policy::parse(&text).map_err(|mistakes| bad(file, verb, &mistakes))?;
+    let specs: Vec<_> = services.iter().map(|view| &view.spec).collect();
+    known_services(file, verb, &text, &policy, &specs)?;
     Ok((text, policy.name))
+}
+
+/// What is to be said of the services that rules name, where all of them are there.
+fn known_services(
+    file: &Path,
+    verb: &str,
+    text: &str,
+    policy: &Policy,
+    specs: &[&ServiceSpec],
+) -> Result<Vec<Finding>, Failure> {
+    let found = policy.check_services(text, specs);
+    let is_bad = found.iter().any(|finding| finding.severity == Severity::Mistake);
+    if is_bad { Err(bad(file, verb, &found)) } else { Ok(found) }
 }
 
 fn read(file: &Path, verb: &str) -> Result<String, Failure> {

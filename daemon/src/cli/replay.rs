@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use clap::Args;
 use earmark_engine::{NodeTable, Rules};
-use earmark_protocol::ids::{NodeIx, Tenant, TimestampMs};
+use earmark_protocol::ids::{NodeIx, ServiceIx, Tenant, TimestampMs};
+use earmark_protocol::tariff::ServiceView;
 use earmark_snapshot::storage::Storage;
 use serde_json::{Value, json};
 
@@ -84,7 +85,7 @@ impl Source {
     fn under(&self, policy: Option<&Path>) -> Result<(Ground, String), Failure> {
         let mut ground = self.ground()?;
         if let Some(file) = policy {
-            let (text, name) = policy::checked(file, "replaying under")?;
+            let (text, name) = policy::checked(file, "replaying under", &services(&ground))?;
             ground.obey(text).map_err(|refusal| Failure::refusal("replaying", &refusal, Some(&name)))?;
             return Ok((ground, name));
         }
@@ -136,6 +137,11 @@ pub(super) fn replay(args: &ReplayArgs) -> Outcome {
     Ok(answer(&report, &names, &nodes, args.show))
 }
 
+/// The services that there are.
+fn services(ground: &Ground) -> Vec<ServiceView> {
+    ground.reader().tariffs(ground.tenant(), ServiceIx(0), |_| true).services
+}
+
 fn both(
     source: &Source,
     (first, name): (Ground, String),
@@ -146,7 +152,7 @@ fn both(
 ) -> Result<(Report, [String; 2]), Failure> {
     // A mistake in the second policy is told before the first has routed all orders.
     if let Some(file) = second {
-        policy::checked(file, "replaying under")?;
+        policy::checked(file, "replaying under", &services(&first))?;
     }
     let mut other = String::new();
     let make = || {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use earmark_protocol::command::{Delivery, Order, OrderLine};
 use earmark_protocol::ids::{Money, TimestampMs};
 use earmark_protocol::reply::{
-    Carriage, Eliminated, Plan, PolicyView, ReservationView, RowView, Shipment, Status, Substituted,
+    Carriage, Eliminated, Plan, PolicyView, ReservationView, RowView, Shipment, Status, Substituted, Upgrade,
 };
 use serde_json::{Value, json};
 
@@ -81,6 +81,7 @@ pub(super) fn plan_json(plan: &Plan, names: &Names) -> Value {
         "review": plan.review,
         "substituted": substituted.collect::<Vec<_>>(),
         "saved": plan.saved.map(money),
+        "upgrades": plan.upgrades,
         "shipments": shipments.collect::<Vec<_>>(),
         "unfilled": unfilled.collect::<Vec<_>>(),
     })
@@ -421,12 +422,14 @@ pub(super) fn policy_text(plan: &Plan, policies: &Policies) -> String {
         Some(view) => format!("  It obeys version {version} of the policy, {:?}", view.name),
         None => format!("  It obeys version {version} of the policy, whose text is kept no more"),
     };
+    let name = |rule: u16| match view.and_then(|view| view.rules.get(usize::from(rule))) {
+        Some(name) => format!("{name:?}"),
+        None => format!("rule {}", rule + 1),
+    };
     for (place, eliminated) in plan.eliminated.iter().enumerate() {
-        let rule = view.and_then(|view| view.rules.get(usize::from(eliminated.rule)));
-        let rule = match (eliminated.rule, rule) {
-            (Eliminated::LATE, _) => "coming too late".to_owned(),
-            (_, Some(name)) => format!("{name:?}"),
-            (place, None) => format!("rule {}", place + 1),
+        let rule = match eliminated.rule {
+            Eliminated::LATE => "coming too late".to_owned(),
+            rule => name(rule),
         };
         let nodes = plural(eliminated.nodes as usize, "node");
         text +=
@@ -435,7 +438,19 @@ pub(super) fn policy_text(plan: &Plan, policies: &Policies) -> String {
     if plan.eliminated.is_empty() {
         text += ": no rule excluded a node";
     }
-    text + ".\n"
+    text += ".\n";
+    for Upgrade { rule, gave_way } in &plan.upgrades {
+        let rule = name(*rule);
+        text += &if *gave_way {
+            format!(
+                "  By {rule} it would go by the services that this rule names; they bring too little of it, so those of its \
+                 `otherwise` may serve, too.\n"
+            )
+        } else {
+            format!("  By {rule} it goes by the services that this rule names, and by no other.\n")
+        };
+    }
+    text
 }
 
 /// A number of things.

@@ -45,7 +45,7 @@ pub(crate) enum Told {
     /// No, and that is not remembered; or it was given up. It was never decided.
     Undecided,
     /// Where and how it was made, and what it is now.
-    Is { lsn: Lsn, plan: Option<Plan>, shape: Shape, deadline: TimestampMs },
+    Is { lsn: Lsn, plan: Option<Box<Plan>>, shape: Shape, deadline: TimestampMs },
 }
 
 /// Promises that were broken.
@@ -102,7 +102,7 @@ impl Entry {
             }
             (None, asked) => panic!("{asked:?} was answered without a plan"),
         };
-        self.told = Told::Is { lsn, plan, shape, deadline };
+        self.told = Told::Is { lsn, plan: plan.map(Box::new), shape, deadline };
     }
 
     /// Its client is told that the pending step took place; gives the shapes before and after it.

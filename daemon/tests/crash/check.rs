@@ -140,7 +140,7 @@ async fn retry(client: &Client, entry: &Entry, faults: &mut Faults) {
     let reply = answer(client, entry.id, entry.asked.clone()).await;
     let is_same = match (&entry.told, &reply) {
         (Told::Is { lsn, plan, shape, .. }, Reply::Reserved(reserved)) => {
-            (*lsn, plan, shape.status) == (reserved.lsn, &reserved.plan, reserved.status)
+            (*lsn, plan.as_deref(), shape.status) == (reserved.lsn, reserved.plan.as_ref(), reserved.status)
         }
         (Told::Refused, Reply::Refused(refused)) => refused.lsn.0 != 0,
         _ => false,

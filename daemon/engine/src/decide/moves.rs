@@ -164,6 +164,10 @@ pub(crate) fn judge(
         plan.substituted = view.plans.first().map_or_else(Vec::new, |plan| plan.substituted.clone());
         let drawn = stock.draw(reader, &rest.order, to, &mut plan);
         first.take(drawn.map_err(|refusal| refusal.at(index)));
+        // What went by lesser services, since a rule gave way, has a cost that no rule would allow now.
+        if view.plans.iter().flat_map(|plan| &plan.upgrades).any(|upgrade| upgrade.gave_way) {
+            first.consider(Refusal::of(RefusalCode::NoService, Field::Service).at(index));
+        }
         if is_later(&view, &plan) {
             first.consider(Refusal::of(RefusalCode::NotBetter, Field::Line).at(index));
         }

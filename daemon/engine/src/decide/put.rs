@@ -13,7 +13,7 @@ use earmark_protocol::tariff::PutTariffs;
 use super::Verdict;
 use super::check::{self, First};
 use crate::outcomes::CompactReply;
-use crate::policy::Policy;
+use crate::policy::{Finding, Policy, Severity};
 use crate::promise::time_zone;
 use crate::record::Effect;
 use crate::state::State;
@@ -163,7 +163,7 @@ pub(crate) fn node_state(
     Ok(done(1))
 }
 
-/// Decides a policy. One that cannot be read is refused at the place of its first mistake.
+/// Decides a policy. One that cannot be read, or names services that are not there, is refused at the place of its first mistake.
 pub(crate) fn policy(
     state: &State,
     tenant: Tenant,
@@ -174,6 +174,16 @@ pub(crate) fn policy(
         let (line, column) = findings.first().map_or((0, 0), |finding| (finding.line, finding.column));
         Refusal::of(RefusalCode::PolicyInvalid, Field::Policy).at(line).detail(column as i64)
     })?;
+    let tariffs = state.nodes.tariffs.of(tenant);
+    let specs: Vec<_> =
+        tariffs.into_iter().flat_map(|tariffs| tariffs.services.iter().map(|spec| &**spec)).collect();
+    let services = policy.check_services(&set.text, &specs);
+    if let Some(Finding { line, column, .. }) =
+        services.iter().find(|found| found.severity == Severity::Mistake)
+    {
+        let refusal = Refusal::of(RefusalCode::UnknownService, Field::Policy);
+        return Err(refusal.at(*line).detail(*column as i64));
+    }
     let version = state.policies.newest(tenant).map_or(0, |kept| kept.version) + 1;
     let rules = policy.rules();
     effects.push(Effect::Policy { tenant, version, text: set.text.clone() });

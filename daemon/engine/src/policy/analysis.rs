@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 
 use super::check::{Comparison, Constant, Term};
 use super::eval::{self, LineFacts, OrderFacts, Scene, TimeFacts};
-use super::model::{Kind, Policy, Rule};
+use super::model::{Kind, Policy, Rule, Upgrade};
 use super::read::{Finding, Severity, finding};
 use super::schema::{Field, Type};
+use super::services::{are_apart, are_within};
 
 /// Most conjunctions that a condition is taken apart into; of a condition with more nothing is said.
 const CONJUNCTIONS_MAX: usize = 128;
@@ -67,6 +68,10 @@ pub(crate) fn warnings(text: &str, policy: &Policy) -> Vec<Finding> {
             format!("{:?} can never match: no node is ever what it is about", buffer.name),
         ));
     }
+    let upgrades = policy.upgrades.iter().enumerate();
+    found.extend(
+        upgrades.filter_map(|(at, upgrade)| Some((upgrade.body_at, of_services(policy, at, upgrade)?))),
+    );
     found.sort();
     found.into_iter().map(|(at, reason)| finding(text, at, Severity::Warning, reason)).collect()
 }
@@ -102,6 +107,38 @@ fn alone(rule: &Rule, hits: Option<&[Conjunction]>) -> Option<String> {
     let otherwise = rule.otherwise.clone()?;
     is_never(&Term::And(vec![rule.hits(), otherwise]))
         .then(|| format!("the `otherwise` of {name:?} lets no node in that the rule excludes"))
+}
+
+/// What is wrong with a rule about services.
+fn of_services(policy: &Policy, at: usize, upgrade: &Upgrade) -> Option<String> {
+    let Upgrade { name, when, services, otherwise, .. } = upgrade;
+    if when.as_ref().is_some_and(is_never) {
+        return Some(format!("{name:?} is never in force: its `when` is never true"));
+    }
+    if !otherwise.is_empty() && are_within(otherwise, services) {
+        return Some(format!(
+            "the `otherwise` of {name:?} lets orders go by no service that the rule does not name"
+        ));
+    }
+    let always = Term::Value(Constant::Bool(true));
+    let in_force = |of: &Upgrade| conjunctions(of.when.as_ref().unwrap_or(&always));
+    let own = in_force(upgrade)?;
+    // A rule that gives way takes no service away for certain.
+    let firm = policy.upgrades.iter().enumerate().filter(|(_, other)| other.otherwise.is_empty());
+    for (other_at, other) in firm.filter(|(other_at, _)| *other_at != at) {
+        let Some(others) = in_force(other).filter(|others| implies(&own, others)) else { continue };
+        let is_same = implies(&others, &own) && are_within(services, &other.services) && otherwise.is_empty();
+        if are_within(&other.services, services) && !(is_same && at < other_at) {
+            return Some(format!(
+                "{name:?} does nothing: rule {:?} lets orders go by no other service",
+                other.name
+            ));
+        }
+        if otherwise.is_empty() && are_apart(services, &other.services) {
+            return Some(format!("{name:?} leaves no service: rule {:?} names none of its own", other.name));
+        }
+    }
+    None
 }
 
 fn is_never(term: &Term) -> bool {

@@ -3,7 +3,7 @@
 //! The way of a policy: its TOML text is read into a model ([`read`], [`model`]), each condition by a small reader of
 //! CEL ([`syntax`]) and a checker of types ([`check`]) against one table of fields ([`schema`]); what surely was not meant
 //! is warned of ([`analysis`]). Policies are kept by version ([`table`]), each for the orders that it says ([`reach`]), and compiled to sets
-//! of nodes ([`program`]); for each order a planner asks who may serve what, at what extra cost ([`ruling`]). Nothing here reads a
+//! of nodes ([`program`]); services that rules name are found by [`services`]; for each order a planner asks who may serve what, at what extra cost ([`ruling`]). Nothing here reads a
 //! file or a clock, and nothing here plans.
 
 mod analysis;
@@ -15,6 +15,7 @@ mod reach;
 mod read;
 mod ruling;
 mod schema;
+mod services;
 mod syntax;
 mod table;
 #[cfg(test)]

@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use super::check::Term;
 use super::reach::Reach;
 use super::schema::Needs;
+use super::services::ServiceName;
 use crate::promise::Transit;
 
 /// What a move has to save where the policy does not say it, in micros: what a picking list that is printed anew may cost.
@@ -53,6 +54,8 @@ pub struct Policy {
     pub(crate) bonds: Vec<Bond>,
     /// What nodes keep back.
     pub(crate) buffers: Vec<Buffer>,
+    /// By which services orders go.
+    pub(crate) upgrades: Vec<Upgrade>,
 }
 
 /// What becomes of an order some of which cannot be had.
@@ -92,6 +95,7 @@ impl Default for Policy {
             rules: Vec::new(),
             bonds: Vec::new(),
             buffers: Vec::new(),
+            upgrades: Vec::new(),
         }
     }
 }
@@ -125,10 +129,17 @@ impl Policy {
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         let rules = self.rules.iter().map(|rule| rule.name.as_str());
         let bonds = self.bonds.iter().map(|bond| bond.name.as_str());
-        rules.chain(bonds).chain(self.buffers.iter().map(|buffer| buffer.name.as_str()))
+        let buffers = self.buffers.iter().map(|buffer| buffer.name.as_str());
+        let upgrades = self.upgrades.iter().map(|upgrade| upgrade.name.as_str());
+        rules.chain(bonds).chain(buffers).chain(upgrades)
     }
 
-    /// All its conditions but `only_when`.
+    /// The places among [`Policy::names`] of rules about services.
+    pub(crate) fn upgrade_places(&self) -> impl Iterator<Item = u16> + use<> {
+        (self.rules.len() + self.bonds.len() + self.buffers.len()) as u16..
+    }
+
+    /// The conditions that are asked of nodes and lines, and those about orders that are beside them.
     pub(crate) fn terms(&self) -> impl Iterator<Item = &Term> {
         let rules = self.rules.iter().flat_map(|rule| {
             [Some(&rule.body), rule.when.as_ref(), rule.otherwise.as_ref()].into_iter().flatten()
@@ -180,6 +191,20 @@ pub(crate) struct Buffer {
     pub(crate) body: Term,
     /// Of each sku.
     pub(crate) units: u16,
+}
+
+/// A rule about the services by which the shipments of an order go.
+#[derive(Clone, Debug)]
+pub(crate) struct Upgrade {
+    pub(crate) name: String,
+    /// Where its services stand in the text.
+    pub(crate) body_at: usize,
+    /// For which orders and times it is in force; always where it is not said.
+    pub(crate) when: Option<Term>,
+    /// By these alone.
+    pub(crate) services: Vec<ServiceName>,
+    /// By these, too, where what goes by the others alone is too little.
+    pub(crate) otherwise: Vec<ServiceName>,
 }
 
 /// A rule about nodes.

@@ -12,8 +12,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::check::{self, Term};
-use super::model::{Bond, BondKind, Buffer, Kind, Policy, Rule, Unfillable};
+use super::model::{Bond, BondKind, Buffer, Kind, Policy, Rule, Unfillable, Upgrade};
 use super::schema::{Needs, nearest};
+use super::services::{self, ServiceName};
 use super::tokens::Mistake;
 use crate::promise::{MILES_PER_DAY, time_zone};
 
@@ -112,6 +113,7 @@ enum What {
     Of(Rule),
     Bond(Bond),
     Buffer(Buffer),
+    Upgrade(Upgrade),
 }
 
 impl Reader<'_> {
@@ -251,18 +253,21 @@ impl Reader<'_> {
                 What::Of(rule) => policy.rules.push(Rule { name, ..rule }),
                 What::Bond(bond) => policy.bonds.push(Bond { name, ..bond }),
                 What::Buffer(buffer) => policy.buffers.push(Buffer { name, ..buffer }),
+                What::Upgrade(upgrade) => policy.upgrades.push(Upgrade { name, ..upgrade }),
             }
         }
         if policy.rules() > RULES_MAX {
             self.mistake(at, format!("the policy has more than {RULES_MAX} rules; join some"));
         }
-        if policy.rules.iter().filter(|rule| rule.otherwise.is_some()).count() > FALLBACKS_MAX {
+        let of_nodes = policy.rules.iter().filter(|rule| rule.otherwise.is_some()).count();
+        let of_services = policy.upgrades.iter().filter(|upgrade| !upgrade.otherwise.is_empty()).count();
+        if of_nodes + of_services > FALLBACKS_MAX {
             self.mistake(at, format!("more than {FALLBACKS_MAX} rules have an `otherwise`; join some"));
         }
     }
 
     fn rule(&mut self, table: &DeTable<'_>, at: usize) -> Option<Said> {
-        const KEYS: [&str; 13] = [
+        const KEYS: [&str; 14] = [
             "name",
             "when",
             "require",
@@ -272,12 +277,16 @@ impl Reader<'_> {
             "together",
             "apart",
             "keep",
+            "services",
             "cost",
             "otherwise",
             "from",
             "units",
         ];
         let before = self.findings.len();
+        if table.keys().any(|key| key.get_ref() == "services") {
+            return self.upgrade(table, at);
+        }
         let mut name = None;
         let mut when = None;
         let mut beside: Vec<(&str, usize)> = Vec::new();
@@ -307,15 +316,12 @@ impl Reader<'_> {
         if self.findings.len() > before {
             return None;
         }
-        let Some(name) = name else {
-            self.mistake(at, "the rule has no name; give it one: explanations tell it");
-            return None;
-        };
+        let name = self.named(name, at)?;
         let [(kind, body_at, body)] = <[_; 1]>::try_from(bodies)
             .map_err(|bodies| {
                 let what = if bodies.is_empty() { "none" } else { "more than one" };
                 let reason = format!(
-                    "a rule has one of require, exclude, prefer, avoid, together, apart and keep; {name:?} has {what}"
+                    "a rule has one of require, exclude, prefer, avoid, together, apart, keep and services; {name:?} has {what}"
                 );
                 self.mistake(at, reason);
             })
@@ -329,7 +335,9 @@ impl Reader<'_> {
         };
         if let Some((other, place)) = beside.iter().find(|(other, _)| *other != takes) {
             let belongs = match *other {
-                "otherwise" => "only a rule that requires or excludes can have an `otherwise`",
+                "otherwise" => {
+                    "only a rule that requires, excludes or names services can have an `otherwise`"
+                }
                 "cost" => "only a rule that prefers or avoids has a cost",
                 "from" => "only a rule that says what is `apart` says `from` what",
                 _ => "only a rule that says who keeps something says how many `units`",
@@ -382,6 +390,57 @@ impl Reader<'_> {
             }
         };
         Some(Said { name, what })
+    }
+
+    /// A rule about services.
+    fn upgrade(&mut self, table: &DeTable<'_>, at: usize) -> Option<Said> {
+        let before = self.findings.len();
+        let (mut name, mut when, mut body_at) = (None, None, at);
+        let (mut services, mut otherwise) = (Vec::new(), Vec::new());
+        for (key, value) in table {
+            match key.get_ref().as_ref() {
+                "name" => name = self.name(value),
+                "when" => {
+                    let condition = self.scalar_condition(value, "when");
+                    when = condition.map(|condition| (condition, value.span().start));
+                }
+                "services" => (services, body_at) = (self.services(value), value.span().start),
+                "otherwise" => otherwise = self.services(value),
+                other => {
+                    let reason = format!(
+                        "a rule that names services has a name, `when` and `otherwise` beside them, not {other}; make it a \
+                         rule of its own"
+                    );
+                    self.mistake(key.span().start, reason);
+                }
+            }
+        }
+        if let Some((_, at)) =
+            when.as_ref().filter(|(when, _): &&(Term, usize)| when.needs().has(Needs::LINE))
+        {
+            let reason = "a rule that names services is about whole orders, so its `when` cannot ask about a line; ask \
+                          order.hazmat, order.cold, order.units, …";
+            self.mistake(*at, reason);
+        }
+        let name = self.named(name, at)?;
+        let when = when.map(|(when, _)| when);
+        let upgrade = Upgrade { name: String::new(), body_at, when, services, otherwise };
+        (self.findings.len() == before).then_some(Said { name, what: What::Upgrade(upgrade) })
+    }
+
+    fn services(&mut self, value: &Value<'_>) -> Vec<ServiceName> {
+        services::read(value).unwrap_or_else(|(at, reason)| {
+            self.mistake(at, reason);
+            Vec::new()
+        })
+    }
+
+    /// The name of a rule, which it must have.
+    fn named(&mut self, name: Option<String>, at: usize) -> Option<String> {
+        if name.is_none() {
+            self.mistake(at, "the rule has no name; give it one: explanations tell it");
+        }
+        name
     }
 
     fn text_of(&mut self, value: &Value<'_>) -> Option<String> {

@@ -44,7 +44,7 @@ fn mistakes_have_line_and_column_of_the_file() {
         ("name = \"a\"\n[[rule]]\nexclude = 'node.cold'", "2:1: the rule has no name"),
         (
             "name = \"a\"\n[[rule]]\nname = \"b\"",
-            "2:1: a rule has one of require, exclude, prefer, avoid, together, apart and keep; \"b\" has none",
+            "2:1: a rule has one of require, exclude, prefer, avoid, together, apart, keep and services; \"b\" has none",
         ),
         (
             "name = \"a\"\n[[rule]]\nname = \"b\"\nexclude = 'node.kind == \"shop\"'",
@@ -93,6 +93,29 @@ fn mistakes_have_line_and_column_of_the_file() {
             "name = \"a\"\n[[rule]]\nname = \"b\"\nkeep = 'true'\nunits = 1\n[[rule]]\nname = \"b\"\napart = 'true'",
             "6:1: there is a rule \"b\" already",
         ),
+        (
+            "name = \"a\"\n[[rule]]\nname = \"b\"\nservices = \"EXPRESS\"",
+            "4:12: expected a list of services, like",
+        ),
+        ("name = \"a\"\n[[rule]]\nname = \"b\"\nservices = []", "4:12: expected a list of services, like"),
+        ("name = \"a\"\n[[rule]]\nname = \"b\"\nservices = [\"x\", 3]", "4:18: expected a service in quotes"),
+        (
+            "name = \"a\"\n[[rule]]\nname = \"b\"\nservices = [\"x\", \"x\"]",
+            "4:18: service \"x\" stands in the list already",
+        ),
+        (
+            "name = \"a\"\n[[rule]]\nname = \"b\"\nservices = [\"x\"]\notherwise = 'true'",
+            "5:13: expected a list of services, like",
+        ),
+        (
+            "name = \"a\"\n[[rule]]\nname = \"b\"\nservices = [\"x\"]\ncost = 3",
+            "5:1: a rule that names services has a name, `when` and `otherwise` beside them, not cost",
+        ),
+        (
+            "name = \"a\"\n[[rule]]\nname = \"b\"\nwhen = 'line.cold'\nservices = [\"x\"]",
+            "4:8: a rule that names services is about whole orders",
+        ),
+        ("name = \"a\"\n[[rule]]\nservices = [\"x\"]", "2:1: the rule has no name"),
     ] {
         let found = mistakes(text);
         assert!(found[0].starts_with(expected), "{text}\nexpected {expected}\nfound {found:?}");
@@ -152,6 +175,21 @@ fn rules_that_never_match_or_only_repeat_others_are_warned_of() {
             rule("a", "when = 'time.hour > 23'\nkeep = 'node.cold'\nunits = 1"),
             "5:8: warning: \"a\" can never match: no node",
         ),
+        (rule("a", "when = 'time.hour > 23'\nservices = ['x']"), "5:12: warning: \"a\" is never in force"),
+        (
+            rule("a", "services = ['x', 'y']\notherwise = ['C/x', 'y']"),
+            "4:12: warning: the `otherwise` of \"a\" lets orders go by no service",
+        ),
+        (
+            rule("a", "when = 'order.value > 50'\nservices = ['x']")
+                + &rule("b", "when = 'order.value > 20'\nservices = ['C/x']"),
+            "5:12: warning: \"a\" does nothing: rule \"b\" lets orders go by no other service",
+        ),
+        (rule("a", "services = ['x']") + &rule("b", "services = ['x']"), "7:12: warning: \"b\" does nothing"),
+        (
+            rule("a", "when = 'order.units > 2'\nservices = ['C/y']") + &rule("b", "services = ['x', 'D/y']"),
+            "5:12: warning: \"a\" leaves no service: rule \"b\" names none of its own",
+        ),
     ] {
         let found = warnings(&rules(&policy));
         assert_eq!(found.len(), 1, "{policy}\n{found:?}");
@@ -172,7 +210,9 @@ fn sound_policies_are_taken_without_a_word() {
             + &rule("c", "avoid = 'node.miles > 500'\ncost = \"2.50\"")
             + &rule("d", "when = 'order.channel == 1'\ntogether = 'line.group == \"kitchen\"'")
             + &rule("e", "apart = 'line.hazmat'\nfrom = 'line.cold'")
-            + &rule("f", "when = 'line.quantity < 5'\nkeep = 'node.kind == \"store\"'\nunits = 2");
+            + &rule("f", "when = 'line.quantity < 5'\nkeep = 'node.kind == \"store\"'\nunits = 2")
+            + &rule("g", "when = 'order.value >= 200'\nservices = ['EXPRESS', 'UPS/NEXT_DAY']\notherwise = ['UPS/2_DAY']")
+            + &rule("h", "when = 'order.hazmat'\nservices = ['GROUND', 'EXPRESS']");
     assert_eq!(warnings(&rules(&policy)), [] as [&str; 0]);
 }
 

@@ -15,7 +15,7 @@ use earmark_protocol::reply::{Carriage, Plan, Shipment, ShipmentLine, Unfilled};
 use super::bonds::{Bonds, missing};
 use super::case::Candidate;
 use super::kits::take_apart;
-use super::planner::{Planner, Question};
+use super::planner::{Obeying, Planner, Question};
 use super::scope::Scope;
 use super::substitutes::as_sent;
 use super::write::carriage;
@@ -134,38 +134,42 @@ impl Planner {
         let apart = self.take_apart(&table.kits, reader, tenant, sent, &[]);
         // What leaves later than now is late in its own way.
         let apart = Order { deliver_by_ms: None, ..apart.unwrap_or_else(|| sent.clone()) };
-        let policies = self.bookmark.policies(reader);
-        let kept = policies.version(tenant, in_stock.plan.policy).cloned();
         let question = Question { best_effort: true, ..*question };
-        let (waits, _) = self.in_scope(&question, &apart, |planner, scope, table| {
-            let (limit, review) = planner.terms_of(kept.as_ref(), reader, &apart);
-            let shipments = if limit == 0 { usize::MAX } else { usize::from(limit) };
-            let waiting = Waiting {
-                order: &apart,
-                by,
-                wished: order.deliver_by_ms,
-                kept: kept.as_ref(),
-                shipments: shipments.saturating_sub(in_stock.plan.shipments.len()),
-                in_stock: &in_stock,
-            };
-            let mut waits = match &kept {
-                // Rules give way only where too little comes otherwise.
-                Some(kept) => {
-                    let mut under = |give_way| {
-                        let obeyed = (kept, tenant, table);
-                        planner.settled_under(obeyed, scope, &apart, give_way, |planner, scope, bonds| {
-                            planner.wait(scope, bonds, &waiting)
-                        })
-                    };
-                    let strict = under(false);
-                    let relaxed = (missing(&strict) > 0).then(|| under(true));
-                    relaxed.filter(|relaxed| missing(relaxed) < missing(&strict)).unwrap_or(strict)
-                }
-                None => planner.wait(scope, &Bonds::default(), &waiting),
-            };
-            waits.plan.review = review;
-            waits
-        })?;
+        // What waits goes by the same services as the rest.
+        let gave_way = in_stock.plan.upgrades.iter().filter(|rule| rule.gave_way).count();
+        let version = Some(in_stock.plan.policy);
+        let waits =
+            self.in_scope(&question, &apart, version, gave_way, |planner, obeyed, scope, sight| {
+                let Obeying { kept, upgrades } = obeyed;
+                let (limit, review) = planner.terms_of(kept.as_ref(), reader, &apart);
+                let shipments = if limit == 0 { usize::MAX } else { usize::from(limit) };
+                let waiting = Waiting {
+                    order: &apart,
+                    by,
+                    wished: order.deliver_by_ms,
+                    kept: kept.as_ref(),
+                    shipments: shipments.saturating_sub(in_stock.plan.shipments.len()),
+                    in_stock: &in_stock,
+                };
+                let mut waits = match &kept {
+                    // Rules give way only where too little comes otherwise.
+                    Some(kept) => {
+                        let mut under = |give_way| {
+                            let obeyed = (kept, tenant, &*sight.table);
+                            planner.settled_under(obeyed, scope, &apart, give_way, |planner, scope, bonds| {
+                                planner.wait(scope, bonds, &waiting)
+                            })
+                        };
+                        let strict = under(false);
+                        let relaxed = (missing(&strict) > 0).then(|| under(true));
+                        relaxed.filter(|relaxed| missing(relaxed) < missing(&strict)).unwrap_or(strict)
+                    }
+                    None => planner.wait(scope, &Bonds::default(), &waiting),
+                };
+                waits.plan.review = review;
+                waits.plan.upgrades = upgrades.rules;
+                waits
+            })?;
         let proposal = Proposal { epoch, ..waits };
         let (is_whole, is_more) =
             (proposal.plan.unfilled.is_empty(), missing(&proposal) < missing(&in_stock));

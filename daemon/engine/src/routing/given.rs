@@ -83,6 +83,11 @@ impl Planner {
     ) -> Result<Priced, Refusal> {
         let mut sight = Sight::of(&mut self.bookmark, reader, lanes, tenant, order, self.now);
         self.read_order(reader, tenant, order, true)?;
+        let policies = self.bookmark.policies(reader);
+        let kept = self.policy_for(&policies, reader, tenant, order);
+        let upgrades = kept.as_ref().map(|kept| self.upgrades(reader, &sight, tenant, kept, order, 0));
+        let upgrades = upgrades.unwrap_or_default();
+        sight.go_by(&mut self.bookmark, reader, lanes, order, upgrades.services);
         sight.weigh(reader, &mut self.demand);
         let Some(segments) = reader.rules().channels.get(usize::from(order.channel.0)) else {
             return Err(Refusal::of(RefusalCode::UnknownChannel, Field::Channel));
@@ -90,8 +95,7 @@ impl Planner {
         let sold = sellers::by_want(order, &self.demand, &sight.table, tenant);
         let leaning = Leaning { by_want: &sellers::bits(&sold), ..Leaning::default() };
         let scope = Scope { leaning, ..sight.scope(reader, segments, named(order), &[]) };
-        let policies = self.bookmark.policies(reader);
-        let mut priced = match self.policy_for(&policies, reader, tenant, order) {
+        let mut priced = match kept {
             Some(kept) => {
                 let mut priced = self.strictly_under((&kept, tenant, &sight.table), &scope, order, work)?;
                 priced.proposal.plan.policy = kept.version;
@@ -99,6 +103,7 @@ impl Planner {
             }
             None => work(self, &scope, &Bonds::default())?,
         };
+        priced.proposal.plan.upgrades = upgrades.rules;
         priced.proposal.epoch = sight.epoch;
         Ok(priced)
     }

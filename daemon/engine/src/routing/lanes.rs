@@ -20,6 +20,7 @@ use crate::policy::PolicyTable;
 use crate::promise::Timetable;
 use crate::rules::Tariff;
 use crate::tariff::fares::{Fares, Rows, Zones, postal_key};
+use crate::tariff::{Services, Tariffs};
 use crate::{NodeTable, Reader};
 
 /// Most bands. Real networks price by the kind of node, so there are few; where there are more cost levels than
@@ -31,6 +32,10 @@ const BANDS_MAX: usize = 64;
 
 /// The class of a node from where no service goes.
 pub(crate) const NOWHERE: u32 = u32::MAX;
+
+/// Sheets of some services alone that the book keeps of a tenant, and sheets that one planner keeps at hand.
+const NARROW_SHEETS_MAX: usize = 16;
+const SHEETS_AT_HAND: usize = 8;
 
 /// Locks of the book; more than planners run at once on any machine of today.
 const SHELVES: usize = 64;
@@ -88,6 +93,8 @@ pub(crate) struct To<'a> {
 /// The node table of one tenant, compiled. The place in `sites` is the handle.
 pub(crate) struct Sheet {
     pub(crate) tenant: Tenant,
+    /// By which services alone its shipments go; `None` for all that are offered.
+    services: Option<Services>,
     pub(crate) version: u64,
     pub(crate) sites: Vec<Site>,
     /// The different costs of nodes, ascending.
@@ -103,6 +110,10 @@ pub(crate) struct Sheet {
 }
 
 impl Sheet {
+    fn whose(&self) -> Whose {
+        (self.tenant, self.services)
+    }
+
     /// A node's own costs.
     #[inline]
     pub(crate) fn costs(&self, node: u32) -> &Costs {
@@ -114,9 +125,9 @@ impl Sheet {
         self.bands.len() == self.levels.len()
     }
 
-    fn compile(tenant: Tenant, table: &NodeTable, tariff: &Tariff) -> Self {
+    fn compile((tenant, services): Whose, table: &NodeTable, tariff: &Tariff) -> Self {
         let mut hash = Xxh3DefaultBuilder::new().build_hasher();
-        (tenant.0, tariff.per_unit_mile.0).hash(&mut hash);
+        (tenant.0, services, tariff.per_unit_mile.0).hash(&mut hash);
         let mut sites = Vec::with_capacity(table.nodes.len());
         let mut order: Vec<u32> = Vec::new();
         for (at, node) in table.nodes.iter().enumerate() {
@@ -165,12 +176,13 @@ impl Sheet {
         let positions = table.nodes.iter().map(|node| node.spec.position).collect();
         let tariffs = table.tariffs.of(tenant);
         tariffs.map(|tariffs| tariffs.version).hash(&mut hash);
-        let fares = tariffs.and_then(|tariffs| Fares::compile(tariffs));
+        let none = Tariffs::default();
+        let fares = Fares::compile(tariffs.map_or(&none, |tariffs| tariffs), services);
         let rows = fares.as_ref().map_or(Vec::new(), |fares| {
             table.nodes.iter().map(|node| fares.rows(&node.spec.code, &node.spec.postal)).collect()
         });
         let (version, geometry) = (table.version, hash.finish());
-        Self { tenant, version, sites, levels, bands, geometry, positions, fares, rows }
+        Self { tenant, services, version, sites, levels, bands, geometry, positions, fares, rows }
     }
 }
 
@@ -255,12 +267,15 @@ fn classify(zones: &[(Zones, u32)], sheet: &Sheet) -> (Box<[Zones]>, Box<[u32]>)
     (classes.into(), class)
 }
 
-/// What a lane set is kept by: the tenant, the zone, and what of the postal code services' zones depend on.
-type Key = (Tenant, Zone, u128);
+/// Whose sheet, and of which services alone.
+type Whose = (Tenant, Option<Services>);
+
+/// What a lane set is kept by: whose it is, the zone, and what of the postal code services' zones depend on.
+type Key = (Whose, Zone, u128);
 
 fn key(sheet: &Sheet, to: To<'_>) -> Key {
     let postal = sheet.fares.as_ref().map_or(0, |fares| postal_key(to.postal, fares.postal_len));
-    (sheet.tenant, to.zone, postal)
+    (sheet.whose(), to.zone, postal)
 }
 
 #[derive(Default)]
@@ -275,7 +290,7 @@ struct Shelf {
 ///
 /// One book belongs to one `State`: it trusts the node table's version.
 pub struct LaneBook {
-    sheets: RwLock<HashMap<Tenant, Arc<Sheet>, Xxh3DefaultBuilder>>,
+    sheets: RwLock<HashMap<Whose, Arc<Sheet>, Xxh3DefaultBuilder>>,
     shelves: Vec<Mutex<Shelf>>,
     shelf_bytes_max: usize,
 }
@@ -302,9 +317,9 @@ impl LaneBook {
     }
 
     /// The tenant's nodes, compiled from this table.
-    pub(crate) fn sheet(&self, tenant: Tenant, table: &NodeTable, tariff: &Tariff) -> Arc<Sheet> {
-        let known = |sheets: &HashMap<Tenant, Arc<Sheet>, _>| {
-            sheets.get(&tenant).filter(|sheet| sheet.version == table.version).cloned()
+    fn sheet(&self, whose: Whose, table: &NodeTable, tariff: &Tariff) -> Arc<Sheet> {
+        let known = |sheets: &HashMap<Whose, Arc<Sheet>, _>| {
+            sheets.get(&whose).filter(|sheet| sheet.version == table.version).cloned()
         };
         if let Some(sheet) = known(&self.sheets.read().unwrap_or_else(PoisonError::into_inner)) {
             return sheet;
@@ -314,10 +329,16 @@ impl LaneBook {
         if let Some(sheet) = known(&sheets) {
             return sheet;
         }
-        let sheet = Arc::new(Sheet::compile(tenant, table, tariff));
+        let sheet = Arc::new(Sheet::compile(whose, table, tariff));
         // A planner that was slow with an old table must not take the newer sheet away from the others.
-        if sheets.get(&tenant).is_none_or(|kept| kept.version < sheet.version) {
-            sheets.insert(tenant, Arc::clone(&sheet));
+        if sheets.get(&whose).is_none_or(|kept| kept.version < sheet.version) {
+            let is_narrow = |other: &Whose| other.0 == whose.0 && other.1.is_some();
+            if is_narrow(&whose)
+                && sheets.keys().filter(|other| is_narrow(other)).count() == NARROW_SHEETS_MAX
+            {
+                sheets.retain(|other, _| !is_narrow(other));
+            }
+            sheets.insert(whose, Arc::clone(&sheet));
         }
         sheet
     }
@@ -354,7 +375,9 @@ fn lock(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
 fn hash(key: Key) -> u64 {
     let zone = u64::from(key.1.row.cast_unsigned()) << 16 | u64::from(key.1.column.cast_unsigned());
     let postal = (key.2 as u64 ^ (key.2 >> 64) as u64).wrapping_mul(0xD6E8_FEB8_6659_FD93);
-    ((zone << 16 | u64::from(key.0.0)) ^ postal).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40
+    let (Tenant(tenant), services) = key.0;
+    let services = services.map_or(0, |Services(bits)| !u64::from(bits));
+    ((zone << 16 | u64::from(tenant)) ^ postal ^ services).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40
 }
 
 /// Lane sets that one planner keeps at hand.
@@ -364,7 +387,7 @@ const AT_HAND: usize = 1024;
 #[derive(Default)]
 pub(crate) struct Bookmark {
     table: Option<Arc<NodeTable>>,
-    sheet: Option<Arc<Sheet>>,
+    sheets: Vec<Arc<Sheet>>,
     policies: Option<Arc<PolicyTable>>,
     timetable: Option<Arc<Timetable>>,
     prices: Option<(u64, Arc<Prices>)>,
@@ -419,18 +442,24 @@ impl Bookmark {
         Arc::clone(self.timetable.insert(timetable))
     }
 
-    /// The tenant's nodes.
+    /// The tenant's nodes, with the ways of these services alone where it is said.
     pub(crate) fn sheet(
         &mut self,
         book: &LaneBook,
-        tenant: Tenant,
+        whose: Whose,
         table: &NodeTable,
         tariff: &Tariff,
     ) -> Arc<Sheet> {
-        match &self.sheet {
-            Some(sheet) if sheet.tenant == tenant && sheet.version == table.version => Arc::clone(sheet),
-            _ => Arc::clone(self.sheet.insert(book.sheet(tenant, table, tariff))),
+        let known = self.sheets.iter().position(|sheet| sheet.whose() == whose);
+        if let Some(sheet) = known.map(|at| &self.sheets[at]).filter(|sheet| sheet.version == table.version) {
+            return Arc::clone(sheet);
         }
+        if let Some(stale) = known.or((self.sheets.len() == SHEETS_AT_HAND).then_some(0)) {
+            self.sheets.remove(stale);
+        }
+        let sheet = book.sheet(whose, table, tariff);
+        self.sheets.push(Arc::clone(&sheet));
+        sheet
     }
 
     /// The lanes to a zone.

@@ -294,7 +294,11 @@ fn lean<'a>(
 }
 
 /// The wants as rules see them.
-fn line_facts<'a>(reader: &Reader, demand: &Demand, texts: &'a SkuTexts) -> Vec<LineFacts<'a>> {
+pub(super) fn line_facts<'a>(
+    reader: &Reader,
+    demand: &Demand,
+    texts: &'a [[String; 3]],
+) -> Vec<LineFacts<'a>> {
     let facts = |(at, want): (usize, &Want)| {
         let [sku, group, kit] = texts.get(at).map_or([""; 3], |texts| texts.each_ref().map(String::as_str));
         let weight_g = reader.sku(want.sku).map_or(0, |facts| i64::from(facts.weight_g));
@@ -315,7 +319,7 @@ fn asked<'a>(
 }
 
 /// What is known of the order as a whole; its lines are its wants.
-fn order_facts<'a>(order: &'a Order, lines: &[LineFacts<'_>]) -> OrderFacts<'a> {
+pub(super) fn order_facts<'a>(order: &'a Order, lines: &[LineFacts<'_>]) -> OrderFacts<'a> {
     let (delivery, postal, position) = match &order.delivery {
         Delivery::Ship { position, postal, .. } => {
             let degrees = |micros: i32| f64::from(micros) / 1e6;

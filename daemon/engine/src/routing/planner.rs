@@ -3,6 +3,8 @@
 //! A planner owns the buffers of one thread. It decides in which order the other rooms are asked, how much work each
 //! may do, and what is answered where an order cannot be served.
 
+use std::sync::Arc;
+
 use earmark_protocol::command::Order;
 use earmark_protocol::ids::{LineId, Money, NodeIx, QUANTITY_MAX, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
@@ -21,11 +23,12 @@ use super::scope::{Credit, Leaning, Scope, Sight, check_nodes};
 use super::sellers;
 use super::solve::{SMALL_SKUS, Search, budget};
 use super::subsets::{self, Subsets};
+use super::upgrades::Upgrades;
 use super::walk::{Near, WIDEN, Walk};
 use super::write::Writer;
-use crate::policy::Ruling;
+use crate::Reader;
+use crate::policy::{Kept, Ruling};
 use crate::tariff::fares::NEVER;
-use crate::{NodeTable, Reader};
 
 /// An order of at most this many skus has few.
 const FEW_SKUS: usize = subsets::SKUS_MAX;
@@ -78,6 +81,13 @@ pub(super) struct Question<'a> {
     pub(super) fills: bool,
     /// Nodes that must not serve it.
     pub(super) without: &'a [NodeIx],
+}
+
+/// What an order obeys.
+pub(super) struct Obeying {
+    /// The policy, where there is one.
+    pub(super) kept: Option<Arc<Kept>>,
+    pub(super) upgrades: Upgrades,
 }
 
 /// What became of planning an order of few skus.
@@ -161,47 +171,59 @@ impl Planner {
         self.plan_substituted(question, order, planned)
     }
 
-    /// Plans an order of which no line is of a kit, by this version of the policy where it is said.
-    pub(super) fn plan_lines(
+    /// Plans an order of which no line is of a kit, where so many rules about services give way. Says whether another one could,
+    /// too.
+    pub(super) fn plan_giving_way(
         &mut self,
         question: &Question<'_>,
         order: &Order,
         version: Option<u32>,
-    ) -> Result<Proposal, Refusal> {
+        give_way: usize,
+    ) -> Result<(Result<Proposal, Refusal>, bool), Refusal> {
         let Question { reader, tenant, best_effort, fills, .. } = *question;
-        let (planned, epoch) = self.in_scope(question, order, |planner, scope, table| {
-            let policies = planner.bookmark.policies(reader);
-            let kept = match version {
-                Some(version) => policies.version(tenant, version).cloned(),
-                None => planner.policy_for(&policies, reader, tenant, order),
-            };
-            match kept {
-                Some(kept) => planner.plan_under((&kept, tenant, table), scope, order, (best_effort, fills)),
+        self.in_scope(question, order, version, give_way, |planner, obeyed, scope, sight| {
+            let Obeying { kept, upgrades } = obeyed;
+            let could_give_way = upgrades.could_give_way;
+            let planned = match kept {
+                Some(kept) => {
+                    planner.plan_under((&kept, tenant, &sight.table), scope, order, (best_effort, fills))
+                }
                 None => {
                     let limit = order.shipments_max;
                     let limit = if limit == 0 { reader.rules().shipments_max } else { limit };
                     planner.plan_in(scope, limit, order, best_effort)
                 }
-            }
-        })?;
-        let proposal = planned?;
-        if proposal.plan.cost.0 >= NEVER {
-            return Err(too_large());
-        }
-        Ok(Proposal { epoch, ..proposal })
+            };
+            let planned = planned.and_then(|mut proposal| {
+                proposal.plan.upgrades = upgrades.rules;
+                let is_priced = proposal.plan.cost.0 < NEVER;
+                if is_priced { Ok(Proposal { epoch: sight.epoch, ..proposal }) } else { Err(too_large()) }
+            });
+            (planned, could_give_way)
+        })
     }
 
-    /// Reads an order of which no line is of a kit, and does something in its scope, before any rule has its say. Says of which
-    /// epoch that is, too.
+    /// Reads an order of which no line is of a kit, and does something in its scope, before any rule has its say but those about
+    /// services: of them so many give way. It obeys this version of the policy where it is said.
     pub(super) fn in_scope<R>(
         &mut self,
         question: &Question<'_>,
         order: &Order,
-        work: impl FnOnce(&mut Self, &Scope<'_>, &NodeTable) -> R,
-    ) -> Result<(R, u64), Refusal> {
+        version: Option<u32>,
+        give_way: usize,
+        work: impl FnOnce(&mut Self, Obeying, &Scope<'_>, &Sight) -> R,
+    ) -> Result<R, Refusal> {
         let Question { reader, lanes, tenant, best_effort, without, .. } = *question;
         let mut sight = Sight::of(&mut self.bookmark, reader, lanes, tenant, order, self.now);
         self.read_order(reader, tenant, order, best_effort)?;
+        let policies = self.bookmark.policies(reader);
+        let kept = match version {
+            Some(version) => policies.version(tenant, version).cloned(),
+            None => self.policy_for(&policies, reader, tenant, order),
+        };
+        let upgrades = kept.as_ref().map(|kept| self.upgrades(reader, &sight, tenant, kept, order, give_way));
+        let upgrades = upgrades.unwrap_or_default();
+        sight.go_by(&mut self.bookmark, reader, lanes, order, upgrades.services);
         sight.weigh(reader, &mut self.demand);
         check_nodes(&sight.table, tenant, order, &mut self.named)?;
         let Some(segments) = reader.rules().channels.get(usize::from(order.channel.0)) else {
@@ -217,9 +239,9 @@ impl Planner {
         let credits: Vec<Credit> = self.beside.iter().filter_map(|beside| beside.of(&self.demand)).collect();
         let scope = sight.scope(reader, segments, &named, without);
         let scope = Scope { prices, leaning, credits: &credits, ..scope };
-        let done = work(self, &scope, &sight.table);
+        let done = work(self, Obeying { kept, upgrades }, &scope, &sight);
         self.named = named;
-        Ok((done, sight.epoch))
+        Ok(done)
     }
 
     /// Reads the order's lines and what is known of its skus.

@@ -58,12 +58,19 @@ impl Planner {
         for want in &mut self.demand.wants {
             want.flags = reader.sku(want.sku)?.flags;
         }
+        let policies = self.bookmark.policies(reader);
+        let kept = policies.version(tenant, proposal.plan.policy);
+        let upgrades = kept.map(|kept| self.upgrades(reader, &sight, tenant, kept, order, 0));
+        let upgrades = upgrades.unwrap_or_default();
+        if proposal.plan.upgrades != upgrades.rules {
+            return None;
+        }
+        sight.go_by(&mut self.bookmark, reader, lanes, order, upgrades.services);
         sight.weigh(reader, &mut self.demand);
         let sold = sellers::by_want(order, &self.demand, &sight.table, tenant);
         let leaning = Leaning { by_want: &sellers::bits(&sold), ..Leaning::default() };
         let scope = Scope { leaning, ..sight.scope(reader, segments, named(order), &[]) };
-        let policies = self.bookmark.policies(reader);
-        let repaired = match policies.version(tenant, proposal.plan.policy) {
+        let repaired = match kept {
             Some(kept) => {
                 self.strictly_under((kept, tenant, &sight.table), &scope, order, |planner, scope, bonds| {
                     let repaired = planner.repair_in(scope, order, proposal);
@@ -90,6 +97,7 @@ impl Planner {
             plan.policy = proposal.plan.policy;
             plan.review = proposal.plan.review;
             plan.substituted.clone_from(&proposal.plan.substituted);
+            plan.upgrades.clone_from(&proposal.plan.upgrades);
             plan.eliminated.clone_from(&proposal.plan.eliminated);
             let bound =
                 if scope.lanes.is_none() { plan.cost.0 } else { scope.floor(&repair.units).min(plan.cost.0) };

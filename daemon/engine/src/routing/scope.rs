@@ -21,6 +21,7 @@ use super::price::unit_to_address;
 use super::prices::Prices;
 use crate::promise::{Timetable, Transit};
 use crate::rules::Tariff;
+use crate::tariff::Services;
 use crate::tariff::fares::{Fare, Floor, Goods};
 use crate::{NodeTable, Reader};
 
@@ -81,7 +82,7 @@ impl Sight {
         let epoch = reader.epoch();
         let tariff = &reader.rules().tariff;
         let table = bookmark.table(reader);
-        let sheet = bookmark.sheet(lanes, tenant, &table, tariff);
+        let sheet = bookmark.sheet(lanes, (tenant, None), &table, tariff);
         let timetable = bookmark.timetable(tenant, &table, now);
         let prices = bookmark.prices(reader);
         let lanes = destination(order, &table).map(|to| bookmark.lanes(lanes, &sheet, to, tariff));
@@ -93,6 +94,23 @@ impl Sight {
     /// Whether the order is shipped, to an address or a store.
     pub(super) fn is_shipped(&self) -> bool {
         self.lanes.is_some()
+    }
+
+    /// Has the order go by these services alone, where it is said.
+    pub(super) fn go_by(
+        &mut self,
+        bookmark: &mut Bookmark,
+        reader: &Reader,
+        lanes: &LaneBook,
+        order: &Order,
+        services: Option<Services>,
+    ) {
+        if services.is_some() {
+            let tariff = &reader.rules().tariff;
+            self.sheet = bookmark.sheet(lanes, (self.sheet.tenant, services), &self.table, tariff);
+            let to = destination(order, &self.table);
+            self.lanes = to.map(|to| bookmark.lanes(lanes, &self.sheet, to, tariff));
+        }
     }
 
     /// Looks up what carriers price of an order's wants, where they do.

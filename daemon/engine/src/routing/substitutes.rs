@@ -115,10 +115,11 @@ impl Planner {
         let apart = self.take_apart(&table.kits, reader, tenant, order, &[]);
         let order = apart.as_ref().unwrap_or(order);
         let question = Question { best_effort: true, ..*question };
-        let short = self.in_scope(&question, order, |planner, scope, table| {
+        let version = Some(kept.version);
+        let short = self.in_scope(&question, order, version, usize::MAX, |planner, _, scope, sight| {
             let want = planner.demand.find(sku);
-            want.is_some_and(|want| planner.is_short_under((kept, tenant, table), scope, order, want))
+            want.is_some_and(|want| planner.is_short_under((kept, tenant, &sight.table), scope, order, want))
         });
-        short.is_ok_and(|(short, _)| short)
+        short.unwrap_or(false)
     }
 }

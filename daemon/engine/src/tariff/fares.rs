@@ -11,7 +11,7 @@ use earmark_protocol::catalogue::sku_flags;
 use earmark_protocol::ids::{Money, ServiceIx};
 use earmark_protocol::tariff::{PriceStep, SERVICES_MAX, ServiceSpec, ZoneSpec, ZoneTo};
 
-use super::{Chart, Tariffs};
+use super::{Chart, Services, Tariffs};
 
 /// What no service carries; prices that come near it are not added up.
 pub(crate) const NEVER: i64 = i64::MAX / 64;
@@ -120,16 +120,19 @@ fn share(amount: i64, numerator: i64, denominator: i64) -> i64 {
 }
 
 impl Fares {
-    /// `None` where nothing is offered.
-    pub(crate) fn compile(tariffs: &Tariffs) -> Option<Self> {
-        let offered = (0..).map(ServiceIx).zip(&tariffs.services).filter(|(_, spec)| spec.offered);
+    /// Those of these services alone, where it is said. `None` where nothing is offered and nothing said: what has to go by
+    /// some services goes by no other way.
+    pub(crate) fn compile(tariffs: &Tariffs, among: Option<Services>) -> Option<Self> {
+        let is_among = |service| among.is_none_or(|among| among.has(service));
+        let services = (0..).map(ServiceIx).zip(&tariffs.services);
+        let offered = services.filter(|(service, spec)| spec.offered && is_among(*service));
         let offer = |(service, spec): (ServiceIx, &Arc<ServiceSpec>)| {
             let rate = tariffs.rates.get(&spec.currency).map_or(1_000_000, |Money(rate)| *rate);
             let zones = spec.zones.iter().map(|zone| steps(zone, spec.fuel_bp, rate)).collect();
             Offer { service, zones, spec: Arc::clone(spec), rate }
         };
         let offers: Vec<_> = offered.map(offer).collect();
-        if offers.is_empty() {
+        if offers.is_empty() && among.is_none() {
             return None;
         }
         let charts: Vec<_> =

@@ -10,11 +10,32 @@ use std::sync::Arc;
 
 use earmark_protocol::ids::{Money, ServiceIx, Tenant};
 use earmark_protocol::tariff::{
-    ChartRow, ChartView, CurrencyRate, PutTariffs, ServiceSpec, ServiceView, TariffsView, ZoneTo,
+    ChartRow, ChartView, CurrencyRate, PutTariffs, SERVICES_MAX, ServiceSpec, ServiceView, TariffsView,
+    ZoneTo,
 };
 
 /// Rows of zones by origin, each sorted by destination.
 pub(crate) type Chart = BTreeMap<String, Arc<[ZoneTo]>>;
+
+/// Some of a tenant's services, a bit each by handle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Services(pub(crate) u32);
+
+impl Services {
+    /// Those of which it is true, in the order of handles.
+    pub(crate) fn of(truths: impl Iterator<Item = bool>) -> Self {
+        Self((0..SERVICES_MAX).zip(truths).fold(0, |bits, (at, truth)| bits | u32::from(truth) << at))
+    }
+
+    /// Those of both.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    fn has(self, service: ServiceIx) -> bool {
+        self.0 >> service.0 & 1 == 1
+    }
+}
 
 /// What carriers charge a tenant.
 #[derive(Clone, Debug, Default)]

@@ -1,5 +1,5 @@
 //! The full model at once, against every assignment there is: carriers that price by steps, several parcels, splits, limits of
-//! shipments, rules and weights of a policy, lateness, and days that others have taken.
+//! shipments, rules and weights of a policy, services allowed by rule, lateness, and days that others have taken.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +16,7 @@ use crate::late::{DAY_MS, NOW, Transit, calendars, promise};
 use crate::oracle::{cheapest, demand, judge};
 use crate::policies::{Naive, drawn, with_value};
 use crate::tariffs::address;
+use crate::upgrades::Upgrades;
 use crate::world::{World, run};
 
 /// What is taken of a node's working days from now on, by a person with a slate.
@@ -107,6 +108,7 @@ fn keep_hours(random: &mut fastrand::Rng, nodes: &mut [NodeSpec]) {
 fn the_full_model_is_planned_for_least_and_proven_days_and_splits_included() {
     let mut random = fastrand::Rng::with_seed(41);
     let (mut planned, mut split, mut several, mut moved, mut refused) = (0, 0, 0, 0, 0);
+    let (mut upgraded, mut gave_way) = (0, 0);
     for turn in 0..10_000 {
         let mut world = World::random(&mut random);
         drawn(&mut random, &mut world);
@@ -139,6 +141,8 @@ fn the_full_model_is_planned_for_least_and_proven_days_and_splits_included() {
             ),
             1,
         );
+        let upgrades = Upgrades::random(&mut random, &world);
+        let text = text + &upgrades.text();
         let policy = CommandBody::SetPolicy(SetPolicy { text: text.clone() });
         let outcome = submit(&mut state, u8::MAX, policy, None);
         assert!(matches!(outcome, Outcome::Reply(Reply::Done(_))), "{outcome:?}");
@@ -167,9 +171,15 @@ fn the_full_model_is_planned_for_least_and_proven_days_and_splits_included() {
         }
         let reader = state.reader();
         let ours = Planner::new().at(NOW).plan(&reader, reader.lanes(), Tenant(0), &order, false, &[]);
+        let expected = upgrades.settle(&mut world, &order, 2, naive.rules());
         let told = || format!("turn {turn}: {text} {slates:?} {world:#?} {order:#?}");
-        match (ours, cheapest(&world, &order, &demand(&order))) {
-            (Ok(proposal), Some(expected)) => {
+        let plan = cheapest(&world, &order, &demand(&order));
+        match (ours, plan) {
+            (Ok(proposal), Some(plan)) => {
+                assert_eq!(proposal.plan.upgrades, expected, "{}", told());
+                upgraded += u32::from(!expected.is_empty());
+                gave_way += u32::from(expected.iter().any(|rule| rule.gave_way));
+                let expected = plan;
                 assert_eq!(judge(&world, &order, &proposal), demand(&order), "{}", told());
                 let said = (proposal.plan.cost.0, proposal.plan.bound.0);
                 assert_eq!(said, (expected.0, expected.0), "{proposal:#?} {}", told());
@@ -186,5 +196,6 @@ fn the_full_model_is_planned_for_least_and_proven_days_and_splits_included() {
         }
     }
     let counts = (planned, split, several, moved, refused);
+    assert!(upgraded > 200 && gave_way > 10, "{upgraded} {gave_way}");
     assert!(planned > 1_000 && split > 12 && several > 100 && moved > 300 && refused > 1_000, "{counts:?}");
 }

@@ -22,5 +22,6 @@ mod sellers;
 mod small;
 mod substitutes;
 mod tariffs;
+mod upgrades;
 mod wide;
 mod world;

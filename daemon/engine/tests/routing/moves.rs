@@ -16,8 +16,10 @@ use earmark_protocol::ids::{
     Channel, CommandId, HoldClass, LineId, Money, NodeIx, SkuIx, Tenant, TimestampMs,
 };
 use earmark_protocol::refusal::RefusalCode;
-use earmark_protocol::reply::{Done, Reply, Saving};
+use earmark_protocol::reply::{Done, Reply, Saving, Upgrade};
 
+use crate::carriers::Carriers;
+use crate::upgrades::services;
 use crate::world::{Lean, World};
 
 const NOW: TimestampMs = TimestampMs(1_700_000_000_000);
@@ -392,4 +394,40 @@ fn what_is_found_is_taken_and_saves_what_it_says() {
         }
     }
     assert!(moves.0 > 10 && moves.1 > 10, "{moves:?} moves of one order and of two");
+}
+
+/// Two orders in each other's places, under a rule about services; what a look finds.
+fn looked_at_under(rule: &str) -> (Shop, Vec<Saving>) {
+    let put = services(&[
+        ("ground", &[(u16::MAX, 5)]),
+        ("express", &[(300, 10), (1_000, 30)]),
+        ("bike", &[(300, 40)]),
+    ]);
+    let mut world = two_nodes();
+    world.carriers = Some(Carriers { put, weights_g: vec![100], sizes_mm: vec![[0; 3]] });
+    let mut shop = Shop::open(&world);
+    let text = format!("{POLICY}[[rule]]\nname = 'gold'\n{rule}");
+    assert!(matches!(shop.submit(CommandBody::SetPolicy(SetPolicy { text })), Reply::Done(_)));
+    crossed(&mut shop);
+    let (_, found) = shop.look_at(NOW);
+    (shop, found)
+}
+
+#[test]
+fn an_upgraded_order_moves_by_what_its_services_cost_and_goes_by_them_still() {
+    let (mut shop, found) = looked_at_under("services = ['express']");
+    assert_eq!(found.iter().map(|saving| saving.saved).collect::<Vec<_>>(), [Money(40_000_000)]);
+    let Reply::Done(Done { plans, .. }) = shop.submit(CommandBody::Move(found[0].command.clone())) else {
+        panic!("what was found is taken");
+    };
+    for plan in plans {
+        assert_eq!(plan.upgrades, [Upgrade { rule: 0, gave_way: false }]);
+        assert_eq!(plan.shipments[0].carriage.map(|carriage| carriage.service.0), Some(1));
+    }
+}
+
+#[test]
+fn an_order_that_a_rule_about_services_gave_way_for_stays_where_it_is() {
+    let (_, found) = looked_at_under("services = ['bike']\notherwise = ['express']");
+    assert_eq!(found, []);
 }

@@ -72,6 +72,12 @@ const WHEN: [(&str, Says); 9] = [
 /// Those of them from here on ask about a line.
 const LINES: usize = 6;
 
+/// A condition on orders and times, and whether it is true of this order.
+pub(crate) fn of_order(at: usize, world: &World, order: &Order, weekday: u32) -> (&'static str, bool) {
+    let (text, says) = WHEN[at % LINES];
+    (text, says(&Asked { world, order, sku: 0, node: 0, weekday }))
+}
+
 /// Conditions on nodes, told twice; and whether they need the order as well.
 const NODES: [(&str, Says, bool); 9] = [
     ("node.kind == 'store'", |asked| asked.spec().kind == NodeKind::Store, false),
@@ -181,6 +187,11 @@ impl Naive {
     pub(crate) fn firm(self) -> Self {
         let rules = self.rules.into_iter().map(|rule| Rule { otherwise: None, ..rule }).collect();
         Self { rules, ..self }
+    }
+
+    /// How many rules it has.
+    pub(crate) fn rules(&self) -> usize {
+        self.rules.len()
     }
 
     pub(crate) fn text(&self) -> String {

@@ -8,7 +8,9 @@ use earmark_protocol::command::{CommandBody, Delivery, Order, OrderLine, SellerL
 use earmark_protocol::geo::Position;
 use earmark_protocol::ids::{Channel, LineId, NodeIx, Segment, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::kit::{Component, KitSpec};
+use earmark_protocol::reply::{Plan, Shipment};
 use earmark_protocol::substitute::SubstituteSpec;
+use earmark_protocol::tariff::{PriceStep, PutTariffs, ServiceSpec, ZoneSpec};
 
 use crate::world::{count, run};
 
@@ -118,6 +120,40 @@ impl Store {
         Self { nodes: codes, skus, state }
     }
 
+    /// Offers the services of the page.
+    fn offer(&mut self, page: &str) {
+        let (_, rows) = table(page, "services");
+        let zone = |(at, row): (usize, &Vec<String>)| ZoneSpec {
+            zone: at as u8 + 1,
+            miles_max: row[2].parse().expect("miles"),
+            transit_days: 1,
+            steps: vec![PriceStep { up_to_g: 50_000, price: row[3].parse().expect("an amount") }],
+        };
+        let service = |rows: &[Vec<String>]| ServiceSpec {
+            carrier: rows[0][0].clone(),
+            code: rows[0][1].clone(),
+            offered: true,
+            zones: rows.iter().enumerate().map(zone).collect(),
+            ..ServiceSpec::default()
+        };
+        let services = rows.chunk_by(|a, b| a[1] == b[1]).map(service).collect();
+        run(&mut self.state, CommandBody::PutTariffs(PutTariffs { services, ..PutTariffs::default() }));
+    }
+
+    /// What a plan says of services: the one of a shipment.
+    fn by(&self, shipment: &Shipment) -> String {
+        let Some(carriage) = shipment.carriage else { return String::new() };
+        let services = self.state.reader().tariffs(Tenant(0), carriage.service, |_| true).services;
+        format!(" by {}", services[0].spec.code)
+    }
+
+    /// The rules about services that gave way.
+    fn gave_way(&self, plan: &Plan) -> String {
+        let policy = self.state.reader().policy(Tenant(0), plan.policy).expect("it is kept");
+        let gave_way = plan.upgrades.iter().filter(|upgrade| upgrade.gave_way);
+        gave_way.map(|upgrade| format!(", {} gave way", policy.rules[usize::from(upgrade.rule)])).collect()
+    }
+
     /// What becomes of an order like `1 MUG, 2 PEN worth 30.00 through 1 at 2026-11-28T18:00:00Z`, perhaps with
     /// ` or like it` behind a line that may have a substitute, ` of LUMEN` behind a line that a seller sells, and `, or what there is` or ` to store ST-NYC` behind the lines.
     fn ship(&self, order: &str) -> String {
@@ -177,8 +213,9 @@ impl Store {
             Ok(proposal) => {
                 assert!(proposal.plan.is_optimal(), "so small an order is proven");
                 let from = proposal.plan.shipments.iter();
-                let mut from: Vec<_> =
-                    from.map(|shipment| self.nodes[shipment.node.0 as usize].as_str()).collect();
+                let mut from: Vec<_> = from
+                    .map(|shipment| self.nodes[shipment.node.0 as usize].clone() + &self.by(shipment))
+                    .collect();
                 from.sort_unstable();
                 let missing: u32 = proposal.plan.unfilled.iter().map(|unfilled| unfilled.quantity).sum();
                 let missing = if missing > 0 { format!(", {missing} missing") } else { String::new() };
@@ -187,7 +224,8 @@ impl Store {
                 let substituted = proposal.plan.substituted.iter();
                 let substituted =
                     substituted.map(|line| format!(", {} for {}", code(line.sent), code(line.ordered)));
-                from.join(" + ") + &missing + review + &substituted.collect::<String>()
+                let gave_way = self.gave_way(&proposal.plan);
+                from.join(" + ") + &missing + review + &substituted.collect::<String>() + &gave_way
             }
             Err(refusal) => format!("refused {}", refusal.code.name()),
         }
@@ -207,6 +245,10 @@ fn every_example_of_the_page_ships_as_the_page_says() {
         else {
             continue;
         };
+        // The examples that name services come last: the others are priced by the configured tariff.
+        if policy.contains("\nservices = ") {
+            store.offer(page);
+        }
         run(&mut store.state, CommandBody::SetPolicy(SetPolicy { text: policy.to_owned() }));
         for line in example.strip_prefix("orders\n").expect("orders follow a policy").lines() {
             let (order, expected) = line.split_once(" => ").expect("an order and what becomes of it");

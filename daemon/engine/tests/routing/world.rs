@@ -45,6 +45,8 @@ pub(crate) struct Lean {
     pub(crate) buffers: BTreeMap<(usize, usize), u32>,
     /// What units are worth to orders to come.
     pub(crate) prices: Prices,
+    /// By which services alone shipments go.
+    pub(crate) services: Option<BTreeSet<usize>>,
 }
 
 impl World {
@@ -288,7 +290,10 @@ impl World {
         };
         let miles = self.miles(order, node);
         let spec = &self.nodes[node];
-        let fares = carriers.put.services.iter().enumerate().filter(|(_, service)| service.offered);
+        let is_allowed =
+            |at: &usize| self.lean.services.as_ref().is_none_or(|services| services.contains(at));
+        let fares = carriers.put.services.iter().enumerate();
+        let fares = fares.filter(|(at, service)| service.offered && is_allowed(at));
         let fares = fares.filter_map(|(at, service)| {
             let zone = carriers.zone(service, spec, miles, postal)?;
             Some(carriers.charge(at, zone, &goods))
