@@ -16,8 +16,9 @@ use super::{Model, Noes, Yes};
 /// The largest cost of a node, in micros.
 const COST_MAX: i64 = 1_000_000_000_000;
 
-/// Policies, and how many rules each has; `None` for one with a mistake in line 2, column 13.
-pub(crate) const POLICIES: [(&str, Option<usize>); 6] = [
+/// Policies, and how many rules each has; `None` for one with a mistake: [`UNSERVED`], or in line 2, column 13.
+pub(crate) const POLICIES: [(&str, Option<usize>); 7] = [
+    (UNSERVED, None),
     ("name = 'plain'\n", Some(0)),
     ("name = 'one'\n[[rule]]\nname = 'nobody'\nexclude = 'node.code == \"no such node\"'\n", Some(1)),
     (CAREFUL, Some(0)),
@@ -25,6 +26,9 @@ pub(crate) const POLICIES: [(&str, Option<usize>); 6] = [
     (SUBSTITUTING, Some(0)),
     ("name = 'bad'\ntime_zone = 'Mars'\n", None),
 ];
+
+/// A policy that names a service which nobody has, in line 4, column 13.
+const UNSERVED: &str = "name = 'fast'\n[[rule]]\nname = 'all'\nservices = ['no such']\n";
 
 /// A policy by which orders of more than [`REVIEWED_OVER`] units are looked at.
 const CAREFUL: &str = "name = 'careful'\nreview_when = 'order.units > 3'\n";
@@ -257,6 +261,9 @@ impl Model {
     /// A policy's language is judged elsewhere: here a policy is one of [`POLICIES`], none of which changes a plan.
     pub(super) fn set_policy(&mut self, tenant: Tenant, set: &SetPolicy) -> Result<Yes, Refusal> {
         let (_, rules) = POLICIES.iter().find(|(text, _)| *text == set.text).expect("it is one of these");
+        if set.text == UNSERVED {
+            return Err(Refusal::of(RefusalCode::UnknownService, Field::Policy).at(4).detail(13));
+        }
         let Some(rules) = rules else {
             return Err(Refusal::of(RefusalCode::PolicyInvalid, Field::Policy).at(2).detail(13));
         };
