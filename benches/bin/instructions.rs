@@ -7,6 +7,8 @@
 use std::hint::black_box;
 use std::process::ExitCode;
 
+use earmark::data::trouble::BadRows;
+use earmark_benches::full::{Full, wishes};
 use earmark_benches::steady::{BATCH, NODES, Steady};
 use earmark_benches::{Random, START, TENANT, fifty_rules, holds, run};
 use earmark_engine::routing::Planner;
@@ -80,6 +82,18 @@ mod measured {
     }
 
     #[inline(never)]
+    pub(super) fn full2(planner: &mut Planner, reader: &Reader, order: &Order) {
+        let plan = planner.plan(reader, reader.lanes(), TENANT, order, true, &[]);
+        black_box(plan.expect("there is stock for it"));
+    }
+
+    #[inline(never)]
+    pub(super) fn full5(planner: &mut Planner, reader: &Reader, order: &Order) {
+        let plan = planner.plan(reader, reader.lanes(), TENANT, order, true, &[]);
+        black_box(plan.expect("there is stock for it"));
+    }
+
+    #[inline(never)]
     pub(super) fn policy(planner: &mut Planner, reader: &Reader, order: &Order) {
         let plan = planner.plan(reader, reader.lanes(), TENANT, order, true, &[]);
         black_box(plan.expect("there is stock for it"));
@@ -89,13 +103,15 @@ mod measured {
 /// A name, how many operations one run of it measures, and the run.
 type Case = (&'static str, usize, fn());
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 8] = [
     ("hold", BATCHES * BATCH, hold),
     ("expire", BATCHES * BATCH, expire),
     ("atp", READS, atp),
     ("frame", FRAMES * BATCH, frame),
     ("plan", PLANS, plan),
     ("policy", PLANS, policy),
+    ("full2", PLANS, full2),
+    ("full5", PLANS, full5),
 ];
 
 fn main() -> ExitCode {
@@ -155,23 +171,47 @@ fn frame() {
 
 /// Orders of two lines over as many nodes as a large retailer has, a sku at half of them.
 fn plan() {
-    plan_under(None, measured::plan);
+    let mut random = Random(7);
+    let state = routed(None, &mut random);
+    plan_orders(&state, &orders(2, false, &mut random), measured::plan);
 }
 
 /// The same orders under a policy of 50 rules that leave their plans as they are.
 fn policy() {
-    plan_under(Some(fifty_rules()), measured::policy);
+    let mut random = Random(7);
+    let mut state = routed(None, &mut random);
+    let policy = CommandBody::SetPolicy(SetPolicy { text: fifty_rules() });
+    run(&mut state, &mut Decision::default(), &mut random, policy);
+    plan_orders(&state, &orders(2, false, &mut random), measured::policy);
 }
 
-fn plan_under(policy: Option<String>, measured: fn(&mut Planner, &Reader, &Order)) {
+/// Orders of two lines under the full model: carriers that price by steps, and a policy of 50 rules that move plans.
+fn full2() {
+    plan_full(2, measured::full2);
+}
+
+/// The same with five lines.
+fn full5() {
+    plan_full(5, measured::full5);
+}
+
+fn plan_full(lines: usize, measured: Measured) {
     let mut random = Random(7);
-    let mut state = routed(&mut random);
-    if let Some(text) = policy {
-        run(&mut state, &mut Decision::default(), &mut random, CommandBody::SetPolicy(SetPolicy { text }));
+    let (mut nodes, mut skus) = (nodes(&mut random), skus());
+    for node in nodes.iter_mut().step_by(10) {
+        node.kind = NodeKind::Dc;
     }
+    let full = Full::equip((&mut nodes, &mut skus), None, 1, &mut BadRows::new(1));
+    let state = routed(Some((nodes, skus, full)), &mut random);
+    plan_orders(&state, &orders(lines, true, &mut random), measured);
+}
+
+type Measured = fn(&mut Planner, &Reader, &Order);
+
+/// Lanes are computed at the first order to each place, which is not measured.
+fn plan_orders(state: &State, orders: &[Order], measured: Measured) {
     let (reader, mut planner) = (state.reader(), Planner::new());
-    let places: Vec<_> = (0..PLACES).map(|_| somewhere(&mut random)).collect();
-    let orders: Vec<_> = (0..PLANS).map(|at| order(&mut random, places[at % PLACES])).collect();
+    planner.at(START);
     for order in orders.iter().take(PLACES) {
         let lanes = planner.plan(&reader, reader.lanes(), TENANT, order, true, &[]);
         black_box(lanes.expect("there is stock for it"));
@@ -179,24 +219,32 @@ fn plan_under(policy: Option<String>, measured: fn(&mut Planner, &Reader, &Order
     orders.iter().for_each(|order| measured(&mut planner, &reader, order));
 }
 
-fn order(random: &mut Random, position: Position) -> Order {
+/// Orders of so many lines; under the full model with homes and wishes.
+fn orders(lines: usize, is_full: bool, random: &mut Random) -> Vec<Order> {
+    let places: Vec<_> = (0..PLACES).map(|_| somewhere(random)).collect();
+    (0..PLANS).map(|at| order(random, lines, places[at % PLACES], is_full.then_some(at as u64))).collect()
+}
+
+fn order(random: &mut Random, lines: usize, position: Position, wishes_seed: Option<u64>) -> Order {
     let first = random.below(u64::from(ROUTED_SKUS)) as u32;
-    let lines = [first, (first + 1) % ROUTED_SKUS].into_iter().zip(0..);
+    let lines = (first..first + lines as u32).map(|sku| sku % ROUTED_SKUS).zip(0..);
     let mut line = |(sku, line)| {
         let quantity = UNITS[random.below(UNITS.len() as u64) as usize];
         OrderLine { line: LineId(line), sku: SkuIx(sku), quantity }
     };
+    let lines = lines.map(&mut line).collect();
+    let (home, deliver_by_ms) = wishes_seed.map_or((false, None), wishes);
     Order {
         channel: Channel(0),
-        delivery: Delivery::Ship { position, postal: String::new(), home: false },
+        delivery: Delivery::Ship { position, postal: String::new(), home },
         nodes: Vec::new(),
         shipments_max: 0,
         value: None,
-        deliver_by_ms: None,
+        deliver_by_ms,
         sellers: Vec::new(),
         substitutable: Vec::new(),
         supply_by: None,
-        lines: lines.map(&mut line).collect(),
+        lines,
     }
 }
 
@@ -207,7 +255,24 @@ fn somewhere(random: &mut Random) -> Position {
     }
 }
 
-fn routed(random: &mut Random) -> State {
+fn nodes(random: &mut Random) -> Vec<NodeSpec> {
+    let node = |node| NodeSpec {
+        code: format!("N{node:05}"),
+        kind: NodeKind::Store,
+        position: somewhere(random),
+        time_zone: "America/Chicago".to_owned(),
+        capabilities: capabilities::ALL,
+        ..NodeSpec::default()
+    };
+    (0..ROUTED_NODES).map(node).collect()
+}
+
+fn skus() -> Vec<SkuSpec> {
+    (0..ROUTED_SKUS).map(|sku| SkuSpec { code: format!("S{sku:07}"), ..SkuSpec::default() }).collect()
+}
+
+/// Nodes with stock; of the full model where it is given.
+fn routed(full: Option<(Vec<NodeSpec>, Vec<SkuSpec>, Full)>, random: &mut Random) -> State {
     let capacity = Capacity {
         skus: ROUTED_SKUS + 1,
         nodes: ROUTED_NODES + 1,
@@ -222,18 +287,19 @@ fn routed(random: &mut Random) -> State {
     let mut state = State::new(&capacity, Rules::default()).expect("the benchmark's memory");
     let mut decision = Decision::default();
     let mut do_now = |random: &mut Random, body| run(&mut state, &mut decision, random, body);
-    let nodes = (0..ROUTED_NODES).map(|node| NodeSpec {
-        code: format!("N{node:05}"),
-        kind: NodeKind::Store,
-        position: somewhere(random),
-        time_zone: "America/Chicago".to_owned(),
-        capabilities: capabilities::ALL,
-        ..NodeSpec::default()
-    });
-    let nodes = nodes.collect();
+    let (nodes, skus, full) = match full {
+        Some((nodes, skus, full)) => (nodes, skus, Some(full)),
+        None => (nodes(random), skus(), None),
+    };
+    if let Some(full) = &full {
+        do_now(random, CommandBody::PutCalendars(full.calendars.clone()));
+    }
     do_now(random, CommandBody::PutNodes(nodes));
-    let skus = (0..ROUTED_SKUS).map(|sku| SkuSpec { code: format!("S{sku:07}"), ..SkuSpec::default() });
-    do_now(random, CommandBody::PutSkus(skus.collect()));
+    do_now(random, CommandBody::PutSkus(skus));
+    if let Some(full) = full {
+        do_now(random, CommandBody::PutTariffs(full.tariffs));
+        do_now(random, CommandBody::SetPolicy(SetPolicy { text: full.policy }));
+    }
     for sku in 0..ROUTED_SKUS {
         let carrying = (0..ROUTED_NODES).filter(|_| random.below(2) == 0).collect::<Vec<_>>();
         let count = |node: u32| StockCount {

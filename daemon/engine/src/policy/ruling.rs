@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::Xxh3DefaultBuilder;
 use super::check::Term;
 use super::eval::{self, LineFacts, OrderFacts, Scene, TimeFacts, Way};
 use super::model::BondKind;
-use super::program::{Bits, Ground, Mixed, Program, collect, is_set};
+use super::program::{Bits, Ground, Mixed, Program, collect};
 use super::table::Kept;
 use crate::NodeTable;
 
@@ -71,6 +71,8 @@ pub(crate) struct Ruling {
     /// By node: what it costs extra, where that is not as the memo says, and the least of it.
     extra: Vec<i64>,
     extra_least: i64,
+    /// Whether it is not as the memo says.
+    has_own_extra: bool,
 }
 
 impl Ruling {
@@ -180,9 +182,7 @@ impl Ruling {
                 most(eliminated, &memos[memo as usize].eliminated);
             }
         }
-        if program.has_late_costs {
-            self.add_late_costs(&kept, asked);
-        }
+        self.has_own_extra = program.has_late_costs && self.add_late_costs(&kept, asked);
         self.some.clear();
         if self.differ() {
             self.some.resize(self.words, 0);
@@ -269,19 +269,9 @@ impl Ruling {
         eligible
     }
 
-    /// What nodes cost extra where that depends on the order and the node together.
-    fn add_late_costs(&mut self, kept: &Kept, asked: &Asked<'_>) {
-        let nodes = asked.table.nodes.len();
-        self.extra.clear();
-        self.extra.extend_from_slice(&self.memos[self.lines[0] as usize].extra);
-        self.extra.resize(nodes, 0);
-        let mile = kept.policy.mile_cost.0;
-        if mile > 0 {
-            let by_miles = self.extra.iter_mut().zip(asked.miles);
-            by_miles.for_each(|(extra, miles)| {
-                *extra = extra.saturating_add(mile.saturating_mul(i64::from(*miles)))
-            });
-        }
+    /// What nodes cost extra where that depends on the order and the node together. `false` where no node costs more than the
+    /// memo says.
+    fn add_late_costs(&mut self, kept: &Kept, asked: &Asked<'_>) -> bool {
         let none = LineFacts::default();
         let ground = Ground {
             order: &self.order_leaves,
@@ -294,10 +284,26 @@ impl Ruling {
                 miles: asked.miles,
             }),
         };
-        for soft in kept.program.soft.iter().filter(|soft| soft.is_mixed) {
-            charge(&mut self.extra, nodes, &ground.bits(&soft.hits), soft.cost.0);
+        let mixed = kept.program.soft.iter().filter(|soft| soft.is_mixed);
+        let mut hits =
+            mixed.map(|soft| (ground.bits(&soft.hits), soft.cost.0)).filter(|(bits, _)| *bits != Bits::None);
+        let (mile, first) = (kept.policy.mile_cost.0, hits.next());
+        if mile == 0 && first.is_none() {
+            return false;
         }
+        let nodes = asked.table.nodes.len();
+        self.extra.clear();
+        self.extra.extend_from_slice(&self.memos[self.lines[0] as usize].extra);
+        self.extra.resize(nodes, 0);
+        if mile > 0 {
+            let by_miles = self.extra.iter_mut().zip(asked.miles);
+            by_miles.for_each(|(extra, miles)| {
+                *extra = extra.saturating_add(mile.saturating_mul(i64::from(*miles)))
+            });
+        }
+        first.into_iter().chain(hits).for_each(|(bits, cost)| charge(&mut self.extra, nodes, &bits, cost));
         self.extra_least = self.extra.iter().copied().min().unwrap_or(0);
+        true
     }
 
     /// By line: nodes, a bit each, that keep back so many units of it. Empty where the policy has nobody do that.
@@ -376,7 +382,7 @@ impl Ruling {
     /// By node: what a shipment from there costs extra, in micros, and the least of it. Nothing for all where it is
     /// empty.
     pub(crate) fn extra(&self) -> (&[i64], i64) {
-        if self.kept.as_ref().is_some_and(|kept| kept.program.has_late_costs) {
+        if self.has_own_extra {
             return (&self.extra, self.extra_least);
         }
         let memo = &self.memos[self.lines[0] as usize];
@@ -427,12 +433,17 @@ fn charge(extra: &mut Vec<i64>, nodes: usize, hits: &Bits, cost: i64) {
         return;
     }
     extra.resize(nodes, 0);
-    for (node, extra) in extra.iter_mut().enumerate() {
-        let is_hit = match hits {
-            Bits::Of(words) => is_set(words, node),
-            _ => true,
+    for (at, extra) in extra.chunks_mut(64).enumerate() {
+        let mut left = match hits {
+            Bits::Of(words) => words[at],
+            _ => u64::MAX,
         };
-        *extra = extra.saturating_add(if is_hit { cost } else { 0 });
+        while left != 0 {
+            if let Some(extra) = extra.get_mut(left.trailing_zeros() as usize) {
+                *extra = extra.saturating_add(cost);
+            }
+            left &= left - 1;
+        }
     }
 }
 

@@ -115,6 +115,11 @@ impl Timetable {
         (self.from..=self.until).contains(&now)
     }
 
+    /// By node: its schedule, by place; beyond all where it has none.
+    pub(crate) fn by_node(&self) -> &[u32] {
+        &self.assigned.of_node
+    }
+
     fn schedule(&self, node: u32) -> Option<usize> {
         let schedule = self.assigned.of_node.get(node as usize).filter(|schedule| **schedule != ALWAYS)?;
         Some(*schedule as usize)
@@ -172,6 +177,16 @@ impl Timetable {
     pub(crate) fn there_on(&self, node: NodeIx, day: u32) -> Option<(&Schedule, TimestampMs)> {
         let schedule = &self.assigned.schedules[self.schedule(node.0)?];
         Some((schedule, schedule.end_of(day)))
+    }
+
+    /// How many schedules nodes share.
+    pub(crate) fn schedules(&self) -> usize {
+        self.next.len()
+    }
+
+    /// By when the next departure of a schedule is delivered, by days on the way; `None` where it opens no more.
+    pub(crate) fn arrivals(&self, schedule: usize, weekends: bool) -> Option<&[TimestampMs]> {
+        self.next[schedule].as_ref().map(|leaving| &*leaving.arrives[usize::from(weekends)])
     }
 
     /// When what is ordered at this time is ready to be picked up at the node, and on which day; `None` as for

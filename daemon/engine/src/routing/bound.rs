@@ -133,5 +133,27 @@ pub(crate) fn floor(case: &Case, split_floor: i64) -> i64 {
         (case.units[short.want as usize] + most - 1) / most
     });
     let shipments = needed.max().unwrap_or(0).max(1);
-    total.saturating_add(case.fixed_least.saturating_mul(shipments))
+    total.saturating_add(case.fixed_least().saturating_mul(shipments))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::case::Candidate;
+    use super::*;
+    use crate::tariff::fares::Floor;
+
+    #[test]
+    fn a_node_whose_line_turns_out_to_begin_lower_lowers_what_an_order_costs_at_least() {
+        let node =
+            |once: i64, gram: i64| Candidate { carriage: Floor { once, gram }, ..Candidate::default() };
+        let mut case = Case::default();
+        (case.list, case.fixed_unlisted) = (vec![node(40, 1), node(50, 1)], i64::MAX);
+        (case.units, case.unit_g) = (vec![2], vec![10]);
+        case.begin_with(|_| 2);
+        (case.unseen_floor, case.masks) = (vec![i64::MAX], vec![1, 1]);
+        assert_eq!(floor(&case, 0), 40 + 20);
+        // What this node could ship is lighter than the order: the line below that is steeper.
+        case.list[0].carriage = Floor { once: 5, gram: 2 };
+        assert_eq!(floor(&case, 0), 5 + 20);
+    }
 }

@@ -8,7 +8,7 @@ use earmark_protocol::ids::{NodeIx, Segment};
 use earmark_protocol::refusal::RefusalCode;
 
 use super::carried::Carried;
-use super::case::{Candidate, Case, Supply, Unseen};
+use super::case::{Case, Supply, Unseen};
 use super::demand::Demand;
 use super::lanes::Band;
 use super::scope::{Credit, Scope};
@@ -399,9 +399,8 @@ impl Gatherer {
         let fixed = bands().map(|(band, _)| scope.band_fixed(band).saturating_add(carriage(band).once)).min();
         let unit = bands().map(|(_, unit)| unit).min();
         case.unseen = fixed.zip(unit).map(|(fixed, unit)| Unseen { fixed, unit });
-        let listed = case.list.iter().map(Candidate::fixed_floor).min().unwrap_or(0);
         let all_listed = case.unseen.is_none() && self.found.iter().all(|found| !found.more);
-        case.fixed_least = if all_listed { listed } else { listed.min(scope.fixed_least()) };
+        case.fixed_unlisted = if all_listed { i64::MAX } else { scope.fixed_least() };
         case.unseen_floor.clear();
         case.unseen_floor.extend(demand.wants.iter().zip(&self.found).map(|(want, found)| {
             let floor = bands().map(|(band, unit): (&Band, i64)| {

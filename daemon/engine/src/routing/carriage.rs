@@ -38,7 +38,8 @@ impl Carriage<'_> {
 
     /// What it charges, [`NEVER`] where none goes.
     pub(crate) fn price(&self, class: u32, goods: &Goods) -> i64 {
-        self.fare(class, goods).map_or(NEVER, |fare| fare.total())
+        let zones = self.lanes.classes.get(class as usize);
+        zones.map_or(NEVER, |zones| self.fares.price(zones, goods, self.is_home))
     }
 
     /// The least that it charges for so many grams or more.

@@ -98,8 +98,8 @@ pub(crate) struct Case {
     pub(crate) unseen: Option<Unseen>,
     /// By want: the least an unseen node could serve it for; `i64::MAX` where none can.
     pub(crate) unseen_floor: Vec<i64>,
-    /// The least fixed cost of all nodes that could serve some want, listed or not.
-    pub(crate) fixed_least: i64,
+    /// The least fixed cost of the nodes outside the list that could serve some want; `i64::MAX` where there are none.
+    pub(crate) fixed_unlisted: i64,
     /// The cost per line, where it is the same at all candidates and unseen nodes.
     pub(crate) line: Option<i64>,
     /// Most shipments.
@@ -128,6 +128,13 @@ impl Case {
     #[inline]
     pub(crate) fn cost(&self, slot: usize, want: usize) -> i64 {
         self.list[slot].line + self.units[want] * self.rate(slot, want)
+    }
+
+    /// The least fixed cost of all nodes that could serve some want, listed or not. It is asked of the list as it stands: a line
+    /// below the prices of lighter parcels, told later, may rise faster and begin lower.
+    pub(crate) fn fixed_least(&self) -> i64 {
+        let listed = self.list.iter().map(Candidate::fixed_floor).min().unwrap_or(0);
+        listed.min(self.fixed_unlisted)
     }
 
     /// What a unit of a want costs from a slot.

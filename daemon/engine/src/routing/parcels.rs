@@ -39,9 +39,6 @@ impl<'a> Carriers<'a> {
         for (candidate, grams) in case.list.iter_mut().zip(grams) {
             candidate.carriage = carriage.floor(candidate.class, grams.unsigned_abs());
         }
-        // A line below lighter parcels may rise faster and begin lower.
-        let listed = case.list.iter().map(Candidate::fixed_floor).min();
-        case.fixed_least = listed.map_or(case.fixed_least, |listed| case.fixed_least.min(listed));
     }
 
     /// What a part is of a load.
@@ -62,7 +59,11 @@ impl<'a> Carriers<'a> {
 
     /// What a load costs from a node; nothing where it is empty.
     pub(super) fn price(&self, from: &Candidate, load: &Load) -> i64 {
-        if load.skus == 0 { 0 } else { self.scope.shipment(from, load.skus, load.units, &load.goods).0.0 }
+        if load.skus == 0 {
+            return 0;
+        }
+        let carriage = self.scope.carriage.map_or(0, |carriage| carriage.price(from.class, &load.goods));
+        self.price_own(from, load).saturating_add(carriage)
     }
 }
 

@@ -393,10 +393,15 @@ impl Scope<'_> {
         self.base().saturating_add(band.fixed).saturating_add(self.leaning.extra_least)
     }
 
-    /// Whether the nodes of a band differ in nothing but what a unit costs from there.
+    /// Whether the nodes of a band differ in nothing but what a unit costs from there, and what rules add.
     pub(crate) fn bands_are_uniform(&self) -> bool {
-        let is_plain = self.leaning.extra.is_empty() && self.prices.is_none();
-        is_plain && self.sheet.bands_are_uniform() && self.bands_have_one_class()
+        self.prices.is_none() && self.sheet.bands_are_uniform() && self.bands_have_one_class()
+    }
+
+    /// Whether rules add no more to what a shipment from a node costs than they do anywhere.
+    #[inline]
+    pub(crate) fn is_plain(&self, node: u32) -> bool {
+        self.extra(node) <= self.leaning.extra_least
     }
 
     /// Whether carriers charge the same from all nodes of a band.

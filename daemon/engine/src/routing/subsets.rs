@@ -15,8 +15,9 @@ use crate::tariff::fares::Goods;
 /// Most skus: the sets of wants grow as 2 to that power, the ways to share them out as 3 to that power.
 pub(crate) const SKUS_MAX: usize = 8;
 
-/// Whether the walk may end is asked every so many nodes: often where asking costs little beside walking them, seldom
-/// where there are many ways to share out.
+/// Whether the walk may end is asked after so many nodes first, then after twice as many more, and at last every so many: often
+/// where asking costs little beside walking them, seldom where there are many ways to share out.
+const STOP_FIRST: usize = 16;
 const STOP_NODES: usize = 64;
 const WAYS_PER_NODE: usize = 4;
 
@@ -47,7 +48,7 @@ pub(crate) struct Subsets {
     covers: Vec<(i64, usize)>,
     /// What sharing it out costs at least with a node not seen yet.
     floors: Vec<i64>,
-    /// By band: how many nodes of it were seen that have the set, as far as they count.
+    /// By band: how many nodes of it were seen that have the set and that no rule makes dearer, as far as they count.
     reached: Vec<Vec<u8>>,
     /// What is in each set.
     goods: Vec<Goods>,
@@ -112,12 +113,12 @@ impl Subsets {
         let uniform = scope.bands_are_uniform();
         let choosy = !scope.leaning.by_want.is_empty() || demand.wants.iter().any(|want| want.flags != 0);
         let stop = STOP_NODES.max(3_usize.pow(demand.wants.len() as u32) / WAYS_PER_NODE);
-        let mut left = STOP_NODES;
+        let all = self.shipments.len() - 1;
+        let (mut turn, mut left) = (STOP_FIRST, STOP_FIRST);
         loop {
             let next = walk.next();
             if left == 0 || next.is_none() {
                 self.share_out(scope, &walk, uniform.then_some(choices));
-                let all = self.covers.len() - 1;
                 // As cheap is not enough: ties are broken, and by what is there.
                 if self.covers[all].0 < self.floors[all] {
                     if choices == 1 {
@@ -131,7 +132,8 @@ impl Subsets {
                         return false;
                     }
                 }
-                left = stop;
+                turn = (turn * 2).min(stop);
+                left = turn;
             }
             let Some((band, _)) = next else { return false };
             let node = walk.take(band);
@@ -149,6 +151,10 @@ impl Subsets {
                 self.prices.clear();
                 self.prices.extend(demand.wants.iter().filter(|_| scope.prices.is_some()).map(price));
                 self.reach(scope, scope.candidate(node), band, set, choices);
+                // Whatever else the band has is no cheaper for any set.
+                if uniform && usize::from(self.reached[band][all]) >= choices {
+                    walk.leave(band);
+                }
             }
         }
     }
@@ -198,10 +204,10 @@ impl Subsets {
     fn reach(&mut self, scope: &Scope<'_>, from: Candidate, band: usize, set: usize, choices: usize) {
         self.price_class(scope, from.class);
         let fares = scope.carriage.map_or(&[][..], |_| &self.fares[from.class as usize]);
-        let rates = from.rates();
+        let (rates, counts) = (from.rates(), u8::from(scope.is_plain(from.node)));
         let mut part = set;
         while part > 0 {
-            self.reached[band][part] = self.reached[band][part].saturating_add(1);
+            self.reached[band][part] = self.reached[band][part].saturating_add(counts);
             let fare = fares.get(part).copied().unwrap_or(0);
             let prices = self.prices.iter().enumerate().filter(|(want, _)| part >> want & 1 == 1);
             let prices = prices.map(|(_, price)| *price).fold(0_i64, i64::saturating_add);

@@ -35,8 +35,9 @@ struct Ahead {
     end: u32,
     /// What the order costs from any of its nodes at least, units aside.
     once: i64,
-    /// What a unit costs from its next node, where it has one.
+    /// What a unit costs from its next node, where it has one; and the whole order.
     unit: Option<i64>,
+    floor: i64,
 }
 
 /// A walk over all nodes of the sheet, by what the whole order costs from a node at least.
@@ -60,8 +61,8 @@ impl<'a> Walk<'a> {
             let fare = scope.carriage.map_or(0, |carriage| carriage.band_price(band, &goods));
             let lines = band.line.saturating_mul(skus);
             let once = scope.band_fixed(band).saturating_add(fare).saturating_add(lines);
-            let mut ahead = Ahead { at, end: *end, once, unit: None };
-            ahead.look(scope, lanes);
+            let mut ahead = Ahead { at, end: *end, once, unit: None, floor: 0 };
+            ahead.look(scope, lanes, units);
             at = *end;
             ahead
         };
@@ -71,9 +72,7 @@ impl<'a> Walk<'a> {
 
     /// The band that the next node is in, and what the order costs at least from there and from all later ones.
     pub(crate) fn next(&self) -> Option<(usize, i64)> {
-        let floor = |(band, ahead): (usize, &Ahead)| {
-            Some((band, ahead.once.saturating_add(ahead.unit?.saturating_mul(self.units))))
-        };
+        let floor = |(band, ahead): (usize, &Ahead)| ahead.unit.map(|_| (band, ahead.floor));
         self.bands.iter().enumerate().filter_map(floor).min_by_key(|next| next.1)
     }
 
@@ -82,8 +81,13 @@ impl<'a> Walk<'a> {
         let ahead = &mut self.bands[band];
         let node = self.lanes.order[ahead.at as usize];
         ahead.at += 1;
-        ahead.look(self.scope, self.lanes);
+        ahead.look(self.scope, self.lanes, self.units);
         node
+    }
+
+    /// Leaves out what is left of a band.
+    pub(crate) fn leave(&mut self, band: usize) {
+        self.bands[band].unit = None;
     }
 
     /// By band: what a unit costs from its next node, where it has one.
@@ -101,7 +105,8 @@ impl<'a> Walk<'a> {
 }
 
 impl Ahead {
-    fn look(&mut self, scope: &Scope<'_>, lanes: &LaneSet) {
+    fn look(&mut self, scope: &Scope<'_>, lanes: &LaneSet, units: i64) {
         self.unit = (self.at < self.end).then(|| scope.unit_from(lanes.order[self.at as usize]));
+        self.floor = self.once.saturating_add(self.unit.unwrap_or(0).saturating_mul(units));
     }
 }

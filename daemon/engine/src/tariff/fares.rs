@@ -93,8 +93,8 @@ struct Offer {
     /// By place in the service's zones.
     zones: Vec<Vec<Step>>,
     spec: Arc<ServiceSpec>,
-    /// Surcharges are converted as one sum, so the rate is kept.
-    rate: i64,
+    /// Of a parcel, converted as one sum: by whether it goes to a home, and whether it is oversize and hazmat, a bit each.
+    surcharges: [i64; 8],
 }
 
 /// The zones of a way, by offered service: its place in the service's zones plus one; 0 where the service does not go.
@@ -129,7 +129,12 @@ impl Fares {
         let offer = |(service, spec): (ServiceIx, &Arc<ServiceSpec>)| {
             let rate = tariffs.rates.get(&spec.currency).map_or(1_000_000, |Money(rate)| *rate);
             let zones = spec.zones.iter().map(|zone| steps(zone, spec.fuel_bp, rate)).collect();
-            Offer { service, zones, spec: Arc::clone(spec), rate }
+            let surcharges = std::array::from_fn(|applies| {
+                let amounts = [spec.residential, spec.oversize, spec.hazmat];
+                let sum = amounts.iter().enumerate().filter(|(bit, _)| applies >> bit & 1 == 1);
+                share(sum.map(|(_, amount)| amount.0).sum(), rate, 1_000_000)
+            });
+            Offer { service, zones, spec: Arc::clone(spec), surcharges }
         };
         let offers: Vec<_> = offered.map(offer).collect();
         if offers.is_empty() && among.is_none() {
@@ -189,10 +194,20 @@ impl Fares {
         fares.min_by_key(|fare| (fare.total(), fare.service))
     }
 
+    /// What the cheapest service charges; [`NEVER`] where none goes.
+    pub(crate) fn price(&self, zones: &Zones, goods: &Goods, is_home: bool) -> i64 {
+        let mut least = NEVER;
+        for (offer, zone) in self.going(zones) {
+            let (_, freight, surcharges) = offer.charge(zone, goods, is_home);
+            least = least.min(freight + surcharges);
+        }
+        least
+    }
+
     /// What no price a way is below, of all that is billed for so many grams or more.
     pub(crate) fn least(&self, zones: &Zones, grams: u64, is_home: bool) -> i64 {
         let of = |(offer, zone): (&Offer, usize)| {
-            let home = if is_home { share(offer.spec.residential.0, offer.rate, 1_000_000) } else { 0 };
+            let home = offer.surcharge(is_home, 0);
             let (steps, grams) = (&offer.zones[zone], grams.max(1));
             let heaviest = steps[steps.len() - 1];
             let full = (grams - 1) / heaviest.up_to_g;
@@ -208,12 +223,8 @@ impl Fares {
     /// cheapest price of that many grams where it can.
     pub(crate) fn floor(&self, zones: &Zones, grams: u64, is_home: bool) -> Floor {
         let grams = grams.max(1);
-        let tables = || {
-            self.going(zones).map(|(offer, zone)| {
-                let home = if is_home { share(offer.spec.residential.0, offer.rate, 1_000_000) } else { 0 };
-                (&offer.zones[zone], home)
-            })
-        };
+        let tables =
+            || self.going(zones).map(|(offer, zone)| (&offer.zones[zone], offer.surcharge(is_home, 0)));
         let per_gram = || {
             let of_step = |step: &Step| step.price / step.up_to_g as i64;
             let of = |(table, _): (&Vec<Step>, i64)| table.iter().map(of_step).min();
@@ -257,32 +268,41 @@ fn steps(zone: &ZoneSpec, fuel_bp: u16, rate: i64) -> Vec<Step> {
 }
 
 impl Offer {
-    fn fare(&self, zone: usize, goods: &Goods, is_home: bool) -> Fare {
-        let spec = &self.spec;
-        let by_volume = match spec.volume_divisor {
+    /// What comes on top of a parcel's price.
+    fn surcharge(&self, is_home: bool, flags: u16) -> i64 {
+        let is_any = |flag: u16| usize::from(flags & flag != 0);
+        let applies =
+            usize::from(is_home) | is_any(sku_flags::OVERSIZE) << 1 | is_any(sku_flags::HAZMAT) << 2;
+        self.surcharges[applies]
+    }
+
+    /// The billable weight of a parcel, and what it costs: price and fuel, and surcharges.
+    #[inline]
+    fn charge(&self, zone: usize, goods: &Goods, is_home: bool) -> (u64, i64, i64) {
+        let by_volume = match self.spec.volume_divisor {
             0 => 0,
             divisor => goods.mm3.div_ceil(u64::from(divisor)),
         };
         let billable_g = goods.grams.max(by_volume).max(1);
-        let steps = &self.zones[zone];
+        let surcharge = self.surcharge(is_home, goods.flags);
+        let steps = &*self.zones[zone];
+        let price_of = |grams: u64| steps[steps.partition_point(|step| step.up_to_g < grams)].price;
         let heaviest = steps[steps.len() - 1];
+        if billable_g <= heaviest.up_to_g {
+            return (billable_g, price_of(billable_g).min(NEVER), surcharge.min(NEVER));
+        }
         let parcels = billable_g.div_ceil(heaviest.up_to_g);
-        let rest = billable_g - (parcels - 1) * heaviest.up_to_g;
-        let last = steps[steps.partition_point(|step| step.up_to_g < rest)].price;
+        let last = price_of(billable_g - (parcels - 1) * heaviest.up_to_g);
         let times = |parcels: u64, price: i64| {
             i64::try_from(i128::from(parcels) * i128::from(price)).unwrap_or(NEVER).min(NEVER)
         };
         let freight = times(parcels - 1, heaviest.price).saturating_add(last).min(NEVER);
-        let mut surcharge = 0;
-        for (applies, amount) in [
-            (is_home, spec.residential),
-            (goods.flags & sku_flags::OVERSIZE != 0, spec.oversize),
-            (goods.flags & sku_flags::HAZMAT != 0, spec.hazmat),
-        ] {
-            surcharge += if applies { amount.0 } else { 0 };
-        }
-        let surcharges = times(parcels, share(surcharge, self.rate, 1_000_000));
-        let ZoneSpec { zone, transit_days, .. } = spec.zones[zone];
+        (billable_g, freight, times(parcels, surcharge))
+    }
+
+    fn fare(&self, zone: usize, goods: &Goods, is_home: bool) -> Fare {
+        let (billable_g, freight, surcharges) = self.charge(zone, goods, is_home);
+        let ZoneSpec { zone, transit_days, .. } = self.spec.zones[zone];
         Fare { service: self.service, zone, transit_days, billable_g, freight, surcharges }
     }
 }

@@ -2,8 +2,7 @@
 
 use earmark_engine::routing::Planner;
 use earmark_protocol::command::{Delivery, Order};
-use earmark_protocol::ids::{Money, Tenant};
-use earmark_protocol::tariff::{PriceStep, PutTariffs, ServiceSpec, ZoneSpec};
+use earmark_protocol::ids::Tenant;
 
 use crate::carriers::Carriers;
 use crate::oracle::{cheapest, cheapest_parcels, cheapest_split, demand, judge, limit, ways};
@@ -127,37 +126,4 @@ fn a_quantity_that_no_node_has_is_split_by_steps_for_least_over_all_nodes() {
         }
     }
     assert!(splits > 8, "{splits}");
-}
-
-#[test]
-fn two_light_parcels_that_cost_less_than_a_line_below_the_heavy_one_are_not_bounded_by_it() {
-    let mut random = fastrand::Rng::with_seed(34);
-    let mut world = World::wide(&mut random, 4, 1, 0.0, 1);
-    let steps = [(1_000, 5), (10_000, 50), (20_000, 51)];
-    let step = |(up_to_g, price): (u32, i64)| PriceStep { up_to_g, price: Money(price * 1_000_000) };
-    let zone =
-        ZoneSpec { zone: 1, miles_max: u16::MAX, steps: steps.map(step).into(), ..ZoneSpec::default() };
-    let service = ServiceSpec {
-        carrier: "c".to_owned(),
-        code: "s".to_owned(),
-        offered: true,
-        zones: vec![zone],
-        ..ServiceSpec::default()
-    };
-    let put = PutTariffs { services: vec![service], ..PutTariffs::default() };
-    world.carriers = Some(Carriers { put, weights_g: vec![10_000], sizes_mm: vec![[0; 3]] });
-    // Each has one of two units, and the second pair costs more.
-    for (at, node) in world.nodes.iter_mut().enumerate() {
-        node.cost_per_order = Money(if at < 2 { 0 } else { 1_000_000 });
-        node.cost_per_line = Money(0);
-        node.cost_per_unit = Money(0);
-        world.stock.insert((0, at, 0), 1);
-    }
-    let mut order = world.wide_order(&mut random, 1, 1);
-    order.lines[0].quantity = 2;
-    let reader = world.state().reader();
-    let planned = Planner::new().plan(&reader, reader.lanes(), Tenant(0), &order, false, &[]);
-    let proposal = planned.expect("two nodes have it");
-    assert_eq!(judge(&world, &order, &proposal), demand(&order));
-    assert_eq!((proposal.plan.cost, proposal.plan.bound), (Money(100_000_000), Money(100_000_000)));
 }
