@@ -6,7 +6,6 @@ use std::str::FromStr;
 use earmark_protocol::catalogue::{CODE_LEN_MAX, NodeKind, POSTAL_LEN_MAX, capabilities, sku_flags};
 use earmark_protocol::geo::Position;
 use earmark_protocol::ids::{Money, QUANTITY_MAX, Segment, TimestampMs};
-use jiff::ToSpan;
 
 /// Names of the flags of a sku, and the low capabilities of a node.
 pub const SKU_FLAG_NAMES: [(&str, u16); 3] =
@@ -115,7 +114,8 @@ pub fn moment_text(moment: TimestampMs) -> String {
 /// A date, given in days since 1970, as it is written.
 #[must_use]
 pub fn day_text(day: u32) -> String {
-    let date = jiff::civil::date(1970, 1, 1).checked_add(i64::from(day).days());
+    let date =
+        jiff::Span::new().try_days(day).and_then(|days| jiff::civil::date(1970, 1, 1).checked_add(days));
     date.map_or_else(|_| format!("day {day}"), |date| date.to_string())
 }
 

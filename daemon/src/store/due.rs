@@ -4,6 +4,9 @@
 /// An image is overdue at so many times what makes one due.
 const OVERDUE: u64 = 2;
 
+/// Most steps at a time, some milliseconds.
+const STEPS_MAX: u64 = 64;
+
 /// What makes an image due, as it is configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -50,7 +53,7 @@ impl Since {
     /// Steps that who makes it takes before others have the processor: one, and more the more it is overdue, so that a load
     /// that takes all processors slows down before its log fills the disk.
     pub(super) fn steps_at_a_time(&self, limits: &Limits) -> u64 {
-        (self.times_due(limits) / OVERDUE).max(1)
+        (self.times_due(limits) / OVERDUE).clamp(1, STEPS_MAX)
     }
 
     /// How many times as much as makes an image due there is since the last one.
@@ -110,7 +113,9 @@ mod tests {
 
     #[test]
     fn the_more_it_is_overdue_the_more_steps_are_taken_at_a_time() {
-        for (log_bytes, steps) in [(0, 1), (299, 1), (300, 1), (400, 2), (599, 2), (1_000, 5)] {
+        for (log_bytes, steps) in
+            [(0, 1), (299, 1), (300, 1), (400, 2), (599, 2), (1_000, 5), (1_000_000, 64)]
+        {
             let since = Since { has_records: true, us: 0, log_bytes, image_bytes: 0 };
             assert_eq!(since.steps_at_a_time(&LIMITS), steps, "{log_bytes} of log");
         }

@@ -164,8 +164,13 @@ pub(crate) fn judge(
         plan.substituted = view.plans.first().map_or_else(Vec::new, |plan| plan.substituted.clone());
         let drawn = stock.draw(reader, &rest.order, to, &mut plan);
         first.take(drawn.map_err(|refusal| refusal.at(index)));
-        // What went by lesser services, since a rule gave way, has a cost that no rule would allow now.
-        if view.plans.iter().flat_map(|plan| &plan.upgrades).any(|upgrade| upgrade.gave_way) {
+        // What went by lesser services, since a rule gave way, has a cost that no rule would allow now. And another version may
+        // know nothing of services that an order was promised.
+        let is_bound = |before: &Plan| {
+            let gave_way = before.upgrades.iter().any(|upgrade| upgrade.gave_way);
+            gave_way || !before.upgrades.is_empty() && before.policy != plan.policy
+        };
+        if view.plans.iter().any(is_bound) {
             first.consider(Refusal::of(RefusalCode::NoService, Field::Service).at(index));
         }
         if is_later(&view, &plan) {
@@ -276,8 +281,9 @@ fn is_later(view: &ReservationView, plan: &Plan) -> bool {
     let is_after = |then: TimestampMs, now: TimestampMs| now.0 == 0 || now > then;
     times(plan).into_iter().any(|(line, sku, leaves, arrives)| {
         let of_line = || said.iter().filter(|said| (said.0, said.1) == (line, sku));
-        let said_leaves = of_line().map(|said| said.2).max().unwrap_or_default();
-        let said_arrives = of_line().map(|said| said.3).max().unwrap_or_default();
+        // Where parts of a line were promised for several days, for none of them later than the first.
+        let said_leaves = of_line().map(|said| said.2).min().unwrap_or_default();
+        let said_arrives = of_line().map(|said| said.3).min().unwrap_or_default();
         match (said_leaves.0, said_arrives.0) {
             (0, 0) => false,
             (_, 0) => is_after(said_leaves, leaves),

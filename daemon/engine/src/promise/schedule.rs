@@ -4,7 +4,7 @@ use earmark_protocol::catalogue::{CalendarSpec, DayHours};
 use earmark_protocol::ids::TimestampMs;
 use jiff::civil::{Date, DateTime, Weekday};
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
+use jiff::{Span, Timestamp, ToSpan};
 
 use super::calendar::date;
 use super::transit::TRANSIT_DAYS_MAX;
@@ -104,8 +104,8 @@ impl Schedule {
 
     /// The last second of a day, in days since 1970.
     pub(super) fn end_of(&self, day: u32) -> TimestampMs {
-        let day = Date::constant(1970, 1, 1).checked_add(i64::from(day).days());
-        self.ends(day.unwrap_or(Date::MAX))
+        let since = Span::new().try_days(day).and_then(|days| Date::constant(1970, 1, 1).checked_add(days));
+        self.ends(since.unwrap_or(Date::MAX))
     }
 
     fn ends(&self, day: Date) -> TimestampMs {

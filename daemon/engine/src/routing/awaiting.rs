@@ -30,10 +30,14 @@ use crate::tariff::fares::Goods;
 const WAYS_MAX: usize = 20_000;
 /// Most times that all skus are looked at again then.
 const ROUNDS_MAX: usize = 4;
+/// Most nodes where one sku may wait that are looked at: those that are cheapest for it alone.
+const STOPS_MAX: usize = 16;
 
 /// What is left of a sku.
 struct Left {
     want: usize,
+    /// Whether those are all.
+    is_all: bool,
     /// Where it may wait, by the nodes' priority and code.
     at: Vec<Stop>,
 }
@@ -45,10 +49,12 @@ struct Stop {
     units: i64,
     /// The day by which it has come, and all before it were served.
     day: u32,
+    leaves: Leaves,
     draws: Vec<(Segment, u32)>,
 }
 
 /// When a shipment leaves, and what that costs it for being late.
+#[derive(Clone, Copy)]
 struct Leaves {
     ship_at: TimestampMs,
     promise_at: TimestampMs,
@@ -142,13 +148,15 @@ impl Planner {
             self.in_scope(&question, &apart, version, gave_way, |planner, obeyed, scope, sight| {
                 let Obeying { kept, upgrades } = obeyed;
                 let (limit, review) = planner.terms_of(kept.as_ref(), reader, &apart);
-                let shipments = if limit == 0 { usize::MAX } else { usize::from(limit) };
+                let in_plan = in_stock.plan.shipments.len();
+                let shipments =
+                    if limit == 0 { usize::MAX } else { usize::from(limit).saturating_sub(in_plan) };
                 let waiting = Waiting {
                     order: &apart,
                     by,
                     wished: order.deliver_by_ms,
                     kept: kept.as_ref(),
-                    shipments: shipments.saturating_sub(in_stock.plan.shipments.len()),
+                    shipments,
                     in_stock: &in_stock,
                 };
                 let mut waits = match &kept {
@@ -189,7 +197,12 @@ impl Planner {
         let worth = |way: &Way| self.worth(scope, bonds, waiting, &left, way);
         let ways = left.iter().try_fold(1_usize, |ways, left| ways.checked_mul(left.at.len() + 1));
         let (way, is_best) = match ways.filter(|ways| *ways <= WAYS_MAX) {
-            Some(ways) => (best_of_all(&left, ways, worth), true),
+            Some(ways) => {
+                // Where what is in stock says where the rest may wait, another plan of that could cost less with it.
+                let is_free = waiting.in_stock.picks.is_empty()
+                    || scope.split_lines && bonds.is_empty() && waiting.shipments == usize::MAX;
+                (best_of_all(&left, ways, worth), is_free && left.iter().all(|left| left.is_all))
+            }
             None => (best_one_by_one(&left, worth), false),
         };
         self.written(scope, waiting, &left, &way, is_best)
@@ -204,12 +217,15 @@ impl Planner {
             let Some(want) = line.and_then(|line| self.demand.find(line.sku)) else { continue };
             *units.entry(want).or_default() += i64::from(unfilled.quantity);
         }
-        let left = |(want, units)| Left { want, at: self.stops(scope, waiting, want, units) };
+        let left = |(want, units)| {
+            let (at, is_all) = self.stops(scope, waiting, want, units);
+            Left { want, is_all, at }
+        };
         units.into_iter().map(left).collect()
     }
 
-    /// Where so many units of a want may wait: all of them, or else as many as come to any one node.
-    fn stops(&self, scope: &Scope<'_>, waiting: &Waiting<'_>, want: usize, units: i64) -> Vec<Stop> {
+    /// Where so many units of a want may wait: all of them, or else as many as come to any one node. And whether that is everywhere.
+    fn stops(&self, scope: &Scope<'_>, waiting: &Waiting<'_>, want: usize, units: i64) -> (Vec<Stop>, bool) {
         let (sku, flags) = (self.demand.wants[want].sku, self.demand.wants[want].flags);
         let taken: Vec<NodeIx> =
             waiting.in_stock.picks.iter().filter(|pick| pick.sku == sku).map(|pick| pick.node).collect();
@@ -238,21 +254,33 @@ impl Planner {
                 keeps_back -= kept;
                 let drawn = (comes - kept).clamp(0, left);
                 if drawn > 0 {
-                    let served = book.day_behind_all(sku, place, (short + drawn).unsigned_abs());
-                    day = day.max(served.unwrap_or(waiting.by));
+                    let served = book.day_behind_all(sku, place, (short + kept + drawn).unsigned_abs());
+                    // Day 0 is no day to wait for; what is due before is there by the next.
+                    day = day.max(served.unwrap_or(waiting.by)).max(1);
                     draws.push((*segment, u32::try_from(drawn).unwrap_or(u32::MAX)));
                     left -= drawn;
                 }
             }
-            let is_in_time = || self.leaves(scope, waiting, node, day).is_some();
-            if left < units && is_in_time() {
-                stops.push(Stop { from: scope.candidate(node.0), units: units - left, day, draws });
+            if left < units
+                && let Some(leaves) = self.leaves(scope, waiting, node, day)
+            {
+                stops.push(Stop { from: scope.candidate(node.0), units: units - left, day, leaves, draws });
             }
         }
         let most = stops.iter().map(|stop| stop.units).max().unwrap_or(0);
         stops.retain(|stop| stop.units == most);
+        let is_all = stops.len() <= STOPS_MAX;
+        if !is_all {
+            let goods = self.demand.wants[want].goods(most);
+            let alone = |stop: &Stop| {
+                let (Money(cost), _) = scope.shipment(&stop.from, 1, most.unsigned_abs(), &goods);
+                (cost.saturating_add(stop.leaves.late_cost), stop.from.priority, stop.from.code_rank)
+            };
+            stops.sort_by_cached_key(alone);
+            stops.truncate(STOPS_MAX);
+        }
         stops.sort_unstable_by_key(|stop| (stop.from.priority, stop.from.code_rank));
-        stops
+        (stops, is_all)
     }
 
     /// When what has come to a node on a day leaves it; `None` where it never does, or is late and may not be.
@@ -296,7 +324,7 @@ impl Planner {
             }
         }
         let filled: i64 = groups.values().flatten().map(|(_, stop)| stop.units).sum();
-        let cost = groups.iter().map(|(at, group)| self.cost(scope, waiting, *at, group).0.0);
+        let cost = groups.values().map(|group| self.cost(scope, group).0.0);
         let cost = cost.fold(0, i64::saturating_add);
         let priorities = groups.values().map(|group| u64::from(group[0].1.from.priority)).sum();
         let codes = groups.values().map(|group| group[0].1.from.code_rank).collect();
@@ -304,19 +332,13 @@ impl Planner {
     }
 
     /// What a shipment of what waits costs, and what of it is for being late and the carrier's.
-    fn cost(
-        &self,
-        scope: &Scope<'_>,
-        waiting: &Waiting<'_>,
-        (node, day): (u32, u32),
-        group: &[(&Left, &Stop)],
-    ) -> (Money, Leaves, Option<Carriage>) {
+    fn cost(&self, scope: &Scope<'_>, group: &[(&Left, &Stop)]) -> (Money, Leaves, Option<Carriage>) {
         let goods = group.iter().fold(Goods::default(), |goods, (left, stop)| {
             goods.and(self.demand.wants[left.want].goods(stop.units))
         });
         let units: i64 = group.iter().map(|(_, stop)| stop.units).sum();
         let (Money(cost), fare) = scope.shipment(&group[0].1.from, group.len(), units.unsigned_abs(), &goods);
-        let leaves = self.leaves(scope, waiting, NodeIx(node), day).expect("what never leaves is no stop");
+        let leaves = group[0].1.leaves;
         (Money(cost.saturating_add(leaves.late_cost)), leaves, fare.map(carriage))
     }
 
@@ -333,7 +355,7 @@ impl Planner {
         let mut open: Vec<Unfilled> = waits_for_stock(&proposal, &self.of_kits).copied().collect();
         let (before, mut least) = (proposal.plan.cost, 0_i64);
         for ((node, day), group) in groups(left, way) {
-            let (cost, leaves, carriage) = self.cost(scope, waiting, (node, day), &group);
+            let (cost, leaves, carriage) = self.cost(scope, &group);
             let mut lines = Vec::new();
             for (left, stop) in &group {
                 let want = &self.demand.wants[left.want];
