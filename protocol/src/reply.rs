@@ -157,7 +157,8 @@ pub struct Plan {
     pub cost: Money,
     /// What its units are worth to orders to come, by the prices learned of them. It decides, and nobody pays it.
     pub price: Money,
-    /// No legal plan can have less cost and price together; where it equals theirs the plan is proven cheapest.
+    /// No legal plan can have less cost and price together; where it equals theirs the plan is proven cheapest. Where
+    /// something waits for supply: no plan that sends at once what is in stock.
     pub bound: Money,
     /// The version of the policy it obeys; 0 where there was none.
     pub policy: u32,

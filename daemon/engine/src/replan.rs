@@ -5,7 +5,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use earmark_protocol::command::{Move, MoveOrder, Placed};
-use earmark_protocol::ids::{CommandId, Money, Segment, SkuIx, Tenant, TimestampMs};
+use earmark_protocol::ids::{CommandId, Money, NodeIx, Segment, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::reply::{ReservationView, Saving};
 
 use crate::Reader;
@@ -183,7 +183,8 @@ impl Replanner {
         for Confirmed { view, rest, portions, .. } in orders {
             let segments = reader.rules().channels.get(usize::from(rest.order.channel.0))?;
             let beside = beside(reader, &pool, segments);
-            let proposal = self.planner.plan_beside(reader, reader.lanes(), tenant, rest, &beside).ok()?;
+            let proposal =
+                self.planner.plan_beside(reader, reader.lanes(), tenant, rest, &beside, &left(view)).ok()?;
             let to = places(&proposal);
             take(reader, &mut pool, segments, &to);
             let summed = |portion: &Portion| {
@@ -219,6 +220,16 @@ fn beside(reader: &Reader, pool: &HashMap<(SkuIx, Place), i64>, segments: &[Segm
     // Whatever order the map is in, plans are the same.
     beside.sort_unstable_by_key(|portion| (portion.sku, portion.node, portion.units));
     beside
+}
+
+/// Nodes that have given up what they were to send, or lost it to a cheaper one: an order does not go back there.
+fn left(view: &ReservationView) -> Vec<NodeIx> {
+    let planned = view.plans.iter().flat_map(|plan| &plan.shipments).map(|shipment| shipment.node);
+    let mut left: Vec<NodeIx> =
+        planned.filter(|node| !view.rows.iter().any(|row| row.node == *node && row.confirmed > 0)).collect();
+    left.sort_unstable();
+    left.dedup();
+    left
 }
 
 /// Where a plan takes what from.

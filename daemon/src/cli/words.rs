@@ -188,7 +188,9 @@ pub(super) fn cost_text(plan: &Plan) -> String {
         None => {}
     }
     if plan.is_optimal() {
-        return format!("{shipments}, {cost} in all; proven cheapest");
+        let waits = plan.shipments.iter().any(|shipment| shipment.supply_day > 0);
+        let of = if waits { " of those that send at once what is in stock" } else { "" };
+        return format!("{shipments}, {cost} in all; proven cheapest{of}");
     }
     let gap = Money(plan.weighed().0 - plan.bound.0);
     format!("{shipments}, {cost} in all; at most {} above the cheapest there can be", cents(gap))

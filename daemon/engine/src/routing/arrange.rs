@@ -68,8 +68,8 @@ impl Planner {
         Ok(Arranged { plan: priced.proposal.plan, is_legal, keeps })
     }
 
-    /// Plans all of an order against what is available now and these portions beside it; less than that is there where they are
-    /// below 0.
+    /// Plans all of an order against what is available now and these portions beside it, at other nodes than those `without`; less
+    /// than that is there where they are below 0.
     pub(crate) fn plan_beside(
         &mut self,
         reader: &Reader,
@@ -77,10 +77,11 @@ impl Planner {
         tenant: Tenant,
         rest: &Rest,
         beside: &[Portion],
+        without: &[NodeIx],
     ) -> Result<Proposal, Refusal> {
         self.of_kits.clone_from(&rest.of_kits);
         self.beside.extend_from_slice(beside);
-        let question = Question { reader, lanes, tenant, best_effort: false, fills: false, without: &[] };
+        let question = Question { reader, lanes, tenant, best_effort: false, fills: false, without };
         let planned = self.plan_lines(&question, &rest.order, None);
         self.beside.clear();
         planned

@@ -73,10 +73,14 @@ struct Waiting<'a> {
     /// The last day.
     by: u32,
     wished: Option<TimestampMs>,
+    in_stock: &'a Proposal,
+}
+
+/// What bounds what waits.
+struct Terms<'a> {
     kept: Option<&'a Arc<Kept>>,
     /// Shipments there may be beside those of the plan.
     shipments: usize,
-    in_stock: &'a Proposal,
 }
 
 impl Scope<'_> {
@@ -140,44 +144,18 @@ impl Planner {
         let apart = self.take_apart(&table.kits, reader, tenant, sent, &[]);
         // What leaves later than now is late in its own way.
         let apart = Order { deliver_by_ms: None, ..apart.unwrap_or_else(|| sent.clone()) };
-        let question = Question { best_effort: true, ..*question };
-        // What waits goes by the same services as the rest.
-        let gave_way = in_stock.plan.upgrades.iter().filter(|rule| rule.gave_way).count();
-        let version = Some(in_stock.plan.policy);
-        let waits =
-            self.in_scope(&question, &apart, version, gave_way, |planner, obeyed, scope, sight| {
-                let Obeying { kept, upgrades } = obeyed;
-                let (limit, review) = planner.terms_of(kept.as_ref(), reader, &apart);
-                let in_plan = in_stock.plan.shipments.len();
-                let shipments =
-                    if limit == 0 { usize::MAX } else { usize::from(limit).saturating_sub(in_plan) };
-                let waiting = Waiting {
-                    order: &apart,
-                    by,
-                    wished: order.deliver_by_ms,
-                    kept: kept.as_ref(),
-                    shipments,
-                    in_stock: &in_stock,
-                };
-                let mut waits = match &kept {
-                    // Rules give way only where too little comes otherwise.
-                    Some(kept) => {
-                        let mut under = |give_way| {
-                            let obeyed = (kept, tenant, &*sight.table);
-                            planner.settled_under(obeyed, scope, &apart, give_way, |planner, scope, bonds| {
-                                planner.wait(scope, bonds, &waiting)
-                            })
-                        };
-                        let strict = under(false);
-                        let relaxed = (missing(&strict) > 0).then(|| under(true));
-                        relaxed.filter(|relaxed| missing(relaxed) < missing(&strict)).unwrap_or(strict)
-                    }
-                    None => planner.wait(scope, &Bonds::default(), &waiting),
-                };
-                waits.plan.review = review;
-                waits.plan.upgrades = upgrades.rules;
-                waits
-            })?;
+        let waiting = Waiting { order: &apart, by, wished: order.deliver_by_ms, in_stock: &in_stock };
+        // What waits goes by the same services as the rest, and by those for which more rules give way where more comes so.
+        let mut gave_way = in_stock.plan.upgrades.iter().filter(|rule| rule.gave_way).count();
+        let (mut waits, mut could_give_way) = self.let_wait(question, &waiting, gave_way)?;
+        while could_give_way && missing(&waits) > 0 {
+            gave_way += 1;
+            let more;
+            (more, could_give_way) = self.let_wait(question, &waiting, gave_way)?;
+            if missing(&more) < missing(&waits) {
+                waits = more;
+            }
+        }
         let proposal = Proposal { epoch, ..waits };
         let (is_whole, is_more) =
             (proposal.plan.unfilled.is_empty(), missing(&proposal) < missing(&in_stock));
@@ -188,19 +166,63 @@ impl Planner {
         planned.map_err(|refusal| if is_more { first_left(&proposal, order) } else { refusal })
     }
 
+    /// The plan with what waits, where so many rules about services give way. Says whether another one could, too.
+    fn let_wait(
+        &mut self,
+        question: &Question<'_>,
+        waiting: &Waiting<'_>,
+        gave_way: usize,
+    ) -> Result<(Proposal, bool), Refusal> {
+        let Question { reader, tenant, .. } = *question;
+        let question = Question { best_effort: true, ..*question };
+        let Waiting { order, in_stock, .. } = *waiting;
+        let version = Some(in_stock.plan.policy);
+        self.in_scope(&question, order, version, gave_way, |planner, obeyed, scope, sight| {
+            let Obeying { kept, upgrades } = obeyed;
+            let (limit, review) = planner.terms_of(kept.as_ref(), reader, order);
+            let in_plan = in_stock.plan.shipments.len();
+            let shipments = if limit == 0 { usize::MAX } else { usize::from(limit).saturating_sub(in_plan) };
+            let terms = Terms { kept: kept.as_ref(), shipments };
+            let mut waits = match &kept {
+                // Rules give way only where too little comes otherwise.
+                Some(kept) => {
+                    let mut under = |give_way| {
+                        let obeyed = (kept, tenant, &*sight.table);
+                        planner.settled_under(obeyed, scope, order, give_way, |planner, scope, bonds| {
+                            planner.wait(scope, bonds, waiting, &terms)
+                        })
+                    };
+                    let strict = under(false);
+                    let relaxed = (missing(&strict) > 0).then(|| under(true));
+                    relaxed.filter(|relaxed| missing(relaxed) < missing(&strict)).unwrap_or(strict)
+                }
+                None => planner.wait(scope, &Bonds::default(), waiting, &terms),
+            };
+            waits.plan.review = review;
+            waits.plan.upgrades = upgrades.rules;
+            (waits, upgrades.could_give_way)
+        })
+    }
+
     /// Lets what the plan leaves out wait where that costs least; what nothing comes for stays left out.
-    fn wait(&mut self, scope: &Scope<'_>, bonds: &Bonds, waiting: &Waiting<'_>) -> Proposal {
+    fn wait(
+        &mut self,
+        scope: &Scope<'_>,
+        bonds: &Bonds,
+        waiting: &Waiting<'_>,
+        terms: &Terms<'_>,
+    ) -> Proposal {
         // A day of a node is not taken room of before what leaves on it is there.
         let scope = &Scope { days: None, prices: None, ..*scope };
         self.gatherer.begin(scope);
-        let left = self.left(scope, waiting);
-        let worth = |way: &Way| self.worth(scope, bonds, waiting, &left, way);
+        let left = self.left(scope, waiting, terms);
+        let worth = |way: &Way| self.worth(scope, bonds, (waiting, terms), &left, way);
         let ways = left.iter().try_fold(1_usize, |ways, left| ways.checked_mul(left.at.len() + 1));
         let (way, is_best) = match ways.filter(|ways| *ways <= WAYS_MAX) {
             Some(ways) => {
                 // Where what is in stock says where the rest may wait, another plan of that could cost less with it.
                 let is_free = waiting.in_stock.picks.is_empty()
-                    || scope.split_lines && bonds.is_empty() && waiting.shipments == usize::MAX;
+                    || scope.split_lines && bonds.is_empty() && terms.shipments == usize::MAX;
                 (best_of_all(&left, ways, worth), is_free && left.iter().all(|left| left.is_all))
             }
             None => (best_one_by_one(&left, worth), false),
@@ -209,7 +231,7 @@ impl Planner {
     }
 
     /// What is left of each sku, and where it may wait.
-    fn left(&self, scope: &Scope<'_>, waiting: &Waiting<'_>) -> Vec<Left> {
+    fn left(&self, scope: &Scope<'_>, waiting: &Waiting<'_>, terms: &Terms<'_>) -> Vec<Left> {
         let Waiting { order, in_stock, .. } = *waiting;
         let mut units: BTreeMap<usize, i64> = BTreeMap::new();
         for unfilled in waits_for_stock(in_stock, &self.of_kits) {
@@ -218,14 +240,20 @@ impl Planner {
             *units.entry(want).or_default() += i64::from(unfilled.quantity);
         }
         let left = |(want, units)| {
-            let (at, is_all) = self.stops(scope, waiting, want, units);
+            let (at, is_all) = self.stops(scope, (waiting, terms), want, units);
             Left { want, is_all, at }
         };
         units.into_iter().map(left).collect()
     }
 
     /// Where so many units of a want may wait: all of them, or else as many as come to any one node. And whether that is everywhere.
-    fn stops(&self, scope: &Scope<'_>, waiting: &Waiting<'_>, want: usize, units: i64) -> (Vec<Stop>, bool) {
+    fn stops(
+        &self,
+        scope: &Scope<'_>,
+        (waiting, terms): (&Waiting<'_>, &Terms<'_>),
+        want: usize,
+        units: i64,
+    ) -> (Vec<Stop>, bool) {
         let (sku, flags) = (self.demand.wants[want].sku, self.demand.wants[want].flags);
         let taken: Vec<NodeIx> =
             waiting.in_stock.picks.iter().filter(|pick| pick.sku == sku).map(|pick| pick.node).collect();
@@ -262,7 +290,7 @@ impl Planner {
                 }
             }
             if left < units
-                && let Some(leaves) = self.leaves(scope, waiting, node, day)
+                && let Some(leaves) = self.leaves(scope, (waiting, terms), node, day)
             {
                 stops.push(Stop { from: scope.candidate(node.0), units: units - left, day, leaves, draws });
             }
@@ -284,10 +312,16 @@ impl Planner {
     }
 
     /// When what has come to a node on a day leaves it; `None` where it never does, or is late and may not be.
-    fn leaves(&self, scope: &Scope<'_>, waiting: &Waiting<'_>, node: NodeIx, day: u32) -> Option<Leaves> {
+    fn leaves(
+        &self,
+        scope: &Scope<'_>,
+        (waiting, terms): (&Waiting<'_>, &Terms<'_>),
+        node: NodeIx,
+        day: u32,
+    ) -> Option<Leaves> {
         let (ship_at, promise_at) = scope.leaves_after(node, day)?;
         let late = waiting.wished.filter(|wished| promise_at > *wished);
-        let (Some(wished), Some(kept)) = (late, waiting.kept) else {
+        let (Some(wished), Some(kept)) = (late, terms.kept) else {
             return Some(Leaves { ship_at, promise_at, late_cost: 0 });
         };
         let days = i64::try_from(days_late(promise_at, wished)).unwrap_or(i64::MAX);
@@ -300,12 +334,12 @@ impl Planner {
         &self,
         scope: &Scope<'_>,
         bonds: &Bonds,
-        waiting: &Waiting<'_>,
+        (waiting, terms): (&Waiting<'_>, &Terms<'_>),
         left: &[Left],
         way: &Way,
     ) -> Option<Worth> {
         let groups = groups(left, way);
-        if groups.len() > waiting.shipments {
+        if groups.len() > terms.shipments {
             return None;
         }
         if !bonds.is_empty() {

@@ -78,7 +78,8 @@ impl Planner {
             gave_way += 1;
             let more;
             (more, could_give_way) = self.plan_giving_way(question, order, version, gave_way)?;
-            if served(&more) > served(&planned) {
+            // Of two refusals the later one says what there is, all services that may be used considered.
+            if served(&more) > served(&planned) || planned.is_err() && more.is_err() {
                 planned = more;
             }
         }

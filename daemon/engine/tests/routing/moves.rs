@@ -8,8 +8,8 @@ use earmark_engine::{
 };
 use earmark_protocol::catalogue::{CalendarSpec, DayHours, NodeSpec, NodeState, capabilities};
 use earmark_protocol::command::{
-    Command, CommandBody, Delivery, Move, MoveOrder, Order, OrderLine, Placed, Reserve, SetNodeState,
-    SetPolicy, Step,
+    Command, CommandBody, Correction, Delivery, Move, MoveOrder, Order, OrderLine, Placed, Reject, Reserve,
+    SetNodeState, SetPolicy, Step,
 };
 use earmark_protocol::geo::Position;
 use earmark_protocol::ids::{
@@ -241,6 +241,24 @@ fn an_order_moves_alone_to_where_stock_came_since() {
     assert_eq!(found.len(), 1);
     assert!(matches!(shop.submit(CommandBody::Move(found[0].command.clone())), Reply::Done(_)));
     assert_eq!(shop.node_of(id), NodeIx(1));
+}
+
+#[test]
+fn an_order_never_goes_back_to_the_node_that_gave_it_up() {
+    let mut shop = Shop::open(&two_nodes());
+    arrive(&mut shop, 1, 3);
+    let id = shop.confirmed(&order_to(DALLAS)).expect("Dallas has three");
+    let reject = Reject {
+        reservation: id,
+        node: NodeIx(1),
+        lines: Vec::new(),
+        correction: Correction::None,
+        reason: "closed".to_owned(),
+        reroute: true,
+    };
+    assert!(matches!(shop.submit(CommandBody::Reject(reject)), Reply::Done(_)));
+    assert_eq!(shop.node_of(id), NodeIx(0));
+    assert_eq!(shop.look_at(NOW), (1, Vec::new()), "Dallas would cost less, and has said no");
 }
 
 #[test]

@@ -322,6 +322,23 @@ fn what_waits_for_supply_goes_by_the_services_that_rules_allow_too() {
 }
 
 #[test]
+fn a_rule_gives_way_for_what_waits_where_nothing_comes_for_it_otherwise() {
+    let (mut state, mut order) = near_and_far();
+    obey(&mut state, &format!("{GOLD}otherwise = ['c/ground']\n"));
+    (order.lines[0].sku, order.supply_by) = (SkuIx(1), Some(19_680));
+    let none = SetStock { source: 0, as_of: None, counts: vec![count((1, 1, 0), 0)] };
+    run(&mut state, CommandBody::SetStock(none));
+    let refusal = plan(&state, &order, false).expect_err("nothing comes");
+    assert_eq!(refusal.code, RefusalCode::OutOfStock, "a service goes there, and nothing is there");
+    let (code, segment) = ("PO-1".to_owned(), Segment(0));
+    let supply = SupplySpec { code, sku: SkuIx(1), node: NodeIx(1), segment, quantity: 5, day: 19_679 };
+    run(&mut state, CommandBody::PutSupplies(vec![supply]));
+    let proposal = plan(&state, &order, false).expect("it comes far away");
+    assert_eq!(shipped(&proposal), [(NodeIx(1), ServiceIx(0), Money(5_000_000))]);
+    assert_eq!(proposal.plan.upgrades, [Upgrade { rule: 0, gave_way: true }]);
+}
+
+#[test]
 fn a_service_that_no_carrier_has_is_refused_with_its_place() {
     let (state, _) = near_and_far();
     for (services, place) in [
