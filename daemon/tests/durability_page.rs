@@ -66,7 +66,8 @@ fn effects() -> Vec<(&'static str, Effect)> {
         },
         Effect::Settle { status: Status::Confirmed, deadline: TimestampMs(0) },
         Effect::Review { waits: true },
-        Effect::Facts { text: vec![1, 2, 3] },
+        // No order, and no plan.
+        Effect::Facts { text: vec![0; 9] },
         Effect::Cells { sku, places: vec![place, place + 1] },
         Effect::Stock { sku, place, on_hand: 40, safety: 1, unsellable: 2, moved: -4, counted },
         Effect::Outcome { id, content, tenant, outcome: CompactReply::Refused(refusal), plan: Vec::new() },

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use earmark_protocol::codec;
 use earmark_protocol::command::Order;
 use earmark_protocol::reply::Plan;
+use earmark_protocol::wire_error::WireError;
 use serde::{Deserialize, Serialize};
 
 use crate::arena::Arena;
@@ -35,10 +36,19 @@ impl Facts {
         self.plans.iter().flat_map(days_of).collect()
     }
 
-    /// Those that these bytes are; nothing where they are none.
+    /// Those that these bytes are; nothing where they are none, as they may be while they are written. What is kept was checked
+    /// when it was read.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
         codec::decode(bytes).unwrap_or_default()
+    }
+
+    /// Whether these bytes are facts of this build. No text is none as well.
+    ///
+    /// # Errors
+    /// What is wrong with them: another build kept more or less of an order.
+    pub(crate) fn check(bytes: &[u8]) -> Result<(), WireError> {
+        if bytes.is_empty() { Ok(()) } else { codec::decode::<Self>(bytes).map(drop) }
     }
 }
 

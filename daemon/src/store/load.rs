@@ -96,7 +96,8 @@ pub fn load_image(
         }
         Ok(())
     })?;
-    Ok(Loaded { state: loading.finish(rules.clone()), cut: Some(*reader.cut()), bytes })
+    let state = loading.finish(rules.clone()).map_err(no_state)?;
+    Ok(Loaded { state, cut: Some(*reader.cut()), bytes })
 }
 
 type Block<'a> = (&'a Section, u64, &'a mut [u8]);

@@ -12,7 +12,7 @@ use earmark_protocol::wire_error::WireError;
 use crate::arena::Arena;
 use crate::catalogue::skus::SkuMemory;
 use crate::days::{Day, Days};
-use crate::facts;
+use crate::facts::{self, Facts};
 use crate::inventory::InventoryMemory;
 use crate::movements::{Movement, Movements};
 use crate::outcomes::{OutcomeRow, Outcomes};
@@ -56,6 +56,9 @@ pub const SECTIONS: [&str; 12] = [
     "outcomes",
     "movements",
 ];
+
+/// Orders of which it is read what is kept, when an image is loaded: some ten milliseconds.
+const ORDERS_READ: usize = 10_000;
 
 /// All memory of a state.
 pub(crate) struct Memory {
@@ -189,6 +192,8 @@ pub enum LoadError {
     Scalars(WireError),
     /// They say that more is in use than there is room for.
     Overfull,
+    /// What is kept of an order is not what this build keeps.
+    Facts(WireError),
     /// There is no memory for it.
     Reserve(ReserveError),
 }
@@ -200,6 +205,7 @@ impl fmt::Display for LoadError {
             Self::Overfull => {
                 write!(f, "an image says that more is in use than its own capacity has room for")
             }
+            Self::Facts(error) => write!(f, "reading what an image keeps of orders: {error}"),
             Self::Reserve(error) => write!(f, "{error}"),
         }
     }
@@ -232,10 +238,18 @@ impl Loading {
         self.memory.parts(&self.scalars)
     }
 
-    /// The state, once every part was filled and indexed.
-    #[must_use]
-    pub fn finish(self, rules: Rules) -> State {
-        State::of(self.memory, self.scalars, rules)
+    /// The state, once every part was filled and indexed. An image is of one build, so some orders say for all whether what is
+    /// kept of them can be read.
+    ///
+    /// # Errors
+    /// Where what is kept of orders is not what this build keeps.
+    pub fn finish(self, rules: Rules) -> Result<State, LoadError> {
+        let state = State::of(self.memory, self.scalars, rules);
+        let table = &state.reservations.table;
+        let used = (0..table.len()).take_while(|slot| table.slot(*slot).meta().used);
+        let mut kept = used.filter_map(|slot| table.facts_text(slot)).take(ORDERS_READ);
+        kept.try_for_each(|text| Facts::check(&text)).map_err(LoadError::Facts)?;
+        Ok(state)
     }
 }
 

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Effect, Stage};
 use crate::bytes::Bytes;
+use crate::facts::Facts;
 use crate::outcomes::CompactReply;
 use crate::rules::Capacity;
 
@@ -306,7 +307,11 @@ pub(super) fn read(left: &mut Bytes<'_>) -> Result<Effect, WireError> {
             Effect::Settle { status: left.one_of(Status::from_number)?, deadline }
         }
         REVIEW => Effect::Review { waits: left.one_of(truth)? },
-        FACTS => Effect::Facts { text: left.text()?.to_vec() },
+        FACTS => {
+            let text = left.text()?.to_vec();
+            Facts::check(&text)?;
+            Effect::Facts { text }
+        }
         CELLS => {
             let (sku, count) = (SkuIx(left.u32()?), left.u32()? as usize);
             let places = left.slice(count.saturating_mul(4))?.chunks_exact(4);
@@ -404,7 +409,7 @@ mod tests {
             },
             Effect::Settle { status: Status::Cancelled, deadline: TimestampMs(0) },
             Effect::Review { waits: true },
-            Effect::Facts { text: vec![1, 2, 3] },
+            Effect::Facts { text: Facts::default().to_bytes() },
             Effect::Cells { sku, places: vec![1, 2, u32::MAX] },
             Effect::Stock {
                 sku,
@@ -460,6 +465,14 @@ mod tests {
         for len in 0..bytes.len() {
             let cut = Record::decode(Lsn(4), TimestampMs(9), &bytes[..len]);
             assert_eq!(cut.is_ok(), ends.contains(&len), "cut at {len}");
+        }
+    }
+
+    #[test]
+    fn what_another_build_kept_of_an_order_is_refused() {
+        for text in [vec![1, 2, 3], [Facts::default().to_bytes(), vec![0]].concat()] {
+            let bytes = bytes_of(vec![Effect::Facts { text }]);
+            assert!(Record::decode(Lsn(4), TimestampMs(9), &bytes).is_err());
         }
     }
 

@@ -5,6 +5,7 @@
 
 pub(crate) mod ids;
 pub(crate) mod slot;
+mod view;
 mod wheel;
 
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use crate::supply::Supplies;
 use crate::sync::{AtomicU32, AtomicU64, Ordering, fence};
 use ids::{Ids, Remembered};
 use slot::{Head, INLINE_ROWS, Meta, Row, RowValue, Slot, Stage};
+pub(crate) use view::Brief;
+use view::view_of;
 use wheel::Wheel;
 
 /// Times a reader tries before it asks the committer instead; loom tries every interleaving, so fewer tell as much.
@@ -117,8 +120,13 @@ impl Reservations {
 
     /// The facts of a slot. For the writer, or under the slot's sequence.
     pub(crate) fn facts(&self, slot: u32) -> Option<Facts> {
+        Some(Facts::from_bytes(&self.facts_text(slot)?))
+    }
+
+    /// The same, as bytes.
+    pub(crate) fn facts_text(&self, slot: u32) -> Option<Vec<u8>> {
         let at = TextAt(self.facts_at[slot as usize].load(Ordering::Relaxed));
-        (at.0 != 0).then(|| Facts::from_bytes(&self.texts.read(at)))
+        (at.0 != 0).then(|| self.texts.read(at))
     }
 
     /// Asks for the slot that comes some places behind these two neighbours of a chain, if it goes on as it does here. A
@@ -198,36 +206,10 @@ impl Reservations {
         let is_there = |found| matches!(found, Remembered::Slot(slot) if self.is(slot, tenant, id));
         let Remembered::Slot(slot) = self.ids.find(id, is_there)? else { return None };
         let (head, rows, text) = self.read_slot(slot, || {
-            let at = TextAt(self.facts_at[slot as usize].load(Ordering::Relaxed));
-            (self.head(slot), self.rows_with_waits(slot, supplies), self.texts.read(at))
+            (self.head(slot), self.rows_with_waits(slot, supplies), self.facts_text(slot).unwrap_or_default())
         })?;
         let is_it = head.meta.used && head.id == *id && head.meta.tenant == tenant;
         is_it.then(|| view_of(&head, &rows, &text))
-    }
-}
-
-/// A slot, as one who passes over all of them sees it.
-pub(crate) enum Brief {
-    /// Neither this slot nor any after it was ever used.
-    Unused,
-    /// A reservation that is not ended, and its tenant.
-    Live(Tenant, Box<ReservationView>),
-    /// Another one, or one that changes again and again.
-    Other,
-}
-
-fn view_of(head: &Head, rows: &[RowValue], text: &[u8]) -> ReservationView {
-    let Facts { order, plans } = if text.is_empty() { Facts::default() } else { Facts::from_bytes(text) };
-    ReservationView {
-        id: head.id,
-        lsn: Lsn(head.lsn),
-        status: head.meta.status,
-        class: head.meta.class,
-        deadline: head.deadline,
-        rows: rows.iter().map(RowValue::view).collect(),
-        order,
-        plans,
-        in_review: head.meta.in_review,
     }
 }
 

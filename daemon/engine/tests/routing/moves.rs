@@ -125,7 +125,7 @@ fn copied(state: &mut State) -> State {
         }
         part.index();
     }
-    loading.finish(rules)
+    loading.finish(rules).expect("it is an image of this build")
 }
 
 fn step(reservation: CommandId) -> Step {

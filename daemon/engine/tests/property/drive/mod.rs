@@ -213,7 +213,7 @@ fn reload(mut state: State, rules: Rules) -> State {
         part.index();
     }
     assert_eq!(filled, sections.len(), "the sections that were written");
-    loading.finish(rules)
+    loading.finish(rules).expect("it is an image of this build")
 }
 
 /// Engine and model.
