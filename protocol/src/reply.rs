@@ -250,6 +250,14 @@ pub struct Shipment {
     pub lines: Vec<ShipmentLine>,
 }
 
+impl Shipment {
+    /// Whether its lines wait for supply.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.supply_day > 0
+    }
+}
+
 /// What the carrier charges for a shipment, by the cheapest of the services that go there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Carriage {
@@ -305,7 +313,7 @@ pub struct ReviewView {
     pub class: HoldClass,
     /// When what is held expires, unless it is extended or approved and confirmed.
     pub deadline: TimestampMs,
-    /// Units that are held.
+    /// Units that are held, and those that are awaited.
     pub units: u64,
     /// What the order is worth, where it says so.
     pub value: Option<Money>,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, RwLockReadGuard};
 
 use earmark_protocol::catalogue::{DayLoad, NodeState};
-use earmark_protocol::ids::{CommandId, Lsn, NodeIx, Segment, ServiceIx, SkuIx, Tenant};
+use earmark_protocol::ids::{CommandId, Lsn, NodeIx, Segment, ServiceIx, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::kit::{Component, KitSpec};
 use earmark_protocol::query::{Atp, Scope};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
@@ -27,7 +27,7 @@ use crate::reservations::Brief;
 use crate::routing::{LaneBook, PriceBook};
 use crate::rules::Rules;
 use crate::state::Shared;
-use crate::supply::{SupplyBook, Wait};
+use crate::supply::{Due, SupplyBook, Wait};
 use crate::sync::AtomicU64;
 
 /// Skus of a question whose memory is asked for before the first of them is read.
@@ -286,7 +286,7 @@ impl Reader {
     }
 
     /// At most `most` of those who wait for supply of a tenant's cells, by sku, node, segment and turn, after this one; those
-    /// alone whose supply is late, where only they are asked for.
+    /// alone whose supply is late, where only they are asked for: what is overdue at this time is, too.
     #[must_use]
     pub fn waiting_page(
         &self,
@@ -294,11 +294,17 @@ impl Reader {
         after: Option<WaitKey>,
         late: bool,
         most: usize,
+        now: TimestampMs,
     ) -> Vec<WaitView> {
         let (mut page, mut from) = (Vec::new(), after);
         while page.len() < most {
-            let looked_at: Vec<_> =
-                self.shared.supplies.read().waiting_after(from).take(SUPPLY_AT_ONCE).collect();
+            let looked_at: Vec<_> = self
+                .shared
+                .supplies
+                .read()
+                .waiting_after(from, Due::from(now))
+                .take(SUPPLY_AT_ONCE)
+                .collect();
             let Some((last, ..)) = looked_at.last() else { break };
             from = Some(*last);
             let views = looked_at.into_iter().map(|(key, _, wait, day)| {
@@ -314,11 +320,17 @@ impl Reader {
     }
 
     /// What can be promised: one atomic word per cell, so it is never a torn sum of a cell; cells of one sku are read
-    /// one after the other. `None` where a sku grew again and again meanwhile: ask the committer.
+    /// one after the other. `None` where a sku grew again and again meanwhile: ask the committer. What supply adds is as of a time.
     ///
     /// # Errors
     /// Refusals of unknown skus, nodes and segments, and of an answer with more than `cells_max` cells.
-    pub fn atp(&self, tenant: Tenant, question: &Atp, cells_max: usize) -> Result<Option<AtpReply>, Refusal> {
+    pub fn atp(
+        &self,
+        tenant: Tenant,
+        question: &Atp,
+        cells_max: usize,
+        now: TimestampMs,
+    ) -> Result<Option<AtpReply>, Refusal> {
         let lines_max = self.rules().lines_max;
         let listed = match &question.scope {
             Scope::Nodes(nodes) => nodes.len(),
@@ -335,6 +347,7 @@ impl Reader {
         }
         let nodes = self.nodes();
         let scope = ScopeFilter::new(&nodes, tenant, &question.scope)?;
+        let due = question.by_day.map(|by| Due::until(now, by));
         let inventory = &self.shared.inventory;
         let mut reply = AtpReply { lsn: self.lsn(), skus: Vec::with_capacity(question.skus.len()) };
         let (mut stock, mut cells) = (Vec::new(), 0);
@@ -346,9 +359,9 @@ impl Reader {
             }
             self.own_sku(tenant, *sku).ok_or(Refusal::of(RefusalCode::UnknownSku, Field::Sku).at(index))?;
             let row = match nodes.kits.get(*sku) {
-                None => self.atp_of(*sku, question, &scope, &mut stock),
+                None => self.atp_of(*sku, (question, due), &scope, &mut stock),
                 Some(components) => {
-                    let of = |part: &Component| self.atp_of(part.sku, question, &scope, &mut stock);
+                    let of = |part: &Component| self.atp_of(part.sku, (question, due), &scope, &mut stock);
                     let rows: Option<Vec<AtpSku>> = components.iter().map(of).collect();
                     rows.map(|rows| assembled(*sku, components, &rows))
                 }
@@ -368,7 +381,7 @@ impl Reader {
     fn atp_of(
         &self,
         sku: SkuIx,
-        question: &Atp,
+        (question, due): (&Atp, Option<Due>),
         scope: &ScopeFilter,
         stock: &mut Vec<CellStock>,
     ) -> Option<AtpSku> {
@@ -378,8 +391,8 @@ impl Reader {
         let in_segment = |cell: &&CellStock| question.segment.is_none_or(|segment| segment == cell.segment);
         let mut row = AtpSku { sku, available: 0, short: 0, inbound: 0, cells: Vec::new() };
         // After the words: units that are received in between are missed rather than counted twice.
-        let supply: BTreeMap<Place, u64> = match question.by_day {
-            Some(day) => self.shared.supplies.read().by_day(sku, day).collect(),
+        let supply: BTreeMap<Place, u64> = match due {
+            Some(due) => self.shared.supplies.read().free_of(sku, due).collect(),
             None => BTreeMap::new(),
         };
         for cell in stock.iter().filter(in_segment).filter(|cell| scope.has(cell.node)) {
@@ -452,7 +465,7 @@ impl Reader {
                     reservation: view.id,
                     class: view.class,
                     deadline: view.deadline,
-                    units: view.rows.iter().map(|row| u64::from(row.held)).sum(),
+                    units: view.rows.iter().map(|row| u64::from(row.held) + u64::from(row.awaited)).sum(),
                     value: view.order.as_ref().and_then(|order| order.value),
                     policy: view.plans.first().map_or(0, |plan| plan.policy),
                 });
@@ -536,9 +549,10 @@ mod tests {
         state.skus.put(tenant, &SkuSpec { code: "S".into(), ..SkuSpec::default() });
         let (reader, skus) = (state.reader(), vec![SkuIx(0)]);
         let question = Atp { skus, scope: Scope::All, segment: None, per_node: false, by_day: None };
-        assert!(matches!(reader.atp(tenant, &question, 1), Ok(Some(_))));
+        let now = TimestampMs(0);
+        assert!(matches!(reader.atp(tenant, &question, 1, now), Ok(Some(_))));
         let row = state.skus.skus.row(SkuIx(0)).unwrap();
         row.growths.fetch_add(1, Ordering::Relaxed);
-        assert_eq!(reader.atp(tenant, &question, 1), Ok(None), "a growth has begun and does not end");
+        assert_eq!(reader.atp(tenant, &question, 1, now), Ok(None), "a growth has begun and does not end");
     }
 }

@@ -4,11 +4,38 @@
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use earmark_protocol::ids::{CommandId, LineId, SkuIx};
+use earmark_protocol::ids::{CommandId, LineId, SkuIx, TimestampMs};
 use earmark_protocol::supply::{SupplyKey, SupplySpec, WaitKey};
 
 use crate::inventory::Place;
 use crate::reservations::slot::Stage;
+
+const HOUR_MS: u64 = 3_600_000;
+
+/// The days on which what is expected can be promised, in days since 1970. A day is over when it is over everywhere on Earth, twelve
+/// hours after it is in UTC; what was expected before is overdue, and nobody knows when it comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Due {
+    from: u32,
+    by: u32,
+}
+
+impl Due {
+    /// Those from now on, until a day.
+    pub(crate) fn until(now: TimestampMs, by: u32) -> Self {
+        let from = now.0.saturating_sub(12 * HOUR_MS) / (24 * HOUR_MS);
+        Self { from: u32::try_from(from).unwrap_or(u32::MAX), by }
+    }
+
+    /// All from now on.
+    pub(crate) fn from(now: TimestampMs) -> Self {
+        Self::until(now, u32::MAX)
+    }
+
+    fn has(self, expected: &Expected) -> bool {
+        (self.from..=self.by).contains(&expected.day)
+    }
+}
 
 /// What a supply still brings to a cell, and on which day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,16 +91,16 @@ struct OfCell {
 }
 
 impl OfCell {
-    /// Units expected by a day.
-    fn by_day(&self, day: u32) -> u64 {
-        let in_time = self.expected.values().filter(|expected| expected.day <= day);
+    /// Units expected on these days.
+    fn on(&self, due: Due) -> u64 {
+        let in_time = self.expected.values().filter(|expected| due.has(expected));
         in_time.map(|expected| u64::from(expected.quantity)).sum()
     }
 
-    /// The day by which so many units have come; `None` where they do not.
-    fn day_of(&self, units: u64) -> Option<u32> {
-        let mut days: Vec<_> =
-            self.expected.values().map(|expected| (expected.day, expected.quantity)).collect();
+    /// The one of these days by which so many units have come; `None` where they do not.
+    fn day_of(&self, units: u64, due: Due) -> Option<u32> {
+        let in_time = self.expected.values().filter(|expected| due.has(expected));
+        let mut days: Vec<_> = in_time.map(|expected| (expected.day, expected.quantity)).collect();
         days.sort_unstable();
         let sums = days.into_iter().scan(0, |sum, (day, quantity)| {
             *sum += u64::from(quantity);
@@ -122,26 +149,27 @@ impl SupplyBook {
         }
     }
 
-    /// Units of the cells of a sku that come by a day and that nobody waits for; nothing comes to cells that are not named.
-    pub(crate) fn by_day(&self, sku: SkuIx, day: u32) -> impl Iterator<Item = (Place, u64)> {
+    /// Units of the cells of a sku that come on these days and that nobody waits for; nothing comes to cells that are not named.
+    pub(crate) fn free_of(&self, sku: SkuIx, due: Due) -> impl Iterator<Item = (Place, u64)> {
         let of_sku = self.cells.range((sku, Place(0))..=(sku, Place(u32::MAX)));
-        of_sku.map(move |((_, place), of)| (*place, of.by_day(day).saturating_sub(of.waiting)))
+        of_sku.map(move |((_, place), of)| (*place, of.on(due).saturating_sub(of.waiting)))
     }
 
     /// The same of one cell.
-    pub(crate) fn free_by(&self, sku: SkuIx, place: Place, day: u32) -> u64 {
-        self.cells.get(&(sku, place)).map_or(0, |of| of.by_day(day).saturating_sub(of.waiting))
+    pub(crate) fn free(&self, sku: SkuIx, place: Place, due: Due) -> u64 {
+        self.cells.get(&(sku, place)).map_or(0, |of| of.on(due).saturating_sub(of.waiting))
     }
 
-    /// The day by which all who wait for a cell are served, and so many units more.
-    pub(crate) fn day_behind_all(&self, sku: SkuIx, place: Place, units: u64) -> Option<u32> {
+    /// The one of these days by which all who wait for a cell are served, and so many units more.
+    pub(crate) fn day_behind_all(&self, sku: SkuIx, place: Place, units: u64, due: Due) -> Option<u32> {
         let of = self.cells.get(&(sku, place))?;
-        of.day_of(of.waiting + units)
+        of.day_of(of.waiting + units, due)
     }
 
-    /// Units that wait for a cell, and those of all that is on its way to it.
+    /// Units that wait for a cell, and those of all that is on its way to it, overdue or not.
     pub(crate) fn load(&self, sku: SkuIx, place: Place) -> (u64, u64) {
-        self.cells.get(&(sku, place)).map_or((0, 0), |of| (of.waiting, of.by_day(u32::MAX)))
+        let all = Due { from: 0, by: u32::MAX };
+        self.cells.get(&(sku, place)).map_or((0, 0), |of| (of.waiting, of.on(all)))
     }
 
     /// Who waits for a cell, in the order of their turns.
@@ -213,11 +241,12 @@ impl SupplyBook {
         all.skip_while(move |spec| after.is_some_and(|after| spec.key() <= *after))
     }
 
-    /// Who waits, by cell and turn, from a cell and behind a turn of it on; each with the day by which all before it, and it,
-    /// are served.
+    /// Who waits, by cell and turn, from a cell and behind a turn of it on; each with the one of these days by which all before it,
+    /// and it, are served.
     pub(crate) fn waiting_after(
         &self,
         after: Option<WaitKey>,
+        due: Due,
     ) -> impl Iterator<Item = (WaitKey, RowAt, Wait, Option<u32>)> {
         let from = after.map_or((SkuIx(0), Place(0)), |key| (key.sku, Place::new(key.node, key.segment)));
         let all = self.cells.range(from..).flat_map(move |((sku, place), of)| {
@@ -230,7 +259,7 @@ impl SupplyBook {
             })
         });
         let behind = all.skip_while(move |(key, ..)| after.is_some_and(|after| *key <= after));
-        behind.map(|(key, at, wait, (of, served))| (key, at, wait, of.day_of(served)))
+        behind.map(move |(key, at, wait, (of, served))| (key, at, wait, of.day_of(served, due)))
     }
 }
 
@@ -266,19 +295,31 @@ mod tests {
 
     use super::*;
 
+    const ALL: Due = Due { from: 0, by: u32::MAX };
+
+    #[test]
+    fn a_day_is_over_when_it_is_over_everywhere() {
+        let day = |hours: u64| Due::from(TimestampMs(hours * HOUR_MS)).from;
+        assert_eq!([day(0), day(35), day(36), day(60)], [0, 0, 1, 2]);
+    }
+
     #[test]
     fn a_supply_is_counted_from_its_day_on_and_gone_when_nothing_comes() {
         let (sku, place) = (SkuIx(3), Place::new(NodeIx(2), Segment(1)));
         let mut book = SupplyBook::default();
         book.put(sku, place, "b", Expected { quantity: 5, day: 10 });
         book.put(sku, place, "a", Expected { quantity: 7, day: 12 });
-        let by = |book: &SupplyBook, day| book.by_day(sku, day).collect::<Vec<_>>();
+        let by = |book: &SupplyBook, by| book.free_of(sku, Due { from: 10, by }).collect::<Vec<_>>();
         assert_eq!((by(&book, 9), by(&book, 10)), (vec![(place, 0)], vec![(place, 5)]));
         book.put(sku, place, "b", Expected { quantity: 4, day: 13 });
         assert_eq!((by(&book, 12), by(&book, 13), book.len()), (vec![(place, 7)], vec![(place, 11)], 2));
         let all: Vec<_> = book.after(None).collect();
         assert_eq!(all.iter().map(|spec| spec.code.as_str()).collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(book.after(Some(&all[0].key())).collect::<Vec<_>>(), all[1..]);
+        let later = Due { from: 13, by: u32::MAX };
+        assert_eq!(book.free(sku, place, later), 4, "what was expected before is overdue");
+        assert_eq!((book.day_behind_all(sku, place, 4, later), book.load(sku, place)), (Some(13), (0, 11)));
+        assert_eq!(book.day_behind_all(sku, place, 5, later), None);
         for code in ["a", "b", "c"] {
             book.put(sku, place, code, Expected { quantity: 0, day: 0 });
         }
@@ -299,12 +340,12 @@ mod tests {
             book.shift((slot, 0), Stage::Free, Stage::Awaited, units);
         }
         let days = |book: &SupplyBook| {
-            book.waiting_after(None).map(|(_, at, _, day)| (at.0, day)).collect::<Vec<_>>()
+            book.waiting_after(None, ALL).map(|(_, at, _, day)| (at.0, day)).collect::<Vec<_>>()
         };
         assert_eq!(days(&book), [(7, Some(10)), (3, Some(20))]);
-        assert_eq!((book.free_by(sku, place, 10), book.free_by(sku, place, 20)), (0, 4));
+        assert_eq!((book.free(sku, place, Due { by: 10, ..ALL }), book.free(sku, place, ALL)), (0, 4));
         assert_eq!(
-            (book.day_behind_all(sku, place, 4), book.day_behind_all(sku, place, 5)),
+            (book.day_behind_all(sku, place, 4, ALL), book.day_behind_all(sku, place, 5, ALL)),
             (Some(20), None)
         );
         let mut again = SupplyBook::default();

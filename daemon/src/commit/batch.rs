@@ -382,7 +382,7 @@ impl Writer {
                 .reader
                 .cells(tenant, *sku)
                 .map_or_else(|| refused(RefusalCode::UnknownSku, Field::Sku), Reply::Cells),
-            Query::Atp(question) => answer_atp(&self.reader, tenant, question, replies)
+            Query::Atp(question) => answer_atp(&self.reader, tenant, question, self.now, replies)
                 .expect("nothing grows while the role is played"),
             _ => unreachable!("other questions are answered beside the committer"),
         }

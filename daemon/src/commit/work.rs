@@ -6,7 +6,7 @@ use earmark_engine::{Planned, Reader};
 use earmark_protocol::command::Command;
 use earmark_protocol::frame::{FrameWriter, Kind, MessageTooLong};
 use earmark_protocol::hold_one::{HoldOne, HoldOneReply};
-use earmark_protocol::ids::{Lsn, Tenant};
+use earmark_protocol::ids::{Lsn, Tenant, TimestampMs};
 use earmark_protocol::query::{Atp, Query};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{AtpCell, Refused, Reply};
@@ -139,9 +139,15 @@ pub fn refuse_one(replies: &mut FrameWriter, correlation: u32, code: RefusalCode
 /// What can be promised, or why that is not answered, in as many cells as fit into a frame of these replies; `None` where
 /// only the committer can tell, because a sku grows.
 #[must_use]
-pub fn answer_atp(reader: &Reader, tenant: Tenant, question: &Atp, replies: &FrameWriter) -> Option<Reply> {
+pub fn answer_atp(
+    reader: &Reader,
+    tenant: Tenant,
+    question: &Atp,
+    now: TimestampMs,
+    replies: &FrameWriter,
+) -> Option<Reply> {
     let cells_max = replies.limit() as usize / AtpCell::BYTES;
-    match reader.atp(tenant, question, cells_max) {
+    match reader.atp(tenant, question, cells_max, now) {
         Ok(answer) => answer.map(Reply::Atp),
         Err(refusal) => Some(Reply::Refused(Refused { lsn: Lsn(0), refusal })),
     }

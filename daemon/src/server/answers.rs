@@ -97,7 +97,7 @@ pub(super) fn answer(shared: &Shared, tenant: Tenant, query: &Query) -> Reply {
         }
         Query::Waiting { after, late } => {
             let most = SUPPLIES_PAGE_MAX.min(frame / WAIT_BYTES);
-            Ok(Reply::Waiting(reader.waiting_page(tenant, *after, *late, most)))
+            Ok(Reply::Waiting(reader.waiting_page(tenant, *after, *late, most, shared.clock.now())))
         }
         Query::Reviews { from } => {
             let most = REVIEWS_PAGE_MAX.min(frame / REVIEW_BYTES).max(1);

@@ -8,7 +8,7 @@ use earmark_protocol::command::Command;
 use earmark_protocol::frame::{FrameWriter, Kind, Message};
 use earmark_protocol::hello::{Hello, HelloReply, LimitName, PipeError, Role, TOKEN_BYTES_MAX};
 use earmark_protocol::hold_one::HoldOne;
-use earmark_protocol::ids::Lsn;
+use earmark_protocol::ids::{Lsn, TimestampMs};
 use earmark_protocol::query::Query;
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{Refused, Reply, SnapshotReply};
@@ -288,16 +288,20 @@ impl Session {
                 }
                 None => self.hand_in(Item::Ask(Box::new(Ask { correlation, query }))),
             },
-            Query::Atp(question) => match answer_atp(&shared.reader, tenant, &question, &self.replies) {
-                Some(reply) => {
-                    push_reply(&mut self.replies, correlation, &reply);
-                    self.answer_here();
-                    self.look_at_clock(shared.clock.moment());
+            Query::Atp(question) => {
+                // What is in stock is there whatever the time.
+                let now = question.by_day.map_or(TimestampMs(0), |_| shared.clock.now());
+                match answer_atp(&shared.reader, tenant, &question, now, &self.replies) {
+                    Some(reply) => {
+                        push_reply(&mut self.replies, correlation, &reply);
+                        self.answer_here();
+                        self.look_at_clock(shared.clock.moment());
+                    }
+                    None => {
+                        self.hand_in(Item::Ask(Box::new(Ask { correlation, query: Query::Atp(question) })));
+                    }
                 }
-                None => {
-                    self.hand_in(Item::Ask(Box::new(Ask { correlation, query: Query::Atp(question) })));
-                }
-            },
+            }
             Query::Digest => self.hand_in(Item::Ask(Box::new(Ask { correlation, query }))),
             Query::Snapshot => self.snapshot(correlation),
             Query::Resolve(_)

@@ -1,5 +1,6 @@
 //! A change of one reservation in the making: its rows as they will be, and what that does to their cells.
 
+use earmark_protocol::catalogue::DayLoad;
 use earmark_protocol::ids::{Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{Plan, Status};
@@ -94,21 +95,29 @@ impl<'a> Draft<'a> {
     }
 
     /// Units that the day of a row has room for after what this change did so far. A row of which nothing stands is no line
-    /// of its day any more, and is not taken up again.
+    /// of its day any more, and is not taken up again; one that waits is in nobody's day, so no stock of a node whose days are
+    /// limited is added to it.
     pub(crate) fn room_of_day(&self, tenant: Tenant, row: usize) -> u64 {
         let (value, day) = (&self.rows[row], self.days.get(row).copied().unwrap_or(0));
         let node = value.place.node();
-        let limit = self.state.node(tenant, node).map_or(0, |found| found.spec.day_limit.units);
-        match (day, limit) {
+        let limits =
+            self.state.node(tenant, node).map_or_else(DayLoad::default, |found| found.spec.day_limit);
+        let waits = value.units(Stage::Awaited) + value.units(Stage::Backordered) > 0;
+        match (day, limits.units) {
+            (0, _) if waits && limits != DayLoad::default() && self.is_routed() => 0,
             (0, _) => u64::MAX,
             _ if value.stages.iter().all(|units| *units == 0) => 0,
             (_, 0) => u64::MAX,
             _ => {
                 let of = |takes: &Takes| takes.get(&(node, day)).map_or(0, |takes| takes.units);
                 let others = self.state.shared.days.taken(node, day).units.saturating_sub(of(&self.took));
-                limit.saturating_sub(others + of(&days::takes(&self.rows, &self.days)))
+                limits.units.saturating_sub(others + of(&days::takes(&self.rows, &self.days)))
             }
         }
+    }
+
+    fn is_routed(&self) -> bool {
+        self.state.reservations.table.facts(self.slot).is_some_and(|facts| facts.order.is_some())
     }
 
     /// Moves units of a row.

@@ -17,6 +17,7 @@ use crate::inventory::Place;
 use crate::record::{Effect, Record, Stage};
 use crate::reservations::slot::RowValue;
 use crate::state::State;
+use crate::supply::Due;
 
 /// Units to be taken from a cell for a line.
 #[derive(Clone, Copy)]
@@ -133,15 +134,16 @@ pub(crate) fn decide(
     first.done()?;
     let deadline = deadline.expect("a deadline that is missing was refused");
     let short = first_short(state, &claims);
+    let due = hold.supply_by.map(|by| Due::until(now, by));
     let plan = match short {
         None => None,
         Some(refusal) if !hold.best_effort && hold.supply_by.is_none() => return Err(refusal),
         Some(_) => {
-            let with_supply = |claim: &Claim| available(state, claim) + comes(state, claim, hold.supply_by);
+            let with_supply = |claim: &Claim| available(state, claim) + comes(state, claim, due);
             if let Some(refusal) = first_over(&claims, with_supply).filter(|_| !hold.best_effort) {
                 return Err(refusal);
             }
-            Some(take_what_there_is(state, &mut claims, hold.supply_by)?)
+            Some(take_what_there_is(state, &mut claims, due)?)
         }
     };
     let facts = plan.as_ref().map(|plan| Facts { order: None, plans: vec![plan.clone()] });
@@ -168,10 +170,10 @@ fn available(state: &State, claim: &Claim) -> i64 {
     i64::from(state.inventory.inventory.available_at(claim.cell).max(0))
 }
 
-/// Units that come to a claim's cell by a day, and that nobody waits for; what the cell is short is made up for first.
-fn comes(state: &State, claim: &Claim, by: Option<u32>) -> i64 {
-    let free = |day| state.shared.supplies.read().free_by(claim.sku, claim.place, day).cast_signed();
-    (by.map_or(0, free) - shortage(state, claim)).max(0)
+/// Units that come to a claim's cell on these days, and that nobody waits for; what the cell is short is made up for first.
+fn comes(state: &State, claim: &Claim, due: Option<Due>) -> i64 {
+    let free = |due| state.shared.supplies.read().free(claim.sku, claim.place, due).cast_signed();
+    (due.map_or(0, free) - shortage(state, claim)).max(0)
 }
 
 /// What a claim's cell is short.
@@ -215,7 +217,7 @@ struct Left {
 }
 
 /// Cuts claims down to what can be promised, line by line, from stock before supply, and says what came of it.
-fn take_what_there_is(state: &State, claims: &mut Vec<Claim>, by: Option<u32>) -> Result<Plan, Refusal> {
+fn take_what_there_is(state: &State, claims: &mut Vec<Claim>, due: Option<Due>) -> Result<Plan, Refusal> {
     let mut left: BTreeMap<u32, Left> = BTreeMap::new();
     let mut plan = Plan { cost: Money(0), bound: Money(0), ..Plan::default() };
     let mut shipments: BTreeMap<(NodeIx, Option<u32>), Vec<ShipmentLine>> = BTreeMap::new();
@@ -223,7 +225,7 @@ fn take_what_there_is(state: &State, claims: &mut Vec<Claim>, by: Option<u32>) -
     for claim in claims.iter() {
         let left = left.entry(claim.cell).or_insert_with(|| Left {
             stock: available(state, claim),
-            supply: comes(state, claim, by),
+            supply: comes(state, claim, due),
             waits: shortage(state, claim),
         });
         let wanted = i64::from(claim.quantity);
@@ -234,10 +236,12 @@ fn take_what_there_is(state: &State, claims: &mut Vec<Claim>, by: Option<u32>) -
         if in_stock > 0 {
             taken.push(Claim { quantity: in_stock as u32, ..*claim });
         }
-        if waits > 0 {
+        if waits > 0
+            && let Some(due) = due
+        {
             left.waits += waits;
             let book = state.shared.supplies.read();
-            let day = book.day_behind_all(claim.sku, claim.place, left.waits.unsigned_abs());
+            let day = book.day_behind_all(claim.sku, claim.place, left.waits.unsigned_abs(), due);
             assert!(day.is_some(), "as much comes by the day that was asked for");
             taken.push(Claim { quantity: waits as u32, supply_day: day, ..*claim });
         }

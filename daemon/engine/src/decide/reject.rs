@@ -142,7 +142,7 @@ fn replan(
     let wanted: HashMap<(LineId, SkuIx), u64> =
         given_up.iter().map(|(of_line, units)| (*of_line, units.held + units.confirmed)).collect();
     let of = |proposal: &crate::routing::Proposal| {
-        let claims = claims(state, tenant, proposal)?;
+        let claims = claims(state, now, tenant, proposal)?;
         let elsewhere = proposal.picks.iter().all(|pick| pick.node != reject.node);
         (elsewhere && picks_within(&proposal.picks, &wanted)).then(|| Replanned {
             plan: proposal.plan.clone(),

@@ -6,7 +6,7 @@ use earmark_protocol::catalogue::NodeState;
 use earmark_protocol::command::{Order, Reserve};
 use earmark_protocol::ids::{CommandId, LineId, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
-use earmark_protocol::reply::{Plan, ShipmentLine};
+use earmark_protocol::reply::{Plan, Shipment, ShipmentLine};
 
 use super::check::{self, First};
 use super::days;
@@ -17,6 +17,7 @@ use crate::inventory::Place;
 use crate::record::Effect;
 use crate::routing::{Planner, Proposal, take_apart};
 use crate::state::State;
+use crate::supply::Due;
 
 /// Decides a routed reservation.
 pub(crate) fn decide(
@@ -81,14 +82,14 @@ fn settle_plan(
                 && is_fair(proposal, &mut decision.planner) =>
         {
             let planner = &mut decision.planner;
-            if let Some(claims) = claims(state, tenant, proposal)
+            if let Some(claims) = claims(state, now, tenant, proposal)
                 && planner.at(now).leaves_buffers(&reader, reader.lanes(), tenant, asked, proposal)
             {
                 return Ok(Some((proposal.plan.clone(), claims)));
             }
             let repaired = decision.planner.at(now).repair(&reader, reader.lanes(), tenant, asked, proposal);
             if let Some(repaired) = repaired
-                && let Some(claims) = claims(state, tenant, &repaired)
+                && let Some(claims) = claims(state, now, tenant, &repaired)
             {
                 return Ok(Some((repaired.plan, claims)));
             }
@@ -104,7 +105,8 @@ fn settle_plan(
     let fresh: Planned =
         decision.planner.at(now).plan(&reader, reader.lanes(), tenant, asked, best_effort, &[]);
     let fresh = fresh?;
-    let claims = claims(state, tenant, &fresh).ok_or(Refusal::of(RefusalCode::Contended, Field::Whole))?;
+    let claims =
+        claims(state, now, tenant, &fresh).ok_or(Refusal::of(RefusalCode::Contended, Field::Whole))?;
     Ok(Some((fresh.plan, claims)))
 }
 
@@ -125,7 +127,12 @@ pub(crate) fn is_current(
 
 /// The picks of a proposal as claims, where every one can be held now: cells exist, nodes are active, skus in sale,
 /// each cell has what is taken from it, summed, and each day has room.
-pub(crate) fn claims(state: &State, tenant: Tenant, proposal: &Proposal) -> Option<Vec<Claim>> {
+pub(crate) fn claims(
+    state: &State,
+    now: TimestampMs,
+    tenant: Tenant,
+    proposal: &Proposal,
+) -> Option<Vec<Claim>> {
     let mut claims = Vec::with_capacity(proposal.picks.len());
     for pick in &proposal.picks {
         let active = state.node(tenant, pick.node).is_some_and(|node| node.state == NodeState::Active);
@@ -141,14 +148,18 @@ pub(crate) fn claims(state: &State, tenant: Tenant, proposal: &Proposal) -> Opti
     if first_short(state, &claims).is_some() || !days::fit(state, tenant, &proposal.plan) {
         return None;
     }
-    claims.extend(waits(state, tenant, &proposal.plan)?);
+    claims.extend(waits(state, now, tenant, &proposal.plan)?);
     (claims.len() <= crate::reservations::slot::ROWS_MAX).then_some(claims)
 }
 
 /// What of a plan waits for supply, as claims, where each cell's comes by the day that is said, behind all who wait already.
-fn waits(state: &State, tenant: Tenant, plan: &Plan) -> Option<Vec<Claim>> {
-    let mut claims: Vec<Claim> = Vec::new();
-    for shipment in plan.shipments.iter().filter(|shipment| shipment.supply_day > 0) {
+fn waits(state: &State, now: TimestampMs, tenant: Tenant, plan: &Plan) -> Option<Vec<Claim>> {
+    if !plan.shipments.iter().any(Shipment::waits) {
+        return Some(Vec::new());
+    }
+    let (mut claims, mut ahead) = (Vec::new(), HashMap::<u32, u64>::new());
+    let book = state.shared.supplies.read();
+    for shipment in plan.shipments.iter().filter(|shipment| shipment.waits()) {
         let active = state.node(tenant, shipment.node).is_some_and(|node| node.state == NodeState::Active);
         for ShipmentLine { line, sku, segment, quantity } in shipment.lines.iter().copied() {
             let facts = state.skus.skus.facts(sku)?;
@@ -157,14 +168,10 @@ fn waits(state: &State, tenant: Tenant, plan: &Plan) -> Option<Vec<Claim>> {
             }
             let place = Place::new(shipment.node, segment);
             let cell = state.inventory.inventory.find(sku, place)?;
-            let of_cell = claims.iter().filter(|claim| claim.cell == cell);
-            let ahead: u64 = of_cell.map(|claim| u64::from(claim.quantity)).sum();
             let short = i64::from(state.inventory.inventory.available_at(cell).min(0)).unsigned_abs();
-            let behind = ahead + short + u64::from(quantity);
-            let day = state.shared.supplies.read().day_behind_all(sku, place, behind)?;
-            if day > shipment.supply_day {
-                return None;
-            }
+            let ahead = ahead.entry(cell).or_default();
+            *ahead += u64::from(quantity);
+            book.day_behind_all(sku, place, short + *ahead, Due::until(now, shipment.supply_day))?;
             let supply_day = Some(shipment.supply_day);
             claims.push(Claim { line, sku, place, cell, quantity, supply_day });
         }

@@ -21,7 +21,9 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod values;
 
+pub(crate) use check::Term;
 pub(crate) use eval::{LineFacts, OrderFacts, Way};
 pub use model::Policy;
 pub use read::{FALLBACKS_MAX, Finding, RULES_MAX, Severity, TEXT_LEN_MAX};

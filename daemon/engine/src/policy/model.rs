@@ -1,13 +1,13 @@
 //! A policy as it was written: settings and rules, before anything is known of nodes and orders.
 
-use earmark_protocol::ids::Money;
+use earmark_protocol::ids::{Money, TimestampMs};
 use jiff::tz::TimeZone;
 
 use super::check::Term;
 use super::reach::Reach;
 use super::schema::Needs;
 use super::services::ServiceName;
-use crate::promise::Transit;
+use crate::promise::{Transit, day_at};
 
 /// What a move has to save where the policy does not say it, in micros: what a picking list that is printed anew may cost.
 const REPLAN_SAVES: Money = Money(500_000);
@@ -68,6 +68,8 @@ pub(crate) enum Unfillable {
     Partial,
     /// Substitutes are sent for its lines that may have them; what cannot be had then is refused.
     Substitute,
+    /// What is not in stock waits for supply that is expected within so many days; what cannot be had then is refused.
+    Backorder(u16),
 }
 
 impl Default for Policy {
@@ -123,6 +125,14 @@ impl Policy {
     /// Whether substitutes are sent for lines that may have them.
     pub(crate) fn substitutes(&self) -> bool {
         self.unfillable == Unfillable::Substitute
+    }
+
+    /// The last day, since 1970, on which supply that an order waits for may come, where its client names none and now is this
+    /// time; days begin by the policy's clock. `holds` says whether a condition is true of the order.
+    pub(crate) fn waits_until(&self, now: TimestampMs, holds: impl FnMut(&Term) -> bool) -> Option<u32> {
+        let Unfillable::Backorder(days) = self.unfillable else { return None };
+        let is_refused = self.refuse_when.as_ref().is_some_and(holds);
+        (!is_refused).then(|| day_at(now, &self.zone).saturating_add(u32::from(days)))
     }
 
     /// The names of all its rules: those that can exclude nodes first, since plans say them by their places.

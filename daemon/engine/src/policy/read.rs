@@ -6,16 +6,14 @@
 use std::fmt;
 use std::ops::Range;
 
-use earmark_protocol::ids::{Money, TimestampMs};
 use serde::Serialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::check::{self, Term};
+use super::check::Term;
 use super::model::{Bond, BondKind, Buffer, Kind, Policy, Rule, Unfillable, Upgrade};
 use super::schema::{Needs, nearest};
 use super::services::{self, ServiceName};
-use super::tokens::Mistake;
 use crate::promise::{MILES_PER_DAY, time_zone};
 
 /// Longest policy, in bytes.
@@ -24,10 +22,6 @@ pub const TEXT_LEN_MAX: usize = 64 << 10;
 pub const RULES_MAX: usize = 256;
 /// Most rules with an `otherwise`: each may cost an order that finds no stock another plan.
 pub const FALLBACKS_MAX: usize = 16;
-/// Longest name of a policy or rule, in bytes.
-const NAME_LEN_MAX: usize = 64;
-/// The most a rule or weight may cost: what a node may.
-const COST_MAX: i64 = 1_000_000_000_000;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -95,12 +89,12 @@ pub(crate) fn finding(text: &str, at: usize, severity: Severity, reason: String)
     Finding { line, column, severity, reason }
 }
 
-struct Reader<'a> {
-    text: &'a str,
+pub(super) struct Reader<'a> {
+    pub(super) text: &'a str,
     findings: Vec<Finding>,
 }
 
-type Value<'a> = Spanned<DeValue<'a>>;
+pub(super) type Value<'a> = Spanned<DeValue<'a>>;
 
 /// A rule as it is read.
 struct Said {
@@ -117,12 +111,12 @@ enum What {
 }
 
 impl Reader<'_> {
-    fn mistake(&mut self, at: usize, reason: impl Into<String>) {
+    pub(super) fn mistake(&mut self, at: usize, reason: impl Into<String>) {
         self.findings.push(finding(self.text, at, Severity::Mistake, reason.into()));
     }
 
     fn policy(&mut self, table: &DeTable<'_>) -> Policy {
-        const KEYS: [&str; 20] = [
+        const KEYS: [&str; 21] = [
             "name",
             "active_from",
             "share",
@@ -132,6 +126,7 @@ impl Reader<'_> {
             "split_lines",
             "split_when",
             "unfillable",
+            "backorder_days",
             "refuse_when",
             "partial_when",
             "review_when",
@@ -145,6 +140,7 @@ impl Reader<'_> {
             "rule",
         ];
         let mut policy = Policy::default();
+        let (mut unfillable, mut backorder_days) = (None, None);
         for (key, value) in table {
             let at = value.span().start;
             match key.get_ref().as_ref() {
@@ -167,13 +163,18 @@ impl Reader<'_> {
                 "share" => policy.reach.share = self.share_of(value),
                 "only_when" => policy.reach.only_when = self.scalar_condition(value, "only_when"),
                 "unfillable" => {
-                    const WORDS: [(&str, Unfillable); 3] = [
+                    const WORDS: [(&str, Unfillable); 4] = [
                         ("reject", Unfillable::Reject),
                         ("partial", Unfillable::Partial),
                         ("substitute", Unfillable::Substitute),
+                        ("backorder", Unfillable::Backorder(0)),
                     ];
                     let place = self.one_of(value, &WORDS.map(|(word, _)| word));
                     policy.unfillable = place.map_or_else(Unfillable::default, |place| WORDS[place].1);
+                    unfillable = Some(at);
+                }
+                "backorder_days" => {
+                    backorder_days = Some((key.span().start, self.backorder_days(value)));
                 }
                 "refuse_when" => policy.refuse_when = self.scalar_condition(value, "refuse_when"),
                 "partial_when" => policy.partial_when = self.scalar_condition(value, "partial_when"),
@@ -198,6 +199,18 @@ impl Reader<'_> {
                 "rule" => self.rules(value, &mut policy),
                 unknown => self.unknown(unknown, key.span(), &KEYS, "a policy has"),
             }
+        }
+        match (&mut policy.unfillable, backorder_days) {
+            (Unfillable::Backorder(days), Some((_, said))) => *days = said,
+            (Unfillable::Backorder(_), None) => self.mistake(
+                unfillable.unwrap_or_default(),
+                "nothing says how long orders wait; add backorder_days, a whole number of days",
+            ),
+            (_, Some((at, _))) => self.mistake(
+                at,
+                "backorder_days is for orders that wait; set unfillable = \"backorder\", or leave it away",
+            ),
+            (_, None) => {}
         }
         if policy.name.is_empty() && self.findings.is_empty() {
             self.mistake(0, "the policy has no name; begin with name = \"…\"");
@@ -442,133 +455,4 @@ impl Reader<'_> {
         }
         name
     }
-
-    fn text_of(&mut self, value: &Value<'_>) -> Option<String> {
-        let text = value.get_ref().as_str().map(str::to_owned);
-        if text.is_none() {
-            self.mistake(value.span().start, "expected text in quotes");
-        }
-        text
-    }
-
-    /// Which of two words it is: whether it is the second.
-    fn either(&mut self, value: &Value<'_>, words: [&str; 2]) -> Option<bool> {
-        self.one_of(value, &words).map(|place| place == 1)
-    }
-
-    /// Which of these words it is.
-    fn one_of(&mut self, value: &Value<'_>, words: &[&str]) -> Option<usize> {
-        let text = self.text_of(value)?;
-        let found = words.iter().position(|word| *word == text);
-        if found.is_none() {
-            let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
-            let neither = if words.len() == 2 { "neither" } else { "none of" };
-            let (last, others) = words.split_last().expect("there are words");
-            let joined =
-                format!("{} {} {last}", others.join(", "), if words.len() == 2 { "nor" } else { "and" });
-            self.mistake(value.span().start, format!("{text:?} is {neither} {joined}"));
-        }
-        found
-    }
-
-    fn truth(&mut self, value: &Value<'_>) -> Option<bool> {
-        let truth = value.get_ref().as_bool();
-        if truth.is_none() {
-            self.mistake(value.span().start, "expected true or false");
-        }
-        truth
-    }
-
-    fn name(&mut self, value: &Value<'_>) -> Option<String> {
-        let name = self.text_of(value)?;
-        let good =
-            !name.trim().is_empty() && name.len() <= NAME_LEN_MAX && !name.chars().any(char::is_control);
-        if !good {
-            self.mistake(
-                value.span().start,
-                format!("a name has 1 to {NAME_LEN_MAX} bytes, none of them control characters"),
-            );
-        }
-        good.then_some(name)
-    }
-
-    fn number_of(&mut self, value: &Value<'_>) -> Option<u16> {
-        let integer = value.get_ref().as_integer().filter(|integer| integer.radix() == 10);
-        let number = integer.and_then(|integer| integer.as_str().parse().ok()).filter(|number| *number > 0);
-        if number.is_none() {
-            self.mistake(value.span().start, format!("expected a whole number from 1 to {}", u16::MAX));
-        }
-        number
-    }
-
-    fn moment_of(&mut self, value: &Value<'_>) -> Option<TimestampMs> {
-        let text = value.get_ref().as_str().map(str::to_owned);
-        let text = text.or_else(|| value.get_ref().as_datetime().map(ToString::to_string));
-        let moment = text.and_then(|text| text.parse::<jiff::Timestamp>().ok());
-        let moment = moment.and_then(|moment| u64::try_from(moment.as_millisecond()).ok()).map(TimestampMs);
-        if moment.is_none() {
-            let reason = "expected a moment with its offset from UTC, like 2027-11-26T00:00:00-05:00";
-            self.mistake(value.span().start, reason);
-        }
-        moment
-    }
-
-    /// Per cent, some of which are left for the version before.
-    fn share_of(&mut self, value: &Value<'_>) -> Option<u8> {
-        let integer = value.get_ref().as_integer().filter(|integer| integer.radix() == 10);
-        let share = integer
-            .and_then(|integer| integer.as_str().parse().ok())
-            .filter(|share| (1..100).contains(share));
-        if share.is_none() {
-            let reason = "expected a whole number of per cent from 1 to 99; without it the policy is for all";
-            self.mistake(value.span().start, reason);
-        }
-        share
-    }
-
-    /// An amount of money: text, or a number as it is written.
-    fn money(&mut self, value: &Value<'_>) -> Option<Money> {
-        let written = match value.get_ref() {
-            DeValue::String(text) => text.as_ref(),
-            DeValue::Integer(number) if number.radix() == 10 => number.as_str(),
-            DeValue::Float(number) => number.as_str(),
-            _ => "",
-        };
-        let money = written.parse().ok().filter(|Money(cost)| *cost <= COST_MAX);
-        if money.is_none() {
-            let reason = "expected an amount from 0 to 1000000, with at most six decimals, like \"2.50\"";
-            self.mistake(value.span().start, reason);
-        }
-        money
-    }
-
-    fn condition(&mut self, value: &Value<'_>) -> Option<Term> {
-        let text = self.text_of(value)?;
-        match check::condition(&text) {
-            Ok(term) => Some(term),
-            Err(Mistake { at, reason }) => {
-                let at = place_in(self.text, value.span(), &text, at);
-                self.mistake(at, reason);
-                None
-            }
-        }
-    }
-
-    fn scalar_condition(&mut self, value: &Value<'_>, what: &str) -> Option<Term> {
-        let term = self.condition(value)?;
-        let needs = term.needs();
-        let not_of_lines = what != "when" && needs.has(Needs::LINE);
-        if needs.is_scalar() && !not_of_lines {
-            return Some(term);
-        }
-        let may = if what == "when" { "order, line and time" } else { "order and time" };
-        self.mistake(value.span().start, format!("`{what}` may ask about {may} alone"));
-        None
-    }
-}
-
-/// Where a place of a text value stands in the file. Exact where the value stands there as it is, without escapes.
-fn place_in(file: &str, span: Range<usize>, value: &str, at: usize) -> usize {
-    let begins = span.start;
-    file.get(span).and_then(|written| written.find(value)).map_or(begins, |skipped| begins + skipped + at)
 }

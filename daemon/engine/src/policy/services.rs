@@ -108,8 +108,8 @@ impl ServiceName {
         let Self { name, at } = self;
         let mut meant = specs.iter().filter(|spec| self.is_of(spec)).peekable();
         if meant.peek().is_none() {
-            let known: Vec<_> = specs
-                .iter()
+            let offered = specs.iter().filter(|spec| spec.offered);
+            let known: Vec<_> = offered
                 .flat_map(|spec| [spec.code.clone(), format!("{}/{}", spec.carrier, spec.code)])
                 .collect();
             let hint = match nearest(name, known.iter().map(String::as_str)) {

@@ -31,7 +31,13 @@ fn mistakes_have_line_and_column_of_the_file() {
         ("name = \"a\"\nactive_from = 2027-11-26", "2:15: expected a moment with its offset"),
         ("name = \"a\"\nshare = 100", "2:9: expected a whole number of per cent from 1 to 99"),
         ("name = \"a\"\nonly_when = 'line.cold'", "2:13: `only_when` may ask about order and time alone"),
-        ("name = \"a\"\nunfillable = \"backorder\"", "2:14: \"backorder\" is none of"),
+        ("name = \"a\"\nunfillable = \"wait\"", "2:14: \"wait\" is none of"),
+        ("name = \"a\"\nunfillable = \"backorder\"", "2:14: nothing says how long orders wait"),
+        ("name = \"a\"\nbackorder_days = 3", "2:1: backorder_days is for orders that wait"),
+        (
+            "name = \"a\"\nbackorder_days = 366\nunfillable = \"backorder\"",
+            "2:18: expected a whole number of days from 1 to 365",
+        ),
         ("name = \"a\"\nsplit_when = 'node.cold'", "2:14: `split_when` may ask about order and time alone"),
         (
             "name = \"a\"\n[weights]\nsplit = 1",

@@ -6,6 +6,8 @@ use std::sync::LazyLock;
 use earmark_protocol::catalogue::{
     CALENDAR_DATES_MAX, CalendarSpec, DayHours, HANDLING_DAYS_MAX, HANDLING_MIN_MAX,
 };
+use earmark_protocol::ids::TimestampMs;
+use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
@@ -67,6 +69,23 @@ static TIME_ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::
 #[must_use]
 pub fn time_zone(name: &str) -> Option<TimeZone> {
     TIME_ZONES.get(name).ok()
+}
+
+/// The date that clocks in a zone show.
+pub(super) fn date_at(now: TimestampMs, zone: &TimeZone) -> Date {
+    let millis = i64::try_from(now.0).unwrap_or(i64::MAX);
+    let now = Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX);
+    zone.to_datetime(now).date()
+}
+
+/// A date in days since 1970.
+pub(super) fn day_of(date: Date) -> u32 {
+    (date.duration_since(Date::constant(1970, 1, 1)).as_hours() / 24).max(0) as u32
+}
+
+/// The date that clocks in a zone show, in days since 1970.
+pub(crate) fn day_at(now: TimestampMs, zone: &TimeZone) -> u32 {
+    day_of(date_at(now, zone))
 }
 
 /// A date of its number, like 20261225.

@@ -10,6 +10,7 @@ mod tests;
 mod timetable;
 mod transit;
 
+pub(crate) use calendar::day_at;
 pub use calendar::{CalendarFault, check_calendar, time_zone};
 pub use schedule::{Departure, Schedule};
 pub(crate) use timetable::{DEPARTURES_MAX, Timetable};

@@ -4,9 +4,9 @@ use earmark_protocol::catalogue::{CalendarSpec, DayHours};
 use earmark_protocol::ids::TimestampMs;
 use jiff::civil::{Date, DateTime, Weekday};
 use jiff::tz::TimeZone;
-use jiff::{Span, Timestamp, ToSpan};
+use jiff::{Span, ToSpan};
 
-use super::calendar::date;
+use super::calendar::{date, date_at, day_of};
 use super::transit::TRANSIT_DAYS_MAX;
 
 /// How many days ahead departures are looked for: a year and a month, so that a yearly date is found.
@@ -91,7 +91,7 @@ impl Schedule {
     /// By when what leaves then arrives after 0 days, 1 day and so on: by the end of the day, by the node's clock, since
     /// where an address is says not what its clock shows. Without `weekends`, days are those from Monday to Friday.
     pub(crate) fn arrivals(&self, leaves: TimestampMs, weekends: bool) -> Vec<TimestampMs> {
-        let mut day = self.date_at(leaves);
+        let mut day = date_at(leaves, &self.zone);
         let mut arrivals = vec![self.ends(day)];
         while arrivals.len() <= TRANSIT_DAYS_MAX {
             day = day.tomorrow().unwrap_or(day);
@@ -130,15 +130,9 @@ impl Schedule {
 
     /// The open days from the one on that it is now.
     fn open_days(&self, now: TimestampMs) -> impl Iterator<Item = OpenDay> {
-        let today = self.date_at(now);
+        let today = date_at(now, &self.zone);
         let dates = std::iter::successors(Some(today), |date| date.tomorrow().ok());
         dates.take(DAYS_AHEAD).filter_map(|date| self.open_day(date))
-    }
-
-    fn date_at(&self, now: TimestampMs) -> Date {
-        let millis = i64::try_from(now.0).unwrap_or(i64::MAX);
-        let now = Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX);
-        self.zone.to_datetime(now).date()
     }
 
     fn open_day(&self, day: Date) -> Option<OpenDay> {
@@ -150,7 +144,7 @@ impl Schedule {
         let midnight = day.to_datetime(jiff::civil::Time::midnight());
         let [opens, closes, cut_off] = [opens_min, closes_min, cut_off_min]
             .map(|min| midnight.checked_add(i64::from(min).minutes()).ok().and_then(|at| self.moment(at)));
-        let day = (day.duration_since(Date::constant(1970, 1, 1)).as_hours() / 24).max(0) as u32;
+        let day = day_of(day);
         let (opens, closes) = (opens?, closes?);
         Some(OpenDay {
             day,

@@ -8,7 +8,7 @@ use earmark_protocol::reply::Plan;
 use super::Proposal;
 use super::demand::Demand;
 use super::lanes::LaneBook;
-use super::planner::{Planner, Question};
+use super::planner::{Planner, Question, Taking};
 use super::rest::Rest;
 use super::scope::{Credit, check_nodes};
 use crate::Reader;
@@ -53,7 +53,9 @@ impl Planner {
         self.of_kits.clone_from(&rest.of_kits);
         let order = &rest.order;
         let (mut is_whole, mut keeps) = (true, Vec::new());
-        let priced = self.strictly(reader, reader.lanes(), tenant, order, |planner, scope, bonds| {
+        let question =
+            Question { reader, lanes: reader.lanes(), tenant, taking: Taking::Whole, without: &[] };
+        let priced = self.strictly(&question, order, true, |planner, scope, bonds| {
             let priced = planner.price_in(scope, order, portions);
             is_whole = bonds.broken_by(&planner.demand, &priced.proposal.picks).is_none();
             for Portion { sku, node, .. } in portions {
@@ -81,7 +83,7 @@ impl Planner {
     ) -> Result<Proposal, Refusal> {
         self.of_kits.clone_from(&rest.of_kits);
         self.beside.extend_from_slice(beside);
-        let question = Question { reader, lanes, tenant, best_effort: false, fills: false, without };
+        let question = Question { reader, lanes, tenant, taking: Taking::Whole, without };
         let planned = self.plan_lines(&question, &rest.order, None);
         self.beside.clear();
         planned

@@ -130,10 +130,15 @@ impl Planner {
             return self.plan_in(scope, limit, order, best_effort);
         }
         let reasons = self.reasons.clone();
-        let allowed = self.allowed(scope, bonds);
+        let (allowed, served) = self.allowed(scope, bonds);
         // A part costs no less than the whole that it is of, where it leaves out no more.
         let plan = |planner: &mut Self, allowed: Allowed, (left_out, least): (u64, i64)| {
             planner.reasons.clone_from(&reasons);
+            // Where a line has nodes, and none is left that keeps the bonds, it is stock that is missing there.
+            for ((reason, bits), served) in planner.reasons.iter_mut().zip(&allowed).zip(&served) {
+                let is_left_out = *served && bits.iter().all(|word| *word == 0);
+                *reason = reason.or(is_left_out.then_some(RefusalCode::OutOfStock));
+            }
             let by_want: Vec<&[u64]> = allowed.iter().map(Vec::as_slice).collect();
             // Prices are left out: which parts mind them differs, and costs are compared here.
             let leaning = Leaning { by_want: &by_want, ..scope.leaning };
@@ -183,8 +188,8 @@ impl Planner {
     }
 
     /// The nodes that may serve each want at all: those that have all of it, where some have, since it is not split then;
-    /// and for what goes together, those that have all of each.
-    fn allowed(&mut self, scope: &Scope<'_>, bonds: &Bonds) -> Allowed {
+    /// and for what goes together, those that have all of each. And of each want whether any node may serve it.
+    fn allowed(&mut self, scope: &Scope<'_>, bonds: &Bonds) -> (Allowed, Vec<bool>) {
         let nodes = scope.sheet.sites.len();
         self.gatherer.begin(scope);
         let (wants, gatherer) = (&self.demand.wants, &self.gatherer);
@@ -197,6 +202,7 @@ impl Planner {
             bits
         };
         let mut allowed: Allowed = (0..wants.len()).map(suits).collect();
+        let served = allowed.iter().map(|bits| bits.iter().any(|word| *word != 0)).collect();
         let whole = |(want, bits): (usize, &Vec<u64>)| {
             let mut whole = vec![0; bits.len()];
             let Want { sku, units, .. } = wants[want];
@@ -217,7 +223,7 @@ impl Planner {
                 group.iter().filter(|_| !all).for_each(|want| set_bit(&mut allowed[*want], node, false));
             }
         }
-        allowed
+        (allowed, served)
     }
 }
 

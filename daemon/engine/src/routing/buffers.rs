@@ -40,7 +40,7 @@ impl Planner {
     }
 
     fn leave_enough(&self, scope: &Scope<'_>, proposal: &Proposal) -> bool {
-        let mut in_stock = proposal.plan.shipments.iter().filter(|shipment| shipment.supply_day == 0);
+        let mut in_stock = proposal.plan.shipments.iter().filter(|shipment| !shipment.waits());
         in_stock.all(|shipment| {
             self.demand.wants.iter().enumerate().all(|(want, wanted)| {
                 let lines = shipment.lines.iter().filter(|line| line.sku == wanted.sku);

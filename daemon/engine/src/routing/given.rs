@@ -1,7 +1,7 @@
 //! A plan that somebody else made, priced as ours are: what it costs, and which of its nodes might not have served.
 
 use earmark_protocol::command::Order;
-use earmark_protocol::ids::{LineId, NodeIx, Tenant};
+use earmark_protocol::ids::{LineId, Money, NodeIx, Tenant};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 
 use super::Proposal;
@@ -9,7 +9,7 @@ use super::arrange::Portion;
 use super::bonds::Bonds;
 use super::case::{Candidate, Part};
 use super::lanes::LaneBook;
-use super::planner::Planner;
+use super::planner::{Planner, Question, Taking};
 use super::scope::{Leaning, Scope, Sight, named};
 use super::sellers;
 use crate::Reader;
@@ -34,10 +34,13 @@ pub struct Priced {
     /// Its nodes that may not serve what they serve there: by their state, by what they can do, by the order or by a rule of
     /// the policy.
     pub barred: Vec<NodeIx>,
+    /// Those of them that no carrier goes from, where carriers price: their shipments cost what the nodes do, and no more.
+    pub uncarried: Vec<NodeIx>,
 }
 
 impl Planner {
-    /// Prices what somebody else decided for an order, whether there is stock for it or not.
+    /// Prices what somebody else decided for an order, whether there is stock for it or not. A shipment from where no service goes
+    /// that the policy allows it is priced by the cheapest that does.
     ///
     /// # Errors
     /// Where the order is none, or the takes are not of its lines and of nodes that are known.
@@ -49,11 +52,36 @@ impl Planner {
         order: &Order,
         takes: &[Take],
     ) -> Result<Priced, Refusal> {
+        let question = Question { reader, lanes, tenant, taking: Taking::Whole, without: &[] };
+        let mut priced = self.price_by(&question, order, takes, true)?;
+        if priced.uncarried.is_empty() || priced.proposal.plan.upgrades.is_empty() {
+            return Ok(priced);
+        }
+        let freely = self.price_by(&question, order, takes, false)?;
+        let plan = &mut priced.proposal.plan;
+        let shipments = plan.shipments.iter_mut().zip(freely.proposal.plan.shipments);
+        for (shipment, freely) in shipments.filter(|(shipment, _)| priced.uncarried.contains(&shipment.node))
+        {
+            plan.cost = Money(plan.cost.0.saturating_add(freely.cost.0 - shipment.cost.0));
+            *shipment = freely;
+        }
+        Ok(Priced { uncarried: freely.uncarried, ..priced })
+    }
+
+    /// The same, minding rules about services or not.
+    fn price_by(
+        &mut self,
+        question: &Question<'_>,
+        order: &Order,
+        takes: &[Take],
+        minds_services: bool,
+    ) -> Result<Priced, Refusal> {
+        let Question { reader, tenant, .. } = *question;
         let table = self.bookmark.table(reader);
         let apart = self.take_apart(&table.kits, reader, tenant, order, &[]);
         let whole = order;
         let order = apart.as_ref().unwrap_or(whole);
-        self.strictly(reader, lanes, tenant, order, |planner, scope, _| {
+        self.strictly(question, order, minds_services, |planner, scope, _| {
             let mut portions = Vec::with_capacity(takes.len());
             for (at, take) in takes.iter().enumerate() {
                 let line = whole.lines.iter().find(|line| line.line == take.line);
@@ -72,20 +100,23 @@ impl Planner {
     }
 
     /// Does something in the scope that an order has under the policy that it obeys, where no rule gives way; what comes of it
-    /// is told of which version and plan epoch it is.
+    /// is told of which version and plan epoch it is. Rules about services may be left out.
     pub(super) fn strictly(
         &mut self,
-        reader: &Reader,
-        lanes: &LaneBook,
-        tenant: Tenant,
+        question: &Question<'_>,
         order: &Order,
+        minds_services: bool,
         work: impl FnOnce(&mut Self, &Scope<'_>, &Bonds) -> Result<Priced, Refusal>,
     ) -> Result<Priced, Refusal> {
+        let Question { reader, lanes, tenant, .. } = *question;
         let mut sight = Sight::of(&mut self.bookmark, reader, lanes, tenant, order, self.now);
         self.read_order(reader, tenant, order, true)?;
         let policies = self.bookmark.policies(reader);
         let kept = self.policy_for(&policies, reader, tenant, order);
-        let upgrades = kept.as_ref().map(|kept| self.upgrades(reader, &sight, tenant, kept, order, 0));
+        let upgrades = kept
+            .as_ref()
+            .filter(|_| minds_services)
+            .map(|kept| self.upgrades(reader, &sight, tenant, kept, order, 0));
         let upgrades = upgrades.unwrap_or_default();
         sight.go_by(&mut self.bookmark, reader, lanes, order, upgrades.services);
         sight.weigh(reader, &mut self.demand);
@@ -134,7 +165,9 @@ impl Planner {
         let mut barred: Vec<_> =
             parts.iter().filter(|part| !serves(part)).map(|part| nodes[part.slot as usize]).collect();
         barred.dedup();
+        let is_left = |node: &NodeIx| scope.carriage.is_some_and(|carriage| !carriage.reaches(node.0));
+        let uncarried = nodes.iter().copied().filter(is_left).collect();
         let proposal = self.writer.write(scope, order, &self.demand, &list, &parts);
-        Priced { proposal, barred }
+        Priced { proposal, barred, uncarried }
     }
 }

@@ -13,7 +13,7 @@ use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::Unfilled;
 
 use super::Proposal;
-use super::planner::{Planner, Question};
+use super::planner::{Planner, Question, Taking};
 use crate::Reader;
 use crate::catalogue::kits::Kits;
 
@@ -134,9 +134,12 @@ impl Planner {
                 let (at, why) = first_of(order, &left_out);
                 return Err(Refusal::of(why, Field::Line).at(at));
             }
-            let best_effort = question.best_effort || round > 0;
+            let taking = match question.taking {
+                Taking::Whole if round > 0 => Taking::Part,
+                taking => taking,
+            };
             let planned = self.plan_lines(
-                &Question { best_effort, ..*question },
+                &Question { taking, ..*question },
                 &apart,
                 chosen.map(|(version, _)| version).or(version),
             );

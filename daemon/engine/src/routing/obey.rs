@@ -16,11 +16,11 @@ use super::Proposal;
 use super::bonds::Bonds;
 use super::demand::{Demand, Want};
 use super::late::Late;
-use super::planner::Planner;
+use super::planner::{Planner, Taking};
 use super::scope::{Leaning, Scope};
 use super::sellers;
 use crate::inventory::cell::{word_available, word_place};
-use crate::policy::{Asked, Kept, LineFacts, OrderFacts, PolicyTable, Ruling, Way};
+use crate::policy::{Asked, Kept, LineFacts, OrderFacts, Policy, PolicyTable, Ruling, Term, Way};
 use crate::sync::Ordering;
 use crate::{NodeTable, Reader};
 
@@ -87,10 +87,20 @@ impl Planner {
         if newest.policy.is_for_all() {
             return Some(Arc::clone(newest));
         }
-        let no_texts = SkuTexts::new();
-        let lines = line_facts(reader, &self.demand, &no_texts);
-        let facts = order_facts(order, &lines);
-        policies.newest_where(tenant, |kept| kept.policy.is_for(self.now, order, &facts)).cloned()
+        self.asking(reader, order, |facts| {
+            policies.newest_where(tenant, |kept| kept.policy.is_for(self.now, order, facts)).cloned()
+        })
+    }
+
+    /// Has something asked of the order at hand as a whole, as rules see it.
+    pub(super) fn asking<R>(
+        &self,
+        reader: &Reader,
+        order: &Order,
+        ask: impl FnOnce(&OrderFacts<'_>) -> R,
+    ) -> R {
+        let lines = line_facts(reader, &self.demand, &[]);
+        ask(&order_facts(order, &lines))
     }
 
     /// The version of the policy that an order obeys now; 0 for none.
@@ -116,23 +126,18 @@ impl Planner {
         if self.read_order(reader, tenant, order, true).is_err() {
             return asked;
         }
-        let no_texts = SkuTexts::new();
-        let lines = line_facts(reader, &self.demand, &no_texts);
-        let facts = order_facts(order, &lines);
-        kept.policy.takes_part(asked, |term| kept.policy.holds(term, self.now, &facts))
+        self.asking(reader, order, |facts| {
+            kept.policy.takes_part(asked, |term| kept.policy.holds(term, self.now, facts))
+        })
     }
 
-    /// The most shipments of the order at hand, and whether it waits for review; 0 for no limit.
-    pub(super) fn terms_of(&self, kept: Option<&Arc<Kept>>, reader: &Reader, order: &Order) -> (u16, bool) {
+    /// What the policy that the order at hand obeys says of it as a whole, and the daemon's rules where there is none.
+    pub(super) fn terms(&self, kept: Option<&Arc<Kept>>, reader: &Reader, order: &Order) -> Terms {
         let usual = reader.rules().shipments_max;
-        let Some(kept) = kept else { return (most_shipments(order, None, true, usual), false) };
-        let no_texts = SkuTexts::new();
-        let lines = line_facts(reader, &self.demand, &no_texts);
-        let facts = order_facts(order, &lines);
-        let holds = |term| kept.policy.holds(term, self.now, &facts);
-        let may_split = kept.policy.split_when.as_ref().is_none_or(holds);
-        let limit = most_shipments(order, kept.policy.shipments_max, may_split, usual);
-        (limit, kept.policy.review_when.as_ref().is_some_and(holds))
+        let Some(kept) = kept else { return Terms::usual(order, usual) };
+        self.asking(reader, order, |facts| {
+            Terms::under(&kept.policy, order, usual, |term| kept.policy.holds(term, self.now, facts))
+        })
     }
 
     /// Plans in this scope, but for what the policy says. What cannot be had is left out where that is asked for, or is filled
@@ -142,16 +147,14 @@ impl Planner {
         obeyed: Obeyed<'_>,
         scope: &Scope<'_>,
         order: &Order,
-        (best_effort, fills): (bool, bool),
+        taking: Taking,
     ) -> Result<Proposal, Refusal> {
         let (kept, ..) = obeyed;
         self.under(obeyed, scope, order, |planner, ruling, asked| {
             let policy = &kept.policy;
-            let takes_part = policy.takes_part(best_effort, |term| ruling.holds(term, &asked.order));
-            let best_effort = fills || takes_part;
-            let may_split = policy.split_when.as_ref().is_none_or(|term| ruling.holds(term, &asked.order));
-            let usual = scope.reader.rules().shipments_max;
-            let limit = most_shipments(order, policy.shipments_max, may_split, usual);
+            let holds = |term: &Term| ruling.holds(term, &asked.order);
+            let best_effort = taking == Taking::Stock || policy.takes_part(taking.is_part(), holds);
+            let terms = Terms::under(policy, order, scope.reader.rules().shipments_max, holds);
             let (bonds, buffers) = (Bonds::of(ruling, asked), ruling.buffers(asked));
             loop {
                 let by_want = by_want(ruling, planner.demand.wants.len());
@@ -160,7 +163,7 @@ impl Planner {
                 let ruled = lean(scope, kept, ruling, &by_want, &buffers);
                 let late = Late::of(&ruled, policy, order.deliver_by_ms);
                 let scope = late.as_ref().map_or(ruled, |late| late.lean(&ruled));
-                let planned = planner.plan_bonded(&scope, &bonds, limit, order, best_effort);
+                let planned = planner.plan_bonded(&scope, &bonds, terms.shipments, order, best_effort);
                 let is_whole = planned.as_ref().is_ok_and(|proposal| proposal.plan.unfilled.is_empty());
                 let mut short = Vec::new();
                 if !is_whole && ruling.can_relax() {
@@ -173,8 +176,7 @@ impl Planner {
                     return planned.map(|mut proposal| {
                         proposal.plan.policy = kept.version;
                         proposal.plan.eliminated = ruling.eliminated().to_vec();
-                        let review = policy.review_when.as_ref();
-                        proposal.plan.review = review.is_some_and(|term| ruling.holds(term, &asked.order));
+                        proposal.plan.review = terms.review;
                         if let Some(nodes) = late.map(|late| late.refused).filter(|nodes| *nodes > 0) {
                             proposal.plan.eliminated.push(Eliminated { rule: Eliminated::LATE, nodes });
                         }
@@ -263,13 +265,29 @@ impl Planner {
     }
 }
 
-/// The most shipments an order may have; 0 for no limit.
-fn most_shipments(order: &Order, of_policy: Option<u16>, may_split: bool, usual: u16) -> u16 {
-    match (order.shipments_max, of_policy) {
-        _ if !may_split => 1,
-        (0, Some(limit)) => limit,
-        (0, None) => usual,
-        (limit, _) => limit,
+/// What is said of an order as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Terms {
+    /// The most shipments it may have; 0 for no limit.
+    pub(super) shipments: u16,
+    /// Whether it waits for review.
+    pub(super) review: bool,
+}
+
+impl Terms {
+    /// Those of an order that obeys no policy, where orders have so many shipments at most that say nothing of it.
+    pub(super) fn usual(order: &Order, usual: u16) -> Self {
+        let shipments = if order.shipments_max == 0 { usual } else { order.shipments_max };
+        Self { shipments, review: false }
+    }
+
+    /// Those of one that obeys this policy; `holds` says whether a condition is true of it.
+    fn under(policy: &Policy, order: &Order, usual: u16, mut holds: impl FnMut(&Term) -> bool) -> Self {
+        let review = policy.review_when.as_ref().is_some_and(&mut holds);
+        if policy.split_when.as_ref().is_some_and(|when| !holds(when)) {
+            return Self { shipments: 1, review };
+        }
+        Self { review, ..Self::usual(order, policy.shipments_max.unwrap_or(usual)) }
     }
 }
 
@@ -294,11 +312,7 @@ fn lean<'a>(
 }
 
 /// The wants as rules see them.
-pub(super) fn line_facts<'a>(
-    reader: &Reader,
-    demand: &Demand,
-    texts: &'a [[String; 3]],
-) -> Vec<LineFacts<'a>> {
+fn line_facts<'a>(reader: &Reader, demand: &Demand, texts: &'a [[String; 3]]) -> Vec<LineFacts<'a>> {
     let facts = |(at, want): (usize, &Want)| {
         let [sku, group, kit] = texts.get(at).map_or([""; 3], |texts| texts.each_ref().map(String::as_str));
         let weight_g = reader.sku(want.sku).map_or(0, |facts| i64::from(facts.weight_g));
@@ -319,7 +333,7 @@ fn asked<'a>(
 }
 
 /// What is known of the order as a whole; its lines are its wants.
-pub(super) fn order_facts<'a>(order: &'a Order, lines: &[LineFacts<'_>]) -> OrderFacts<'a> {
+fn order_facts<'a>(order: &'a Order, lines: &[LineFacts<'_>]) -> OrderFacts<'a> {
     let (delivery, postal, position) = match &order.delivery {
         Delivery::Ship { position, postal, .. } => {
             let degrees = |micros: i32| f64::from(micros) / 1e6;

@@ -16,6 +16,7 @@ use super::carried::Carried;
 use super::case::{Budget, Candidate, Part};
 use super::demand::{Demand, Want};
 use super::lanes::{Bookmark, LaneBook};
+use super::obey::Terms;
 use super::parcels::{Carriers, Task};
 use super::prices::Prices;
 use super::repair::Repair;
@@ -76,12 +77,32 @@ pub(super) struct Question<'a> {
     pub(super) reader: &'a Reader,
     pub(super) lanes: &'a LaneBook,
     pub(super) tenant: Tenant,
-    /// Whether what cannot be had may be left out.
-    pub(super) best_effort: bool,
-    /// Whether what cannot be had is filled otherwise: it is left out then, whatever the policy says of that.
-    pub(super) fills: bool,
+    pub(super) taking: Taking,
     /// Nodes that must not serve it.
     pub(super) without: &'a [NodeIx],
+}
+
+/// What is taken of an order some of which cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taking {
+    /// None of it, unless the policy has it so.
+    Whole,
+    /// What there is, unless the policy refuses it.
+    Part,
+    /// What there is, whatever the policy says of that: the rest is filled otherwise.
+    Stock,
+}
+
+impl Taking {
+    /// What a client asks for.
+    pub(super) fn asked(best_effort: bool) -> Self {
+        if best_effort { Self::Part } else { Self::Whole }
+    }
+
+    /// Whether what cannot be had may be left out, as far as no policy has its say.
+    pub(super) fn is_part(self) -> bool {
+        self != Self::Whole
+    }
 }
 
 /// What an order obeys.
@@ -121,8 +142,8 @@ impl Planner {
         self
     }
 
-    /// Plans an order against what is available now. `best_effort` takes what there is of each line; `without` are
-    /// nodes that must not serve it.
+    /// Plans an order against what is available now, and what may wait of it against supply. `best_effort` takes what there is of
+    /// each line; `without` are nodes that must not serve it.
     ///
     /// # Errors
     /// The refusal that stands first where the order cannot be served: all of it, or with `best_effort` none of it.
@@ -135,11 +156,9 @@ impl Planner {
         best_effort: bool,
         without: &[NodeIx],
     ) -> Result<Proposal, Refusal> {
-        let question = Question { reader, lanes, tenant, best_effort, fills: false, without };
-        match order.supply_by {
-            Some(by) => self.plan_with_supply(&question, order, by),
-            None => self.plan_in_stock(&question, order),
-        }
+        let question = Question { reader, lanes, tenant, taking: Taking::asked(best_effort), without };
+        let planned = self.plan_in_stock(&question, order);
+        self.plan_with_supply(&question, order, planned)
     }
 
     /// Plans an order against what is in stock.
@@ -164,18 +183,15 @@ impl Planner {
         version: Option<u32>,
         give_way: usize,
     ) -> Result<(Result<Proposal, Refusal>, bool), Refusal> {
-        let Question { reader, tenant, best_effort, fills, .. } = *question;
+        let Question { reader, tenant, taking, .. } = *question;
         self.in_scope(question, order, version, give_way, |planner, obeyed, scope, sight| {
             let Obeying { kept, upgrades } = obeyed;
             let could_give_way = upgrades.could_give_way;
             let planned = match kept {
-                Some(kept) => {
-                    planner.plan_under((&kept, tenant, &sight.table), scope, order, (best_effort, fills))
-                }
+                Some(kept) => planner.plan_under((&kept, tenant, &sight.table), scope, order, taking),
                 None => {
-                    let limit = order.shipments_max;
-                    let limit = if limit == 0 { reader.rules().shipments_max } else { limit };
-                    planner.plan_in(scope, limit, order, best_effort)
+                    let Terms { shipments: limit, .. } = Terms::usual(order, reader.rules().shipments_max);
+                    planner.plan_in(scope, limit, order, taking.is_part())
                 }
             };
             let planned = planned.and_then(|mut proposal| {
@@ -197,9 +213,9 @@ impl Planner {
         give_way: usize,
         work: impl FnOnce(&mut Self, Obeying, &Scope<'_>, &Sight) -> R,
     ) -> Result<R, Refusal> {
-        let Question { reader, lanes, tenant, best_effort, without, .. } = *question;
+        let Question { reader, lanes, tenant, taking, without } = *question;
         let mut sight = Sight::of(&mut self.bookmark, reader, lanes, tenant, order, self.now);
-        self.read_order(reader, tenant, order, best_effort)?;
+        self.read_order(reader, tenant, order, taking.is_part())?;
         let policies = self.bookmark.policies(reader);
         let kept = match version {
             Some(version) => policies.version(tenant, version).cloned(),

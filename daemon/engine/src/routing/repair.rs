@@ -49,7 +49,7 @@ impl Planner {
         let apart = self.take_apart(&table.kits, reader, tenant, order, &proposal.plan.unfilled);
         let order = apart.as_ref().unwrap_or(order);
         let segments = reader.rules().channels.get(usize::from(order.channel.0))?;
-        let waits = proposal.plan.shipments.iter().any(|shipment| shipment.supply_day > 0);
+        let waits = proposal.plan.shipments.iter().any(|shipment| shipment.waits());
         if proposal.picks.is_empty() || proposal.picks.len() > LOOKUPS_MAX || waits {
             return None;
         }

@@ -9,7 +9,7 @@ use earmark_protocol::refusal::Refusal;
 
 use super::Proposal;
 use super::lanes::LaneBook;
-use super::planner::{Planner, Question};
+use super::planner::{Planner, Question, Taking};
 use crate::{NodeTable, Reader};
 
 /// What of an order is routed again.
@@ -87,8 +87,7 @@ impl Planner {
         without: NodeIx,
     ) -> Result<Proposal, Refusal> {
         self.of_kits.clone_from(&rest.of_kits);
-        let question =
-            Question { reader, lanes, tenant, best_effort: true, fills: false, without: &[without] };
+        let question = Question { reader, lanes, tenant, taking: Taking::Part, without: &[without] };
         self.plan_lines(&question, &rest.order, None)
     }
 }

@@ -42,7 +42,7 @@ impl Planner {
             let there = if scope.split_lines { found.total } else { found.most };
             let units = if found.most >= want.units { want.units } else { there.min(want.units) };
             if units < want.units {
-                let code = if there > 0 {
+                let code = if there > 0 || *reason == Some(RefusalCode::OutOfStock) {
                     RefusalCode::OutOfStock
                 } else {
                     self.gatherer.why_none(scope, at, want.flags)

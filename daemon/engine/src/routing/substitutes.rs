@@ -11,8 +11,7 @@ use earmark_protocol::reply::{Plan, Substituted};
 
 use super::Proposal;
 use super::bonds::missing;
-use super::kits::take_apart;
-use super::planner::{Planner, Question};
+use super::planner::{Planner, Question, Taking};
 use crate::check_order;
 use crate::policy::Kept;
 
@@ -47,9 +46,7 @@ impl Planner {
         let Question { reader, tenant, .. } = *question;
         // Read before the substitutes are: where they change, the plan is of an epoch that is over.
         let epoch = reader.epoch();
-        let table = self.bookmark.table(reader);
-        let apart = take_apart(&table.kits, reader, tenant, order, &[]);
-        let version = self.version_for(reader, tenant, apart.as_ref().unwrap_or(order));
+        let version = self.version_of_whole(question, order);
         let policies = self.bookmark.policies(reader);
         let kept = policies.version(tenant, version).filter(|kept| kept.policy.substitutes()).cloned();
         let Some(sent) = kept.and_then(|kept| self.substituted(question, order, &kept)) else {
@@ -114,7 +111,7 @@ impl Planner {
         let table = self.bookmark.table(reader);
         let apart = self.take_apart(&table.kits, reader, tenant, order, &[]);
         let order = apart.as_ref().unwrap_or(order);
-        let question = Question { best_effort: true, ..*question };
+        let question = Question { taking: Taking::Part, ..*question };
         let version = Some(kept.version);
         let short = self.in_scope(&question, order, version, usize::MAX, |planner, _, scope, sight| {
             let want = planner.demand.find(sku);

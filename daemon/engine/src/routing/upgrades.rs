@@ -11,7 +11,6 @@ use earmark_protocol::refusal::Refusal;
 use earmark_protocol::reply::Upgrade;
 
 use super::Proposal;
-use super::obey::{line_facts, order_facts};
 use super::planner::{Planner, Question};
 use super::scope::Sight;
 use crate::Reader;
@@ -45,14 +44,14 @@ impl Planner {
         if rules.is_empty() || !sight.is_shipped() {
             return Upgrades::default();
         }
-        let lines = line_facts(reader, &self.demand, &[]);
-        let facts = order_facts(order, &lines);
-        let holds = |term| kept.policy.holds(term, self.now, &facts);
-        let in_force = kept.policy.upgrade_places().zip(rules);
-        let in_force = in_force.filter(|(_, rule)| rule.when.as_ref().is_none_or(holds));
+        let in_force: Vec<_> = self.asking(reader, order, |facts| {
+            let holds = |term| kept.policy.holds(term, self.now, facts);
+            let all = kept.policy.upgrade_places().zip(rules);
+            all.filter(|(_, rule)| rule.when.as_ref().is_none_or(holds)).collect()
+        });
         let (mut upgrades, mut left) = (Upgrades::default(), give_way);
         let specs = || sight.table.tariffs.of(tenant).into_iter().flat_map(|tariffs| &tariffs.services);
-        for (place, rule) in in_force.collect::<Vec<_>>().into_iter().rev() {
+        for (place, rule) in in_force.into_iter().rev() {
             let can = !rule.otherwise.is_empty();
             let gave_way = can && left > 0;
             left -= usize::from(gave_way);

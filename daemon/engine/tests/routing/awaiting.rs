@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use earmark_engine::routing::{Planner, Proposal};
 use earmark_engine::{Outcome, State, apply};
 use earmark_protocol::catalogue::{CalendarSpec, DayHours};
-use earmark_protocol::command::{CellQuantity, CommandBody, Order, Reserve, Step};
+use earmark_protocol::command::{CellQuantity, CommandBody, Order, OrderLine, Reserve, Step};
 use earmark_protocol::ids::{CommandId, HoldClass, NodeIx, Segment, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Refusal, RefusalCode};
 use earmark_protocol::reply::{Reply, Shipment};
@@ -65,7 +65,7 @@ fn left_out(proposal: &Proposal) -> u32 {
 }
 
 fn waits(proposal: &Proposal) -> Vec<&Shipment> {
-    proposal.plan.shipments.iter().filter(|shipment| shipment.supply_day > 0).collect()
+    proposal.plan.shipments.iter().filter(|shipment| shipment.waits()).collect()
 }
 
 /// Units that nothing comes for, and the least cost, over every way to let what is left wait.
@@ -146,7 +146,8 @@ fn what_is_left_waits_where_that_costs_least_and_nothing_else_changes() {
         let seen = plan(&state, &order, best_effort);
         let is_short = match &whole {
             Ok(_) => false,
-            Err(refusal) => refusal.code == RefusalCode::OutOfStock,
+            Err(refusal) => [RefusalCode::OutOfStock, RefusalCode::NoNode, RefusalCode::NodeIncapable]
+                .contains(&refusal.code),
         };
         if !is_short {
             let as_without = if best_effort { in_stock } else { whole };
@@ -293,7 +294,7 @@ fn what_waits_leaves_after_its_day_and_is_late_by_that() {
 }
 
 #[test]
-fn supply_without_a_real_day_is_planned_and_held_like_any_other() {
+fn supply_without_a_real_day_is_no_reason_to_wait() {
     for day in [0, u32::MAX] {
         let (mut state, mut order) = shop();
         let week = [Some(DayHours { opens_min: 0, closes_min: 1_440, cut_off_min: 1_440 }); 7];
@@ -306,12 +307,29 @@ fn supply_without_a_real_day_is_planned_and_held_like_any_other() {
         put(&mut state, &Coming::from([((0, 0, 0), (6, day))]));
         order.supply_by = Some(u32::MAX);
         let planned = plan(&state, &order, false);
-        if planned.is_err() {
-            assert_eq!(day, u32::MAX, "nothing leaves behind the end of all days, and that alone");
-            continue;
-        }
-        assert_eq!(reserve_rows(&mut state, &order, &planned), 5, "day {day}");
+        assert!(planned.is_err(), "it is overdue, or nothing leaves behind the end of all days: {day}");
     }
+}
+
+#[test]
+fn what_is_overdue_is_promised_to_nobody_until_it_is_put_again() {
+    let (mut state, order) = shop();
+    let coming = |day| Coming::from([((0, 0, 0), (6, day))]);
+    // A day is over when it is over in all time zones; it is evening in UTC.
+    put(&mut state, &coming(TODAY));
+    let planned = plan(&state, &order, false);
+    assert_eq!(waits(planned.as_ref().expect("it comes today"))[0].supply_day, TODAY);
+    assert_eq!(reserve_rows(&mut state, &order, &planned), 5);
+    put(&mut state, &coming(TODAY - 1));
+    let refusal = plan(&state, &order, false).expect_err("nobody knows when it comes");
+    assert_eq!((refusal.code, refusal.detail), (RefusalCode::OutOfStock, 0));
+    assert!(matches!(reserve(&mut state, &order, 2, &planned), Outcome::Conflict));
+    let late = |state: &State| state.reader().waiting_page(Tenant(0), None, true, 9, NOW);
+    assert_eq!(late(&state).iter().map(|wait| (wait.awaited, wait.day)).collect::<Vec<_>>(), [(2, None)]);
+    put(&mut state, &coming(TODAY + 1));
+    assert_eq!(late(&state)[0].day, Some(TODAY + 1), "it is later than was said");
+    let fewer = Order { lines: vec![OrderLine { quantity: 4, ..order.lines[0] }], ..order };
+    assert_eq!(waits(&plan(&state, &fewer, false).expect("four are left"))[0].supply_day, TODAY + 1);
 }
 
 /// Units of the rows of an order that is held as planned.

@@ -1,6 +1,7 @@
 //! Plans against oracles: legal, priced right, the cheapest there is or honest about how far from it.
 
 mod awaiting;
+mod backorders;
 mod bonds;
 mod carriers;
 mod days;

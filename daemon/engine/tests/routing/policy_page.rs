@@ -10,6 +10,7 @@ use earmark_protocol::ids::{Channel, LineId, NodeIx, Segment, SkuIx, Tenant, Tim
 use earmark_protocol::kit::{Component, KitSpec};
 use earmark_protocol::reply::{Plan, Shipment};
 use earmark_protocol::substitute::SubstituteSpec;
+use earmark_protocol::supply::SupplySpec;
 use earmark_protocol::tariff::{PriceStep, PutTariffs, ServiceSpec, ZoneSpec};
 
 use crate::world::{count, run};
@@ -25,6 +26,12 @@ fn table(page: &str, name: &str) -> (Vec<String>, Table) {
     let text = text.split("```").next().expect("a block ends");
     let mut rows = text.lines().map(|line| line.split(',').map(str::to_owned).collect());
     (rows.next().expect("a table has a head"), rows.collect())
+}
+
+/// A date in days since 1970.
+fn day(date: jiff::civil::Date) -> u32 {
+    let since = date.since(jiff::civil::date(1970, 1, 1)).expect("a span of days");
+    since.get_days() as u32
 }
 
 struct Store {
@@ -117,6 +124,17 @@ impl Store {
             substitutes: rows.iter().map(|row| sku(&row[1])).collect(),
         });
         run(&mut state, CommandBody::PutSubstitutes(specs.collect()));
+        let (_, supplies) = table(page, "supplies");
+        let node = |code: &String| codes.iter().position(|known| known == code).expect("a node") as u32;
+        let supply = |row: &Vec<String>| SupplySpec {
+            code: "PO-1".to_owned(),
+            sku: sku(&row[0]),
+            node: NodeIx(node(&row[1])),
+            segment: Segment(0),
+            quantity: row[2].parse().expect("units"),
+            day: day(row[3].parse().expect("a date")),
+        };
+        run(&mut state, CommandBody::PutSupplies(supplies.iter().map(supply).collect()));
         Self { nodes: codes, skus, state }
     }
 
@@ -138,6 +156,13 @@ impl Store {
         };
         let services = rows.chunk_by(|a, b| a[1] == b[1]).map(service).collect();
         run(&mut self.state, CommandBody::PutTariffs(PutTariffs { services, ..PutTariffs::default() }));
+    }
+
+    /// What a plan says of supply: the day of what a shipment waits for.
+    fn on(shipment: &Shipment) -> String {
+        let days = i64::from(shipment.supply_day);
+        let date = jiff::civil::date(1970, 1, 1).checked_add(jiff::Span::new().days(days));
+        if shipment.waits() { format!(" on {}", date.expect("a day")) } else { String::new() }
     }
 
     /// What a plan says of services: the one of a shipment.
@@ -214,7 +239,11 @@ impl Store {
                 assert!(proposal.plan.is_optimal(), "so small an order is proven");
                 let from = proposal.plan.shipments.iter();
                 let mut from: Vec<_> = from
-                    .map(|shipment| self.nodes[shipment.node.0 as usize].clone() + &self.by(shipment))
+                    .map(|shipment| {
+                        self.nodes[shipment.node.0 as usize].clone()
+                            + &self.by(shipment)
+                            + &Self::on(shipment)
+                    })
                     .collect();
                 from.sort_unstable();
                 let missing: u32 = proposal.plan.unfilled.iter().map(|unfilled| unfilled.quantity).sum();

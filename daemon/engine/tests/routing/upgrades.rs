@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use earmark_engine::routing::{Planner, Proposal};
+use earmark_engine::routing::{Planner, Proposal, Take};
 use earmark_engine::{CommandRef, Decision, Outcome, State, Submission, decide};
 use earmark_protocol::catalogue::capabilities;
 use earmark_protocol::command::{Command, CommandBody, Delivery, Order, OrderLine, SetPolicy, SetStock};
@@ -336,6 +336,29 @@ fn a_rule_gives_way_for_what_waits_where_nothing_comes_for_it_otherwise() {
     let proposal = plan(&state, &order, false).expect("it comes far away");
     assert_eq!(shipped(&proposal), [(NodeIx(1), ServiceIx(0), Money(5_000_000))]);
     assert_eq!(proposal.plan.upgrades, [Upgrade { rule: 0, gave_way: true }]);
+}
+
+#[test]
+fn a_decision_from_where_no_allowed_service_goes_is_priced_by_one_that_does() {
+    let (mut state, order) = near_and_far();
+    obey(&mut state, GOLD);
+    let price = |state: &State| {
+        let reader = state.reader();
+        let takes = [0, 1].map(|node| Take { line: LineId(1), node: NodeIx(node), quantity: 1 });
+        Planner::new()
+            .at(NOW)
+            .price(&reader, reader.lanes(), Tenant(0), &order, &takes)
+            .expect("it is a decision")
+    };
+    let priced = price(&state);
+    let (near, far) = (Money(20_000_000), Money(5_000_000));
+    assert_eq!(shipped(&priced.proposal), [(NodeIx(0), ServiceIx(1), near), (NodeIx(1), ServiceIx(0), far)]);
+    assert_eq!((priced.barred, priced.uncarried), (vec![NodeIx(1)], vec![]));
+    assert_eq!(priced.proposal.plan.cost, Money(25_000_000));
+    // Where none goes at all, that is told.
+    run(&mut state, CommandBody::PutTariffs(services(&[("ground", &[(500, 5)]), ("express", &[(500, 20)])])));
+    let priced = price(&state);
+    assert_eq!((priced.uncarried, priced.proposal.plan.cost), (vec![NodeIx(1)], near));
 }
 
 #[test]

@@ -85,7 +85,7 @@ pub(crate) fn compare_all(model: &Model, reader: &Reader) {
         assert_eq!(seen, own, "what is on its way, of tenant {tenant}");
         let mut seen: Vec<WaitView> = Vec::new();
         loop {
-            let page = reader.waiting_page(tenant, seen.last().map(|wait| wait.key), false, 3);
+            let page = reader.waiting_page(tenant, seen.last().map(|wait| wait.key), false, 3, model.now);
             if page.is_empty() {
                 break;
             }
@@ -93,7 +93,11 @@ pub(crate) fn compare_all(model: &Model, reader: &Reader) {
         }
         let is_late = |wait: &&WaitView| wait.day.is_none_or(|day| day > wait.said_day);
         let late: Vec<_> = seen.iter().filter(is_late).copied().collect();
-        assert_eq!(reader.waiting_page(tenant, None, true, usize::MAX), late, "who is served late");
+        assert_eq!(
+            reader.waiting_page(tenant, None, true, usize::MAX, model.now),
+            late,
+            "who is served late"
+        );
         seen.iter_mut().for_each(|wait| wait.key.turn = 0);
         assert_eq!(seen, model.waiting(tenant), "who waits, of tenant {tenant}");
     }

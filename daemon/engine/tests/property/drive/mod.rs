@@ -375,7 +375,7 @@ impl Pair {
 
     pub(crate) fn compare_atp(&self, tenant: Tenant, question: &Atp) {
         let (seen, expected) =
-            (self.reader.atp(tenant, question, usize::MAX), self.model.atp(tenant, question));
+            (self.reader.atp(tenant, question, usize::MAX, self.model.now), self.model.atp(tenant, question));
         assert_eq!(seen, expected.map(Some), "the answer to {question:?}");
     }
 

@@ -6,9 +6,9 @@ use earmark_protocol::supply::{Receive, SupplyKey, SupplySpec};
 use super::Author;
 
 impl Author<'_> {
-    /// One of the first days since 1970: no rule asks how far off it is.
+    /// Today or soon; now and then it is overdue.
     pub(super) fn supply_day(&mut self) -> u32 {
-        1 + self.dice.below(5) as u32
+        self.model.first_day().max(1) - 1 + self.dice.below(6) as u32
     }
 
     /// What purchase orders bring.

@@ -1,9 +1,12 @@
 //! Routed orders that may wait for supply: what of a plan waits is judged here, the rest as a plan of what is in stock.
 
+use std::collections::BTreeMap;
+
 use earmark_protocol::catalogue::DayLoad;
 use earmark_protocol::command::Order;
 use earmark_protocol::ids::{CommandId, Money, Tenant};
-use earmark_protocol::refusal::{Refusal, RefusalCode};
+use earmark_protocol::refusal::Refusal;
+use earmark_protocol::refusal::RefusalCode::{self, NoNode, NodeIncapable, OutOfStock, TooManyShipments};
 use earmark_protocol::reply::{Plan, Refused, Reply, RowView, Shipment, Unfilled};
 
 use super::supply::Turn;
@@ -12,8 +15,7 @@ use super::{Model, Wish, plan_of};
 impl Model {
     /// A plan's shipments of what is in stock, as the plan without the others, and those that wait.
     pub(super) fn parted(plan: &Plan) -> (Plan, Vec<Shipment>) {
-        let (waits, shipments): (Vec<_>, Vec<_>) =
-            plan.shipments.iter().cloned().partition(|shipment| shipment.supply_day > 0);
+        let (waits, shipments): (Vec<_>, Vec<_>) = plan.shipments.iter().cloned().partition(Shipment::waits);
         let costs = Money(waits.iter().map(|shipment| shipment.cost.0).sum());
         let (cost, bound) = (Money(plan.cost.0 - costs.0), Money(plan.bound.0 - costs.0));
         let mut in_stock = Plan { shipments, cost, bound, ..plan.clone() };
@@ -39,13 +41,16 @@ impl Model {
     ) -> Result<Result<Plan, Refusal>, String> {
         let order = Order { supply_by: None, ..wish.order.clone() };
         let wish = Wish { order: &order, ..wish.clone() };
+        let could = |code| {
+            matches!(code, OutOfStock | NoNode | NodeIncapable)
+                || wish.best_effort && code == RefusalCode::SkuRetired
+        };
         let Some(plan) = plan_of(seen) else {
             let Reply::Refused(Refused { refusal, .. }) = seen else {
-                return self.plan_or_refusal(&wish, seen);
+                return self.plan_in_stock(&wish, seen);
             };
             let is_full = refusal.code == RefusalCode::CapacityReached;
-            let usual = self.refusal_of(&wish).map(|usual| usual.code);
-            let is_short = usual == Some(RefusalCode::OutOfStock);
+            let is_short = self.refusal_of(&wish).is_some_and(|usual| could(usual.code));
             if is_full && is_short {
                 return self.full_for_a_plan(seen).map(Err);
             }
@@ -53,18 +58,28 @@ impl Model {
                 return Err(format!("all that is left could wait for {wish:?}"));
             }
             // How much there is counts what comes, and the line that is named is the first that nothing comes for.
-            let of_lines = [RefusalCode::OutOfStock, RefusalCode::NoNode, RefusalCode::NodeIncapable];
-            if (is_short || self.stale.is_some()) && of_lines.contains(&refusal.code) {
+            let of_lines = [OutOfStock, NoNode, NodeIncapable];
+            let is_of_number =
+                refusal.code == TooManyShipments && refusal.detail == self.shipments_max(&wish) as i64;
+            let is_fair = of_lines.contains(&refusal.code) || is_of_number;
+            if (is_short || self.stale.is_some()) && is_fair {
                 return Ok(Err(*refusal));
             }
-            return self.plan_or_refusal(&wish, seen);
+            return self.plan_in_stock(&wish, seen);
         };
-        let (in_stock, waits) = Self::parted(plan);
+        let (mut in_stock, waits) = Self::parted(plan);
+        let sent = self.sent_by(&wish, plan)?;
+        let told = sent.as_ref().map_or_else(|| wish.clone(), |sent| self.as_sent(&wish, sent));
+        self.tell_reasons(&Wish { best_effort: true, ..told }, &mut in_stock);
         if waits.is_empty() {
             if !plan.unfilled.is_empty() && self.could_wait(&wish, by) {
                 return Err(format!("all that is left could wait: {plan:?}"));
             }
-            return self.plan_or_refusal(&wish, seen);
+            let mut told = seen.clone();
+            if let Reply::Reserved(reserved) = &mut told {
+                reserved.plan = Some(in_stock);
+            }
+            return Ok(self.plan_in_stock(&wish, &told)?.map(|_| plan.clone()));
         }
         if !plan.unfilled.is_empty() && !wish.best_effort {
             return Err(format!("a line is left out: {plan:?}"));
@@ -74,7 +89,7 @@ impl Model {
         if in_stock.shipments.is_empty() {
             let is_sure = self.stale.is_none() && in_stock.substituted.is_empty();
             let refusal = self.refusal_of(&wish).map(|refusal| refusal.code);
-            if is_sure && refusal != Some(RefusalCode::OutOfStock) {
+            if is_sure && !refusal.is_some_and(could) {
                 return Err(format!("something is in stock, and all waits: {plan:?}"));
             }
             return Ok(Ok(plan.clone()));
@@ -84,6 +99,38 @@ impl Model {
             None => self.judge_plan(&wish, &in_stock),
         };
         judged.map(|()| Ok(plan.clone()))
+    }
+
+    /// The last day on which what an order waits for may come, where it waits at all: what is routed again does not.
+    pub(super) fn waits_until(&self, wish: &Wish<'_>) -> Option<u32> {
+        let mut moments = std::iter::once(self).chain(self.stale.as_ref().map(|stale| &*stale.then));
+        let is_patient =
+            |model: &Self| model.policies.get(&wish.tenant).is_some_and(|policy| policy.is_patient);
+        let is_patient = !wish.is_pickup() && moments.any(is_patient);
+        let tomorrow = (self.now.0 / 86_400_000) as u32 + 1;
+        let by = wish.order.supply_by.or_else(|| is_patient.then_some(tomorrow));
+        by.filter(|_| wish.without.is_none())
+    }
+
+    /// Tells of what waits, or could in more shipments, why it is not in stock.
+    fn tell_reasons(&self, wish: &Wish<'_>, in_stock: &mut Plan) {
+        let taken = |sku| -> i64 {
+            let lines = in_stock.shipments.iter().flat_map(|shipment| &shipment.lines);
+            lines.filter(|line| line.sku == sku).map(|line| i64::from(line.quantity)).sum()
+        };
+        let mut reasons = BTreeMap::new();
+        for line in &wish.lines {
+            let demand = wish.demands().into_iter().find(|(sku, _)| *sku == line.sku);
+            let there = demand.map_or(0, |(sku, demand)| self.served(wish, sku, demand));
+            if taken(line.sku) == there {
+                reasons.insert(line.line, self.reason(wish, line.sku));
+            }
+        }
+        for left in &mut in_stock.unfilled {
+            if [OutOfStock, TooManyShipments].contains(&left.reason) {
+                left.reason = reasons.get(&left.line).copied().unwrap_or(left.reason);
+            }
+        }
     }
 
     /// Whether each sku that there is too little of could surely wait at one node alone, each in a shipment of its own.

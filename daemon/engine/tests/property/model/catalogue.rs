@@ -17,13 +17,14 @@ use super::{Model, Noes, Yes};
 const COST_MAX: i64 = 1_000_000_000_000;
 
 /// Policies, and how many rules each has; `None` for one with a mistake: [`UNSERVED`], or in line 2, column 13.
-pub(crate) const POLICIES: [(&str, Option<usize>); 7] = [
+pub(crate) const POLICIES: [(&str, Option<usize>); 8] = [
     (UNSERVED, None),
     ("name = 'plain'\n", Some(0)),
     ("name = 'one'\n[[rule]]\nname = 'nobody'\nexclude = 'node.code == \"no such node\"'\n", Some(1)),
     (CAREFUL, Some(0)),
     (SUBSTITUTING, Some(0)),
     (SUBSTITUTING, Some(0)),
+    (PATIENT, Some(0)),
     ("name = 'bad'\ntime_zone = 'Mars'\n", None),
 ];
 
@@ -37,12 +38,16 @@ pub(super) const REVIEWED_OVER: i64 = 3;
 /// A policy by which substitutes are sent.
 pub(crate) const SUBSTITUTING: &str = "name = 'instead'\nunfillable = 'substitute'\n";
 
+/// A policy by which orders wait until tomorrow.
+const PATIENT: &str = "name = 'patient'\nunfillable = 'backorder'\nbackorder_days = 1\n";
+
 /// The policy of a tenant.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Policy {
     pub(crate) version: u32,
     pub(crate) is_careful: bool,
     pub(crate) substitutes: bool,
+    pub(crate) is_patient: bool,
 }
 
 /// Codes of calendars: two that are put now and then, and one that never is.
@@ -268,8 +273,12 @@ impl Model {
             return Err(Refusal::of(RefusalCode::PolicyInvalid, Field::Policy).at(2).detail(13));
         };
         let policy = self.policies.entry(tenant).or_default();
-        let (is_careful, substitutes) = (set.text == CAREFUL, set.text == SUBSTITUTING);
-        *policy = Policy { version: policy.version + 1, is_careful, substitutes };
+        *policy = Policy {
+            version: policy.version + 1,
+            is_careful: set.text == CAREFUL,
+            substitutes: set.text == SUBSTITUTING,
+            is_patient: set.text == PATIENT,
+        };
         Ok(listed(*rules))
     }
 }

@@ -71,6 +71,11 @@ impl Model {
         let day = days_of(&now.plans).nth(row).unwrap_or(0);
         let key = (now.rows[row].node, day);
         let limit = self.catalogue.nodes[key.0.0 as usize].spec.day_limit.units;
+        let limits = self.catalogue.nodes[key.0.0 as usize].spec.day_limit;
+        let waits = now.rows[row].awaited + now.rows[row].backordered > 0;
+        if day == 0 && waits && now.order.is_some() && limits != DayLoad::default() {
+            return 0;
+        }
         if day > 0 && units(&now.rows[row]) == 0 {
             return 0;
         }

@@ -41,9 +41,18 @@ impl Model {
         wish: &Wish<'_>,
         seen: &Reply,
     ) -> Result<Result<Plan, Refusal>, String> {
-        if let Some(by) = wish.order.supply_by.filter(|_| wish.without.is_none()) {
+        if let Some(by) = self.waits_until(wish) {
             return self.plan_with_supply(wish, by, seen);
         }
+        self.plan_in_stock(wish, seen)
+    }
+
+    /// The same of what is in stock alone.
+    pub(super) fn plan_in_stock(
+        &self,
+        wish: &Wish<'_>,
+        seen: &Reply,
+    ) -> Result<Result<Plan, Refusal>, String> {
         if let Some(plan) = plan_of(seen)
             && let Some(sent) = self.sent_by(wish, plan)?
         {

@@ -114,7 +114,7 @@ impl Model {
             || demand.is_some_and(|(sku, demand)| self.served(&wish, sku, demand) < demand)
     }
 
-    fn as_sent<'a>(&self, wish: &Wish<'a>, sent: &'a Order) -> Wish<'a> {
+    pub(super) fn as_sent<'a>(&self, wish: &Wish<'a>, sent: &'a Order) -> Wish<'a> {
         Wish { order: sent, lines: self.in_components(sent, &BTreeMap::new()), ..wish.clone() }
     }
 

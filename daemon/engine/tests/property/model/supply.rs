@@ -1,6 +1,7 @@
 //! What is on its way to cells, and who waits for it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use earmark_protocol::catalogue::CODE_LEN_MAX;
 use earmark_protocol::ids::{CommandId, QUANTITY_MAX, Tenant, TimestampMs};
@@ -156,20 +157,26 @@ impl Model {
         self.queue(key).map(|(_, row)| u64::from(row.awaited) + u64::from(row.backordered)).sum()
     }
 
-    /// Units that come to a cell by a day, and that nobody waits for.
+    /// Units that come to a cell by a day, overdue ones aside, and that nobody waits for.
     pub(super) fn free_by(&self, key: CellKey, day: u32) -> u64 {
-        self.comes_by(key, day).saturating_sub(self.waiting_for(key))
+        self.comes_on(key, self.first_day()..=day).saturating_sub(self.waiting_for(key))
     }
 
     /// Units that wait for these cells, and that nothing comes for.
     fn waits_in_vain(&self, cells: &BTreeSet<CellKey>) -> u64 {
-        cells.iter().map(|key| self.waiting_for(*key).saturating_sub(self.comes_by(*key, u32::MAX))).sum()
+        cells.iter().map(|key| self.waiting_for(*key).saturating_sub(self.comes_on(*key, 0..=u32::MAX))).sum()
     }
 
-    /// The first day by which so many units have come.
+    /// The first day that is not over in all time zones.
+    pub(crate) fn first_day(&self) -> u32 {
+        (self.now.0.saturating_sub(43_200_000) / 86_400_000) as u32
+    }
+
+    /// The first day by which so many units have come, overdue ones aside.
     pub(super) fn day_of(&self, key: CellKey, units: u64) -> Option<u32> {
         let days: BTreeSet<u32> = self.supplies.values().map(|(_, day)| *day).collect();
-        days.into_iter().find(|day| self.comes_by(key, *day) >= units)
+        let first = self.first_day();
+        days.into_iter().find(|day| *day >= first && self.comes_on(key, first..=*day) >= units)
     }
 
     /// All who wait, as a tenant's question is answered, but for the numbers of their turns.
@@ -193,10 +200,10 @@ impl Model {
         all
     }
 
-    /// Units that come to a cell by a day.
-    pub(super) fn comes_by(&self, (sku, node, segment): CellKey, day: u32) -> u64 {
+    /// Units that come to a cell on these days.
+    fn comes_on(&self, (sku, node, segment): CellKey, days: RangeInclusive<u32>) -> u64 {
         let of_cell = self.supplies.iter().filter(|(key, (_, expected))| {
-            (key.sku, key.node, key.segment) == (sku, node, segment) && *expected <= day
+            (key.sku, key.node, key.segment) == (sku, node, segment) && days.contains(expected)
         });
         of_cell.map(|(_, (quantity, _))| u64::from(*quantity)).sum()
     }
