@@ -204,3 +204,19 @@ fn kits_are_routed_and_compared_as_their_components() {
     assert_eq!((&agreement["agree"], &agreement["not_there"]), (&json!(1), &json!(1)));
     assert_eq!(nodes(&report), [("B".to_owned(), json!(["FAR"]), json!(["NEAR"]))]);
 }
+
+#[test]
+fn orders_wait_for_supply_and_what_waits_is_told_apart_from_what_ships() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = shop(dir.path());
+    write(dir.path(), "supplies.csv", "supply,sku,node,quantity,day\nPO-1,MUG,NEAR,20,2026-11-30\n");
+    let orders = "order,sku,quantity,lat,lon,at\nA,MUG,60,41.8,-87.7,2026-11-27T12:00:00Z\n";
+    let orders = write(dir.path(), "large.csv", orders);
+    let patient = "name = \"patient\"\nunfillable = \"backorder\"\nbackorder_days = 5\n";
+    let patient = write(dir.path(), "patient.toml", patient);
+    let report = told(&["replay", "--data", &data, "--orders", &orders, "--policy", &patient, "--json"]);
+    let [usual, waits] = [0, 1].map(|way: usize| &report["ways"][way]);
+    assert_eq!((&usual["served"], &usual["refused"]["OutOfStock"]), (&json!(0), &json!(1)));
+    let units = ["units", "units_waiting", "units_unfilled"].map(|name| waits[name].clone());
+    assert_eq!(units, [json!(55), json!(5), json!(0)]);
+}

@@ -2,7 +2,8 @@
 //! do not. The daemon is asked for a quote of each, so no plan is made here; and since it is asked one after the other, each
 //! is of its own moment.
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
+use std::collections::BTreeMap;
 
 use earmark_protocol::catalogue::{DayLoad, NodeState, capabilities};
 use earmark_protocol::client::Client;
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::codes::{Names, Unnamed, all_nodes};
 use super::outcome::Failure;
-use super::words::{cents, plan_json, plural};
+use super::words::{Policies, cents, gave_way_text, plan_json, plural};
 
 /// Chosen nodes that are left out, one at a time, at most: those whose shipments cost most.
 const WITHOUT_MAX: usize = 6;
@@ -88,11 +89,10 @@ pub(super) async fn alternatives(
     };
     let may_serve = |node: &&NodeView| order.nodes.is_empty() || order.nodes.contains(&node.node);
     let listed: Vec<NodeIx> = nodes.iter().filter(may_serve).map(|node| node.node).collect();
-    let mut chosen: Vec<_> = plan.shipments.iter().map(|shipment| (shipment.cost, shipment.node)).collect();
-    chosen.sort_by(|a, b| b.cmp(a));
+    let chosen = dearest_first(plan);
     let mut without = Vec::new();
     let room = client.hello().limits.lines_max as usize;
-    for (_, node) in chosen.iter().take(WITHOUT_MAX).filter(|_| (2..=room + 1).contains(&listed.len())) {
+    for node in chosen.iter().take(WITHOUT_MAX).filter(|_| (2..=room + 1).contains(&listed.len())) {
         let others = listed.iter().copied().filter(|other| other != node).collect();
         let asked = Order { nodes: others, ..order.clone() };
         without.push((*node, ask(client, asked, best_effort, attempted).await?));
@@ -116,30 +116,44 @@ pub(super) async fn alternatives(
     Ok(Some(Alternatives { one, without, near }))
 }
 
+/// The nodes that ship, each once, those first whose shipments cost most.
+fn dearest_first(plan: &Plan) -> Vec<NodeIx> {
+    let mut costs: BTreeMap<NodeIx, i64> = BTreeMap::new();
+    for shipment in &plan.shipments {
+        *costs.entry(shipment.node).or_default() += shipment.cost.0;
+    }
+    let mut nodes: Vec<_> = costs.into_iter().map(|(node, cost)| (Reverse(cost), Reverse(node))).collect();
+    nodes.sort_unstable();
+    nodes.into_iter().map(|(_, Reverse(node))| node).collect()
+}
+
 impl Alternatives {
+    /// The plans of all of them.
+    pub(super) fn plans(&self) -> impl Iterator<Item = &Plan> {
+        let quoted = self.one.iter().chain(self.without.iter().map(|(_, quoted)| quoted));
+        quoted.chain(self.near.iter().map(|near| &near.quoted)).flatten()
+    }
+
     /// What needs a name.
     pub(super) fn unnamed(&self, unnamed: &mut Unnamed) {
-        let quoted = self.one.iter().chain(self.without.iter().map(|(_, quoted)| quoted));
-        for plan in quoted.chain(self.near.iter().map(|near| &near.quoted)).flatten() {
-            unnamed.plan(plan);
-        }
+        self.plans().for_each(|plan| unnamed.plan(plan));
         self.without.iter().for_each(|(node, _)| unnamed.node(*node));
         self.near.iter().for_each(|near| unnamed.node(near.node));
     }
 
     /// In words, beside the plan they are alternatives to.
-    pub(super) fn text(&self, plan: &Plan, names: &Names) -> String {
+    pub(super) fn text(&self, plan: &Plan, names: &Names, policies: &Policies) -> String {
         let mut text = String::new();
         if let Some(one) = &self.one {
             text += &match one {
-                Ok(other) => format!("  In one shipment: {}.\n", beside(plan, other, names)),
+                Ok(other) => format!("  In one shipment: {}.\n", beside(plan, other, names, policies)),
                 Err(refusal) => format!("  In one shipment it cannot be had: {}.\n", why(refusal)),
             };
         }
         for (node, quoted) in &self.without {
             let node = names.node(*node);
             text += &match quoted {
-                Ok(other) => format!("  Without {node}: {}.\n", beside(plan, other, names)),
+                Ok(other) => format!("  Without {node}: {}.\n", beside(plan, other, names, policies)),
                 Err(refusal) => format!("  Without {node} it cannot be had: {}.\n", why(refusal)),
             };
         }
@@ -148,7 +162,7 @@ impl Alternatives {
                 "  {}, {} miles away, ships nothing: {}.\n",
                 names.node(near.node),
                 near.miles,
-                near.reason(plan)
+                near.reason(plan, policies)
             );
         }
         text
@@ -180,13 +194,17 @@ impl Alternatives {
 
 impl Near {
     /// Why it ships nothing.
-    fn reason(&self, plan: &Plan) -> String {
+    fn reason(&self, plan: &Plan, policies: &Policies) -> String {
         match (&self.quoted, self.state) {
             (_, NodeState::Paused) => "it is paused".to_owned(),
             (_, NodeState::Retired) => "it is retired".to_owned(),
             (_, NodeState::Active) if !self.able => "it ships nothing to addresses".to_owned(),
             (Ok(alone), _) if alone.unfilled.is_empty() => {
-                format!("all of it from there would cost {}, {}", cents(alone.cost), compared(plan, alone))
+                let (cost, compared) = (cents(alone.cost), compared(plan, alone));
+                format!(
+                    "all of it from there would cost {cost}, {compared}{}",
+                    gave_way_text(alone, policies)
+                )
             }
             (Ok(alone), _) => {
                 let mut lines: Vec<LineId> = alone.unfilled.iter().map(|unfilled| unfilled.line).collect();
@@ -208,16 +226,20 @@ impl Near {
 }
 
 /// A plan in half a sentence, beside the one that was chosen.
-fn beside(plan: &Plan, other: &Plan, names: &Names) -> String {
-    let nodes: Vec<_> = other.shipments.iter().map(|shipment| names.node(shipment.node)).collect();
-    let nodes = nodes.join(" + ");
+fn beside(plan: &Plan, other: &Plan, names: &Names, policies: &Policies) -> String {
+    let nodes = other.shipments.iter().map(|shipment| {
+        let waits = if shipment.waits() { " (when supply has come)" } else { "" };
+        names.node(shipment.node) + waits
+    });
+    let nodes = nodes.collect::<Vec<_>>().join(" + ");
+    let gave_way = gave_way_text(other, policies);
     let missing: u64 = other.unfilled.iter().map(|unfilled| u64::from(unfilled.quantity)).sum();
     let missed: u64 = plan.unfilled.iter().map(|unfilled| u64::from(unfilled.quantity)).sum();
     if missing > missed {
         let less = plural((missing - missed) as usize, "unit");
-        return format!("{nodes} for {}, but {less} less", cents(other.cost));
+        return format!("{nodes} for {}, but {less} less{gave_way}", cents(other.cost));
     }
-    format!("{nodes} for {}, {}", cents(other.cost), compared(plan, other))
+    format!("{nodes} for {}, {}{gave_way}", cents(other.cost), compared(plan, other))
 }
 
 /// How a cost compares.
@@ -254,7 +276,37 @@ fn lower(sentence: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use earmark_protocol::ids::TimestampMs;
+    use earmark_protocol::reply::{Shipment, Upgrade};
+
     use super::*;
+
+    #[test]
+    fn a_node_with_two_shipments_is_left_out_once_and_by_what_both_cost() {
+        let shipment = |node, cost| Shipment {
+            node: NodeIx(node),
+            miles: 0,
+            cost: Money(cost),
+            policy_cost: Money(0),
+            carriage: None,
+            ship_at_ms: TimestampMs(0),
+            promise_at_ms: TimestampMs(0),
+            ship_day: 0,
+            supply_day: 0,
+            lines: Vec::new(),
+        };
+        let shipments = vec![shipment(4, 5), shipment(2, 7), shipment(4, 3)];
+        let plan = Plan { shipments, ..Plan::default() };
+        assert_eq!(dearest_first(&plan), [NodeIx(4), NodeIx(2)]);
+    }
+
+    #[test]
+    fn an_alternative_says_which_rule_gives_way_for_it() {
+        let upgrades = vec![Upgrade { rule: 3, gave_way: true }, Upgrade { rule: 4, gave_way: false }];
+        let other = Plan { cost: Money(1_500_000), policy: 2, upgrades, ..Plan::default() };
+        let said = beside(&Plan::default(), &other, &Names::default(), &Policies::new());
+        assert_eq!(said, " for 1.50, 1.50 more, and rule 4 gives way");
+    }
 
     #[test]
     fn costs_are_compared_in_words() {

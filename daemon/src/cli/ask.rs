@@ -146,7 +146,8 @@ pub(super) async fn show(args: &ReservationArgs, session: &Session) -> Outcome {
 pub(super) async fn explain(args: &ReservationArgs, session: &Session) -> Outcome {
     let client = session.connect(&args.connection).await?;
     let (view, names) = shown(&client, args.reservation, "explaining the reservation").await?;
-    let mut text = explanation(&view, &names, &policies(&client, &view.plans).await?);
+    let mut obeyed = policies(&client, &view.plans).await?;
+    let mut text = explanation(&view, &names, &obeyed);
     let mut json = reservation_json(&view, &names);
     json["alternatives"] = Value::Null;
     // What was routed again has parts in several plans: only the first is of the order as a whole.
@@ -157,7 +158,8 @@ pub(super) async fn explain(args: &ReservationArgs, session: &Session) -> Outcom
         others.unnamed(&mut unnamed);
         let names = Names::of(&client, unnamed).await?;
         text += "\nWhat else there would be now, planned anew beside it; what it holds itself is not free:\n";
-        text += &others.text(plan, &names);
+        obeyed.extend(policies(&client, others.plans()).await?);
+        text += &others.text(plan, &names, &obeyed);
         json["alternatives"] = others.json(&names);
     }
     json["explanation"] = json!(text);

@@ -12,7 +12,7 @@ use earmark_protocol::geo::Position;
 use earmark_protocol::ids::{Channel, HoldClass, LineId, Money, TimestampMs};
 use earmark_protocol::refusal::Refusal;
 
-use super::alternatives::{alternatives, ask};
+use super::alternatives::{Alternatives, alternatives, ask};
 use super::ask::policies;
 use super::change::{Id, send};
 use super::codes::{Names, Unnamed, handles};
@@ -50,16 +50,16 @@ pub(super) struct OrderArgs {
     #[arg(long = "only", value_name = "NODE")]
     only: Vec<String>,
     /// Sales channel
-    #[arg(long, default_value_t = 0, value_name = "NUMBER")]
+    #[arg(long, default_value_t = 0, value_name = "NUMBER", conflicts_with = "from")]
     channel: u16,
     /// Most shipments; 0 for the daemon's own limit
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", conflicts_with = "from")]
     shipments_max: u16,
     /// What the order is worth, for policies that ask, like 64.50
-    #[arg(long, value_name = "AMOUNT", value_parser = money)]
+    #[arg(long, value_name = "AMOUNT", value_parser = money, conflicts_with = "from")]
     value: Option<Money>,
     /// By when it should be delivered, or ready to be picked up; the policy says what lateness costs
-    #[arg(long, value_name = "MOMENT", value_parser = moment)]
+    #[arg(long, value_name = "MOMENT", value_parser = moment, conflicts_with = "from")]
     deliver_by: Option<TimestampMs>,
     /// Only this seller's nodes may serve this line, like 0=acme; may be given often
     #[arg(long = "seller", value_name = "LINE=SELLER", conflicts_with = "from")]
@@ -69,12 +69,12 @@ pub(super) struct OrderArgs {
     substitutable: Vec<u32>,
     /// What is not in stock waits for supply expected by this day, like 2026-11-27: at any node that may serve the order, or
     /// of the cells that lines name
-    #[arg(long, value_name = "DATE", value_parser = day)]
+    #[arg(long, value_name = "DATE", value_parser = day, conflicts_with = "from")]
     supply_by: Option<u32>,
     /// Take what there is, line by line, where all cannot be had
     #[arg(long)]
     best_effort: bool,
-    /// Take the order from this file of orders (see docs/data-files.md)
+    /// Take the order from this file of orders, with all that the file says of it (see docs/data-files.md)
     #[arg(long, value_name = "FILE", requires = "order", conflicts_with_all = ["lines", "to", "pickup", "to_store"])]
     from: Option<PathBuf>,
     /// Which order of the file
@@ -136,9 +136,11 @@ pub(super) async fn quote(args: &QuoteArgs, session: &Session) -> Outcome {
         format!("{attempted}: this could be had now; nothing is held\n{}", plan_text(&plan, &names));
     let mut json = serde_json::json!({ "plan": plan_json(&plan, &names) });
     if args.explain {
-        text += &policy_text(&plan, &policies(&client, [&plan]).await?);
+        let plans = std::iter::once(&plan).chain(others.iter().flat_map(Alternatives::plans));
+        let obeyed = policies(&client, plans).await?;
+        text += &policy_text(&plan, &obeyed);
         json["alternatives"] = others.as_ref().map_or(serde_json::Value::Null, |others| others.json(&names));
-        text += &others.map(|others| others.text(&plan, &names)).unwrap_or_default();
+        text += &others.map(|others| others.text(&plan, &names, &obeyed)).unwrap_or_default();
     }
     Ok(Answer { text, json })
 }
@@ -232,7 +234,7 @@ impl OrderArgs {
             shipments_max: order.shipments_max,
             value: order.value,
             deliver_by: order.deliver_by,
-            supply_by: order.supply_by.or(self.supply_by),
+            supply_by: order.supply_by,
         }
     }
 }

@@ -79,8 +79,16 @@ pub(super) fn check(args: &CheckArgs) -> Outcome {
     if !warnings.is_empty() {
         return Err(bad(&args.file, "checking", &warnings));
     }
-    let text = format!("{file}: policy {:?} with {} rules, all good", policy.name, policy.rules());
-    Ok(Answer { text, json: json!({ "ok": true, "name": policy.name, "rules": policy.rules() }) })
+    let (name, rules) = (&policy.name, policy.rules());
+    let mut text = format!("{file}: policy {name:?} with {rules} rules, all good");
+    let is_looked_up = args.data.is_some() || !policy.names_services();
+    if !is_looked_up {
+        text += "; whether there are the services that it names was not looked up: give --data DIR for that";
+    }
+    Ok(Answer {
+        text,
+        json: json!({ "ok": true, "name": name, "rules": rules, "services_looked_up": is_looked_up }),
+    })
 }
 
 /// Sets a policy. The file is checked here first, since the daemon says where its first mistake is and not which.

@@ -257,6 +257,7 @@ fn figures_table(report: &Report, names: &[String; 2]) -> Table {
     row("orders served", &|of| of.served.to_string());
     row("orders refused", &|of| of.refused.values().sum::<u64>().to_string());
     row("units shipped", &|of| of.units.to_string());
+    row("units waiting for supply", &|of| of.units_waiting.to_string());
     row("units without a place", &|of| of.units_unfilled.to_string());
     row("cost", &|of| cents(of.cost));
     row("cost per order", &|of| cents(of.cost_per_order()));
@@ -297,7 +298,11 @@ fn differences_table(differences: &[Difference], code: &Code<'_>, show: usize) -
             None => difference.nodes[way].iter().map(code).collect::<Vec<_>>().join(" + "),
         };
         let [first, second] = difference.units;
-        let more = difference.dearer.map_or_else(|| format!("{first} or {second} units"), cents);
+        let more = match difference.dearer {
+            Some(dearer) => cents(dearer),
+            None if first == second => "no carrier goes".to_owned(),
+            None => format!("{first} or {second} units"),
+        };
         table.row([
             difference.order.clone(),
             cents(difference.cost[0]),
@@ -320,6 +325,7 @@ fn way_json(name: &str, figures: &Figures, code: &Code<'_>) -> Value {
         "served": figures.served,
         "refused": refused.collect::<serde_json::Map<_, _>>(),
         "units": figures.units,
+        "units_waiting": figures.units_waiting,
         "units_unfilled": figures.units_unfilled,
         "cost": money(figures.cost),
         "cost_per_order": money(figures.cost_per_order()),
@@ -344,5 +350,6 @@ fn difference_json(difference: &Difference, code: &Code<'_>) -> Value {
         "nodes": [nodes(0), nodes(1)],
         "refused": difference.refused.map(|reason| reason.map(|reason| reason.name())),
         "barred": difference.barred.iter().map(code).collect::<Vec<_>>(),
+        "uncarried": difference.uncarried.iter().map(code).collect::<Vec<_>>(),
     })
 }

@@ -61,7 +61,7 @@ pub(super) fn plan_json(plan: &Plan, names: &Names) -> Value {
             "ship_at": deadline_json(shipment.ship_at_ms),
             "promise_at": deadline_json(shipment.promise_at_ms),
             "ship_day": (shipment.ship_day > 0).then(|| day_text(shipment.ship_day)),
-            "supply_day": (shipment.supply_day > 0).then(|| day_text(shipment.supply_day)),
+            "supply_day": shipment.waits().then(|| day_text(shipment.supply_day)),
             "lines": lines.collect::<Vec<_>>(),
         })
     });
@@ -102,7 +102,7 @@ fn carriage_json(carriage: &Carriage, names: &Names) -> Value {
 #[must_use]
 pub(super) fn plan_text(plan: &Plan, names: &Names) -> String {
     let priced = plan.shipments.iter().any(|shipment| shipment.carriage.is_some());
-    let waits = plan.shipments.iter().any(|shipment| shipment.supply_day > 0);
+    let waits = plan.shipments.iter().any(Shipment::waits);
     let mut columns = vec!["node", ">miles", ">cost", "ships at", "there by", ">line", "sku", ">quantity"];
     columns.extend(waits.then_some("waits for supply of"));
     if priced {
@@ -126,7 +126,7 @@ pub(super) fn plan_text(plan: &Plan, names: &Names) -> String {
                 names.sku(line.sku),
                 line.quantity.to_string(),
             ];
-            let day = Some(shipment.supply_day).filter(|day| *day > 0).map(day_text);
+            let day = shipment.waits().then(|| day_text(shipment.supply_day));
             row.extend(waits.then(|| day.unwrap_or_default()));
             if priced {
                 let by = shipment.carriage.map(|carriage| names.service(carriage.service));
@@ -188,7 +188,7 @@ pub(super) fn cost_text(plan: &Plan) -> String {
         None => {}
     }
     if plan.is_optimal() {
-        let waits = plan.shipments.iter().any(|shipment| shipment.supply_day > 0);
+        let waits = plan.shipments.iter().any(Shipment::waits);
         let of = if waits { " of those that send at once what is in stock" } else { "" };
         return format!("{shipments}, {cost} in all; proven cheapest{of}");
     }
@@ -387,8 +387,11 @@ pub(super) fn explanation(view: &ReservationView, names: &Names, policies: &Poli
             let (line, quantity, reason) = (unfilled.line, unfilled.quantity, unfilled.reason);
             text += &format!("  Line {line}: {quantity} found no place. {}\n", reason.meaning());
         }
-        text += &format!("  {}.\n", cost_text(plan));
-        text += &policy_text(plan, policies);
+        // What was routed again in vain costs nothing, and obeys nothing.
+        if !plan.shipments.is_empty() {
+            text += &format!("  {}.\n", cost_text(plan));
+            text += &policy_text(plan, policies);
+        }
     }
     text
 }
@@ -420,13 +423,10 @@ pub(super) fn policy_text(plan: &Plan, policies: &Policies) -> String {
         return "  No policy was in force.\n".to_owned();
     }
     let view = policies.get(&version).and_then(Option::as_ref);
+    let name = |rule| rule_name(version, rule, policies);
     let mut text = match view {
         Some(view) => format!("  It obeys version {version} of the policy, {:?}", view.name),
         None => format!("  It obeys version {version} of the policy, whose text is kept no more"),
-    };
-    let name = |rule: u16| match view.and_then(|view| view.rules.get(usize::from(rule))) {
-        Some(name) => format!("{name:?}"),
-        None => format!("rule {}", rule + 1),
     };
     for (place, eliminated) in plan.eliminated.iter().enumerate() {
         let rule = match eliminated.rule {
@@ -453,6 +453,24 @@ pub(super) fn policy_text(plan: &Plan, policies: &Policies) -> String {
         };
     }
     text
+}
+
+/// What a rule of a version of the policy is called.
+fn rule_name(version: u32, rule: u16, policies: &Policies) -> String {
+    let view = policies.get(&version).and_then(Option::as_ref);
+    match view.and_then(|view| view.rules.get(usize::from(rule))) {
+        Some(name) => format!("{name:?}"),
+        None => format!("rule {}", rule + 1),
+    }
+}
+
+/// The rules that gave way for a plan, as a part of a sentence; empty where none did.
+#[must_use]
+pub(super) fn gave_way_text(plan: &Plan, policies: &Policies) -> String {
+    let gave_way = plan.upgrades.iter().filter(|upgrade| upgrade.gave_way);
+    gave_way
+        .map(|upgrade| format!(", and {} gives way", rule_name(plan.policy, upgrade.rule, policies)))
+        .collect()
 }
 
 /// A number of things.

@@ -31,11 +31,12 @@ pub struct Report {
 pub struct Difference {
     /// Its code.
     pub order: String,
-    /// Units served.
+    /// Units served, those that wait for supply with them.
     pub units: [u64; 2],
     /// What it costs without what policies add.
     pub cost: [Money; 2],
-    /// How much more it costs the second way; `None` where the two do not serve as many units, so that costs say nothing.
+    /// How much more it costs the second way; `None` where the two do not serve as many units, or no carrier goes from where
+    /// the second has it shipped, so that costs say nothing.
     pub dearer: Option<Money>,
     /// Who ships.
     pub nodes: [Vec<NodeIx>; 2],
@@ -43,6 +44,8 @@ pub struct Difference {
     pub refused: [Option<RefusalCode>; 2],
     /// Nodes of another system's decision that may not serve what it took from them.
     pub barred: Vec<NodeIx>,
+    /// Those that no carrier goes from.
+    pub uncarried: Vec<NodeIx>,
 }
 
 /// How far another system's decisions agree with ours.
@@ -88,7 +91,7 @@ pub fn under_two<E>(
     let second = all(second()?);
     let mut report = Report::default();
     for (((placed, wanted), first), second) in orders.iter().zip(wanted).zip(first).zip(second) {
-        report.add(placed, wanted, [first, second], Vec::new());
+        report.add(placed, wanted, [first, second], Unfit::default());
     }
     report.sort();
     Ok(report)
@@ -109,7 +112,7 @@ pub fn against_decisions(
         let at = placed.at.unwrap_or(at);
         let ours = ground.plan(placed, at, best_effort).map(|proposal| proposal.plan);
         let priced = ground.price(placed, at, takes);
-        let (theirs, barred) = match priced {
+        let (theirs, unfit) = match priced {
             Ok(priced) => {
                 let plan = priced.proposal.plan.clone();
                 agreement.not_there +=
@@ -117,19 +120,27 @@ pub fn against_decisions(
                 // A rule that gives way lets a node in after all: what we would do ourselves is not told against them.
                 let serves =
                     |node: &NodeIx| ours.iter().flat_map(|ours| &ours.shipments).any(|of| of.node == *node);
-                (Ok(plan), priced.barred.into_iter().filter(|node| !serves(node)).collect())
+                let barred = priced.barred.into_iter().filter(|node| !serves(node)).collect();
+                (Ok(plan), Unfit { barred, uncarried: priced.uncarried })
             }
-            Err(refusal) => (Err(refusal), Vec::<NodeIx>::new()),
+            Err(refusal) => (Err(refusal), Unfit::default()),
         };
         agreement.decided += 1;
-        agreement.barred += u64::from(!barred.is_empty());
-        match report.add(placed, ground.wanted(&placed.order), [ours, theirs], barred) {
+        agreement.barred += u64::from(!unfit.barred.is_empty());
+        match report.add(placed, ground.wanted(&placed.order), [ours, theirs], unfit) {
             None => agreement.agree += 1,
             Some(difference) => agreement.as_cheap += u64::from(difference.dearer == Some(Money(0))),
         }
     }
     report.sort();
     Report { agreement: Some(agreement), ..report }
+}
+
+/// Nodes of a decision that may not serve what it took from them, and those that no carrier goes from.
+#[derive(Default)]
+struct Unfit {
+    barred: Vec<NodeIx>,
+    uncarried: Vec<NodeIx>,
 }
 
 impl Report {
@@ -139,7 +150,7 @@ impl Report {
         placed: &Placed,
         wanted: u64,
         routed: [Routed; 2],
-        barred: Vec<NodeIx>,
+        unfit: Unfit,
     ) -> Option<&Difference> {
         self.orders += 1;
         for (figures, routed) in self.figures.iter_mut().zip(&routed) {
@@ -159,10 +170,12 @@ impl Report {
             order: placed.code.clone(),
             units,
             cost,
-            dearer: (units[0] == units[1]).then_some(Money(cost[1].0 - cost[0].0)),
+            dearer: (units[0] == units[1] && unfit.uncarried.is_empty())
+                .then_some(Money(cost[1].0 - cost[0].0)),
             nodes: plans.map(nodes),
             refused,
-            barred,
+            barred: unfit.barred,
+            uncarried: unfit.uncarried,
         });
         self.differences.last()
     }
@@ -183,12 +196,12 @@ impl Report {
     }
 }
 
-/// Units by sku and node: which of several lines of a sku they are for makes no difference.
-fn taken(plan: &Plan) -> BTreeMap<(SkuIx, NodeIx), u32> {
+/// Units by sku and node, and whether they wait for supply there: which of several lines of a sku they are for makes no difference.
+fn taken(plan: &Plan) -> BTreeMap<(SkuIx, NodeIx, bool), u32> {
     let mut taken = BTreeMap::new();
     for shipment in &plan.shipments {
         for line in &shipment.lines {
-            *taken.entry((line.sku, shipment.node)).or_default() += line.quantity;
+            *taken.entry((line.sku, shipment.node, shipment.waits())).or_default() += line.quantity;
         }
     }
     taken

@@ -17,8 +17,10 @@ pub struct Figures {
     pub served: u64,
     /// Orders that got nothing, by reason.
     pub refused: BTreeMap<RefusalCode, u64>,
-    /// Units that found a place.
+    /// Units that are in stock where they ship from.
     pub units: u64,
+    /// Units that wait for supply.
+    pub units_waiting: u64,
     /// Units of served orders that found none.
     pub units_unfilled: u64,
     /// What all shipments cost, without what policies add.
@@ -39,7 +41,7 @@ pub struct Figures {
     pub nodes: BTreeMap<NodeIx, NodeLoad>,
 }
 
-/// What a node ships.
+/// What a node ships, at once or when its supply has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NodeLoad {
     /// Shipments.
@@ -58,20 +60,20 @@ impl Figures {
             Err(refusal) => return *self.refused.entry(refusal.code).or_default() += 1,
         };
         self.served += 1;
-        let mut filled = 0;
+        let mut missing = wanted;
         for shipment in &plan.shipments {
             let units: u64 = shipment.lines.iter().map(|line| u64::from(line.quantity)).sum();
             let load = self.nodes.entry(shipment.node).or_default();
             load.shipments += 1;
             load.lines += shipment.lines.len() as u64;
             load.units += units;
-            filled += units;
+            *(if shipment.waits() { &mut self.units_waiting } else { &mut self.units }) += units;
+            missing = missing.saturating_sub(units);
             let late = deliver_by.map_or(0, |wished| days_late(shipment.promise_at_ms, wished));
             self.late += u64::from(late > 0);
             self.late_days += late;
         }
-        self.units += filled;
-        self.units_unfilled += wanted.saturating_sub(filled);
+        self.units_unfilled += missing;
         let added = policy_cost(plan);
         self.policy_cost.0 += added.0;
         self.cost.0 += plan.cost.0 - added.0;

@@ -13,11 +13,15 @@ use earmark_protocol::command::{Command, CommandBody, Order, Reserve, SetPolicy,
 use earmark_protocol::ids::{CommandId, HoldClass, NodeIx, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{Plan, PolicyView, Reply};
+use earmark_protocol::supply::SupplySpec;
 use earmark_protocol::tariff::PutTariffs;
 use earmark_snapshot::storage::Storage;
 
 use super::orders::Placed;
 use crate::data::DataSet;
+use crate::data::stock::Count;
+use crate::data::supplies::SupplyRow;
+use crate::data::table::Located;
 use crate::store::{StoreError, copy};
 
 /// Specs and counts in one command.
@@ -72,7 +76,9 @@ impl Ground {
         let nodes = data.nodes.as_ref().ok_or(ReplayError::NoFile("nodes"))?;
         let skus = data.skus.as_ref().ok_or(ReplayError::NoFile("skus"))?;
         let stock = data.stock.as_ref().ok_or(ReplayError::NoFile("stock"))?;
-        let (cells, batches) = (stock.rows.len() as u32, stock.rows.len() / BATCH);
+        let supplies = data.supplies.as_ref().map_or(0, |file| file.rows.len());
+        let (rows, batches) = (stock.rows.len() + supplies, (stock.rows.len() + supplies) / BATCH);
+        let cells = rows as u32;
         let smallest = Capacity {
             skus: skus.rows.len() as u32 + 1,
             nodes: nodes.rows.len() as u32 + 1,
@@ -116,7 +122,7 @@ impl Ground {
             ground.fill("substitutes", CommandBody::PutSubstitutes(specs))?;
         }
         for counts in stock.rows.chunks(BATCH) {
-            let count = |row: &crate::data::table::Located<crate::data::stock::Count>| StockCount {
+            let count = |row: &Located<Count>| StockCount {
                 sku: SkuIx(sku_places.get(&*row.value.sku).copied().unwrap_or(u32::MAX)),
                 node: NodeIx(node_places.get(&*row.value.node).copied().unwrap_or(u32::MAX)),
                 segment: row.value.segment,
@@ -125,6 +131,17 @@ impl Ground {
             };
             let counts = counts.iter().map(count).collect();
             ground.fill("stock", CommandBody::SetStock(SetStock { source: 0, as_of: None, counts }))?;
+        }
+        for rows in data.supplies.iter().flat_map(|file| file.rows.chunks(BATCH)) {
+            let spec = |row: &Located<SupplyRow>| SupplySpec {
+                code: row.value.supply.clone(),
+                sku: SkuIx(sku_places.get(&*row.value.sku).copied().unwrap_or(u32::MAX)),
+                node: NodeIx(node_places.get(&*row.value.node).copied().unwrap_or(u32::MAX)),
+                segment: row.value.segment,
+                quantity: row.value.quantity,
+                day: row.value.day,
+            };
+            ground.fill("supplies", CommandBody::PutSupplies(rows.iter().map(spec).collect()))?;
         }
         Ok(ground)
     }

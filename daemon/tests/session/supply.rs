@@ -46,6 +46,10 @@ fn an_order_waits_for_supply_where_stock_is_too_little() {
     std::fs::write(&file, text).expect("it can be written");
     let from = ["quote", "--from", &file.to_string_lossy(), "--order", "O-1", "--best-effort"];
     assert_eq!(last(&served.done(&from))["supply_day"], "2030-03-11");
+    // What the file says of an order stands, and nothing beside it is left out silently.
+    let beside = served.earmark(&[&from[..], &["--supply-by", "2030-03-12"]].concat());
+    assert_eq!(beside.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&beside.stderr).contains("--supply-by"));
 }
 
 #[test]
