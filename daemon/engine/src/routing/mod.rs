@@ -36,6 +36,7 @@ mod repair;
 mod rest;
 mod scope;
 mod sellers;
+mod sequence;
 mod settle;
 mod shares;
 mod solve;

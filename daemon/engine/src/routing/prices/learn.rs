@@ -8,9 +8,10 @@ use xxhash_rust::xxh3::Xxh3DefaultBuilder;
 
 use super::super::lanes::Bookmark;
 use super::super::scope::Sight;
+use super::super::sequence::Sequence;
 use super::Prices;
 use super::ascent::{Future, Terms, ascend};
-use super::outlook::{Outlook, Sequence, Sold};
+use super::outlook::{Outlook, Sold};
 use crate::Reader;
 
 /// Orders of one future; where more are expected each of them stands for several.

@@ -11,6 +11,7 @@ use earmark_protocol::ids::{SkuIx, Tenant};
 
 use super::super::demand::Demand;
 use super::super::scope::Scope;
+use super::super::sequence::Sequence;
 use super::ascent::{Door, Draw, Future, Offer, WANTS_MAX};
 use crate::Reader;
 use crate::inventory::cell::{word_available, word_place};
@@ -34,28 +35,6 @@ impl Sold {
     /// Units of a usual line.
     fn lot(self) -> f64 {
         if self.lines > 0.0 { self.units / self.lines } else { 1.0 }
-    }
-}
-
-/// A fixed sequence of numbers that look drawn: SplitMix64 (Steele, Lea and Flood 2014).
-pub(super) struct Sequence(pub(super) u64);
-
-impl Sequence {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ mixed >> 31
-    }
-
-    /// A number from 0 to 1.
-    fn share(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    /// A number below this one, which is not 0.
-    pub(super) fn below(&mut self, end: usize) -> usize {
-        (self.share() * end as f64) as usize
     }
 }
 
