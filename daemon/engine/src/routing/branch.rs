@@ -18,7 +18,7 @@ const DEEP_ROUNDS: usize = 8;
 /// So far down is near the root.
 const NEAR_DEPTH: usize = 2;
 /// How much of the budget goes to plans by steps.
-const STEPS_PERCENT: u64 = 80;
+const STEPS_PERCENT: u64 = 90;
 /// At the root, plans are made of the relaxed one every so many rounds.
 const ROUND_EVERY: usize = 6;
 
@@ -48,7 +48,12 @@ pub(crate) fn search(
     if is_open {
         by_steps = search.by_steps();
         let is_proven = by_steps >= search.best.cost;
-        least = if is_proven { f64::INFINITY } else { search.from(0, DEEP_ROUNDS) };
+        // Bounds that know the steps say more than those that do not, however far down.
+        if is_proven {
+            least = f64::INFINITY;
+        } else if by_steps as f64 <= least {
+            least = search.from(0, DEEP_ROUNDS);
+        }
     }
     // A cost is a whole number, so a bound may be rounded up once it is surely not too high.
     let least = if least == f64::INFINITY { i64::MAX } else { (least - slack(least)).ceil() as i64 };

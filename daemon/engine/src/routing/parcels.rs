@@ -87,6 +87,11 @@ impl Load {
         self.skus == 0
     }
 
+    /// So many times the same, of as many skus.
+    pub(super) fn times(self, units: u64) -> Self {
+        Self { skus: self.skus, units: self.units * units, goods: self.goods.times(units) }
+    }
+
     pub(super) fn and(self, other: Self) -> Self {
         Self {
             skus: self.skus + other.skus,

@@ -127,3 +127,28 @@ fn a_quantity_that_no_node_has_is_split_by_steps_for_least_over_all_nodes() {
     }
     assert!(splits > 8, "{splits}");
 }
+
+#[test]
+fn large_splits_by_steps_are_near_their_bound_whatever_shipments_are_allowed() {
+    let mut random = fastrand::Rng::with_seed(35);
+    let (mut cost, mut bound, mut kept) = (0, 0, 0);
+    for turn in 0..6 {
+        let world = wide(&mut random, 8, 0.2);
+        let (reader, mut planner) = (world.state().reader(), Planner::patient());
+        let mut order = world.wide_order(&mut random, 6, 1);
+        address(&mut random, &mut order);
+        order.shipments_max = 0;
+        order.lines.iter_mut().for_each(|line| line.quantity = random.u32(60..140));
+        let Ok(free) = planner.plan(&reader, reader.lanes(), Tenant(0), &order, false, &[]) else { continue };
+        assert_eq!(judge(&world, &order, &free), demand(&order), "turn {turn}");
+        assert!(free.plan.bound <= free.plan.cost, "turn {turn}: {:?}", free.plan);
+        (cost, bound) = (cost + free.plan.cost.0, bound + free.plan.bound.0);
+        order.shipments_max = free.plan.shipments.len() as u16;
+        let Ok(held) = planner.plan(&reader, reader.lanes(), Tenant(0), &order, false, &[]) else { continue };
+        assert_eq!(judge(&world, &order, &held), demand(&order), "turn {turn}");
+        assert!(held.plan.shipments.len() <= free.plan.shipments.len(), "turn {turn}: {:?}", held.plan);
+        assert!(free.plan.bound <= held.plan.cost, "turn {turn}: {:?} {:?}", free.plan, held.plan);
+        kept += 1;
+    }
+    assert!(kept > 3 && cost < bound + bound / 20, "{kept}: {cost} {bound}");
+}

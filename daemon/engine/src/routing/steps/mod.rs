@@ -10,11 +10,13 @@
 mod counts;
 mod near;
 mod offers;
+mod refill;
 mod tables;
 
 use counts::Counts;
 use offers::{LOOK_STEPS, Offers, Pace};
-use tables::{NUMBERS_FEW, NUMBERS_MAX, NUMBERS_PART, TOO_MUCH, TRY_STEPS, Table};
+use refill::Refill;
+use tables::{NUMBERS_FEW, NUMBERS_LARGER, NUMBERS_MAX, NUMBERS_PART, TOO_MUCH, TRY_STEPS, Table};
 
 use super::case::{Best, Budget, Case, Part};
 use super::parcels::Carriers;
@@ -31,21 +33,42 @@ const ROUNDS: usize = 160;
 const DROP_EVERY: usize = 20;
 /// How much of the budget finding values may take.
 const VALUE_PERCENT: u64 = 40;
+/// How much of what is left looking for a better plan may take, also where nothing more is looked for then, and where all shipments
+/// are priced, as a share of what was taken so far; and how near to the bound it is good enough, as a share of it.
+const REFILL_PERCENT: u64 = 10;
+const REFILL_ONLY_PERCENT: u64 = 60;
+const REFILL_SHARE: u64 = 4;
+const GOOD_SHARE: i64 = 400;
 /// Where what is near the best is gathered: the steps that must be left for it, by how much it may fall short at first and at least, turns
 /// of that, and rounds of finding values between them.
 const NEAR_STEPS_LEAST: u64 = 10_000_000;
 const NEAR_FIRST: i64 = 4_000_000;
 const NEAR_LEAST: i64 = 10_000;
-const NEAR_TURNS: usize = 16;
+const NEAR_TURNS: usize = 24;
 const NEAR_ROUNDS: usize = 40;
+/// What share of what is between the bound and the best cost a turn must gain, and how many may not.
+const NEAR_RISE: i64 = 50;
+const NEAR_IDLE: u32 = 3;
 /// After which of these turns a plan is guessed; how far beyond the bound it is looked for, as shares of it; how many are kept node
 /// after node; and how much of what is left that may take.
 const GUESS_AT: [usize; 3] = [1, 3, 6];
 const GUESS_SHARE: i64 = 3;
 const GUESS_WIDTH: Width = Width { plans: 120, ways: 16 };
 const GUESS_PERCENT: u64 = 15;
-/// What plans may cost beyond the least that they must at first, as a share of it; twice as much each time nothing was found.
+/// How often shipments are looked at by tables, how much of what is left that may take, and what share of them must be part of no
+/// plan for it to go on.
+const THIN_ROUNDS: usize = 6;
+const THIN_PERCENT: u64 = 25;
+const THIN_SHARE: usize = 10;
+/// Tables are made larger, so many times, where those before took no more than such a share of what is left; and how much of it the
+/// larger ones may take.
+const LARGER: usize = 4;
+const LARGER_SHARE: u64 = 40;
+const LARGER_PERCENT: u64 = 20;
+/// What plans may cost beyond the least that they must at first, as a share of it; twice as much more each time nothing was found, and
+/// that part of it where that was too much.
 const ALLOWED_SHARE: i64 = 2_000;
+const SMALLER: i64 = 4;
 
 /// How many plans are kept after each node, and how many shipments of the next one are put beside each of them.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +78,16 @@ struct Width {
 }
 
 const ALL: Width = Width { plans: usize::MAX, ways: usize::MAX };
+
+/// What is known before plans are put together: the bound, what every plan costs at least by tables too, and by how much that exceeds
+/// the bound; tables go as far as `most`.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    bound: i64,
+    proven: i64,
+    least: i64,
+    most: i64,
+}
 
 /// A plan of the nodes so far.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +115,7 @@ struct Trail {
 pub(super) struct Steps {
     counts: Counts,
     offers: Offers,
+    refill: Refill,
     tables: Vec<Table>,
     groups: Vec<u32>,
     begun: Vec<Begun>,
@@ -105,47 +139,58 @@ impl Steps {
         if !self.counts.read(case, slots.len()) {
             return 0;
         }
-        let task = (case, carriers);
+        let (task, all) = ((case, carriers), budget.0);
         let worths = self.counts.list.iter().map(|count| count.want().map_or(0, |(want, _)| worth(want)));
         let worths: Vec<i64> = worths.collect();
         if self.offers.price(&self.counts, task, slots, budget) {
             self.begin(case, &worths);
         } else {
             self.offers.value(&self.counts, worths.iter().copied());
+            self.improve(task, slots, (0, u64::MAX), best, budget);
             if let Err(proven) = self.gather(task, slots, best, budget) {
                 return proven;
             }
         }
         let bound = self.value(case, best, budget);
+        if tables::all_places(&self.counts, &self.offers).is_none() {
+            self.improve(task, slots, (bound, (all - budget.0) / REFILL_SHARE), best, budget);
+        }
         if bound > best.cost {
             return best.cost;
         }
+        let Known { bound, mut proven, least, most } = match self.tell(bound, best, budget) {
+            Ok(known) => known,
+            Err(proven) => return proven,
+        };
         let gap = best.cost.saturating_sub(bound);
-        self.offers.drop_beyond(gap);
-        self.offers.sort();
-        let most = u32::try_from(gap).unwrap_or(TOO_MUCH).min(TOO_MUCH - 1);
-        let is_few = tables::all_places(&self.counts, &self.offers)
-            .is_some_and(|places| (places * self.offers.shipments.len() * TRY_STEPS) as u64 <= budget.0 / 2);
-        let numbers = if is_few { NUMBERS_MAX } else { NUMBERS_PART };
-        let Some(least) = self.tabulate(numbers, most, budget) else { return bound };
-        // A table says nothing beyond what it was filled in to.
-        let (least, most) = (i64::from(least).min(i64::from(most) + 1), i64::from(most));
-        let mut proven = bound.saturating_add(least);
-        let (mut allowed, mut step) = (least.min(most), (bound / ALLOWED_SHARE).max(1));
+        let step_least = (bound / ALLOWED_SHARE).max(1);
+        let (mut allowed, mut step) = (least.min(most), step_least);
+        // What no plan exceeds the bound by.
+        let mut none = allowed;
         loop {
             match self.build(allowed, ALL, budget) {
+                // Less may be within the budget.
+                None if (allowed - none) / SMALLER >= step_least => step = (allowed - none) / SMALLER,
                 None => return proven,
                 Some(Some(end)) => {
                     self.offer(case, bound, end, best);
                     return bound + end.excess;
                 }
-                Some(None) => proven = proven.max(bound.saturating_add(allowed + 1)),
+                Some(None) if allowed >= most => {
+                    // Nothing costs as little as the best, which is the best then; or there is no plan at all.
+                    return if gap <= most {
+                        best.cost
+                    } else {
+                        proven.max(bound.saturating_add(allowed + 1))
+                    };
+                }
+                Some(None) => {
+                    none = allowed;
+                    proven = proven.max(bound.saturating_add(allowed + 1));
+                    step = step.saturating_mul(2);
+                }
             }
-            if allowed >= most {
-                // Nothing costs as little as the best, which is the best then; or there is no plan at all.
-                return if gap <= most { best.cost } else { proven };
-            }
-            (allowed, step) = (allowed.saturating_add(step).min(most), step.saturating_mul(2));
+            allowed = none.saturating_add(step).min(most);
         }
     }
 
@@ -176,7 +221,7 @@ impl Steps {
         if budget.0 < NEAR_STEPS_LEAST {
             return Err(0);
         }
-        let (mut proven, mut slack) = (0, NEAR_FIRST);
+        let (mut proven, mut slack, mut widest, mut idle) = (0, NEAR_FIRST, i64::MAX, 0);
         for _ in 0..NEAR_TURNS {
             let bound = loop {
                 let priced = budget.spend(25, u64::MAX, |own| {
@@ -185,22 +230,74 @@ impl Steps {
                 match priced {
                     Some(bound) => break bound,
                     None if slack < NEAR_LEAST => return Err(proven),
-                    None => slack /= 4,
+                    None => (widest, slack) = (slack / 2, slack / 4),
                 }
             };
+            let gap = best.cost.saturating_sub(bound);
+            idle = if bound > proven.saturating_add(gap / NEAR_RISE) { 0 } else { idle + 1 };
             proven = bound.max(proven);
             if bound > best.cost {
                 return Err(best.cost);
             }
-            if best.found() && best.cost.saturating_sub(bound) <= slack {
+            if best.found() && gap <= slack {
                 return Ok(());
+            }
+            if idle == NEAR_IDLE && slack * 2 > widest {
+                break;
             }
             let bound =
                 self.offers.raise(&self.counts, (best.cost, NEAR_ROUNDS), &mut Pace::default(), budget);
             self.guess(task.0, bound, best, budget);
-            slack = (slack * 2).min(best.cost.saturating_sub(proven)).max(1);
+            self.improve(task, slots, (proven, u64::MAX), best, budget);
+            let gap = best.cost.saturating_sub(proven);
+            // What was too much is tried again only where it would be enough.
+            let most = if gap / 2 <= widest { gap } else { widest };
+            slack = (slack * 2).min(most).max(1);
         }
         Err(proven)
+    }
+
+    /// Fills in tables, leaves out what is in no plan within the best cost by them, and finds values for what is left, as long as
+    /// that helps; and makes them larger as long as that takes little. What every plan costs at least where it takes too much.
+    fn tell(&mut self, bound: i64, best: &Best, budget: &mut Budget) -> Result<Known, i64> {
+        let (mut bound, mut proven, mut rounds) = (bound, bound, THIN_ROUNDS);
+        let (mut part, mut filled) = (NUMBERS_PART, NUMBERS_PART);
+        loop {
+            let gap = best.cost.saturating_sub(bound);
+            self.offers.drop_beyond(gap);
+            self.offers.sort();
+            let most = u32::try_from(gap).unwrap_or(TOO_MUCH).min(TOO_MUCH - 1);
+            let is_few = tables::all_places(&self.counts, &self.offers).is_some_and(|places| {
+                (places * self.offers.shipments.len() * TRY_STEPS) as u64 <= budget.0 / 2
+            });
+            let (numbers, had) = (if is_few { NUMBERS_MAX } else { part }, budget.0);
+            let percent = if part > filled { LARGER_PERCENT } else { 100 };
+            let Some(least) = budget.spend(percent, u64::MAX, |own| self.tabulate(numbers, most, own)) else {
+                if part == filled {
+                    return Err(proven);
+                }
+                (part, rounds) = (filled, 0);
+                continue;
+            };
+            filled = part;
+            // A table says nothing beyond what it was filled in to.
+            let least = i64::from(least.min(most + 1));
+            proven = proven.max(bound.saturating_add(least));
+            let is_cheap = part < NUMBERS_LARGER && (had - budget.0) * LARGER_SHARE < budget.0;
+            let may_help = !is_few && rounds > 0 && least <= gap && gap <= i64::from(most);
+            if !(may_help && (self.thin(most, budget) || is_cheap)) {
+                return Ok(Known { bound, proven, least, most: i64::from(most) });
+            }
+            part *= if is_cheap { LARGER } else { 1 };
+            rounds -= 1;
+            self.offers.drop_beyond(gap);
+            budget.spend(VALUE_PERCENT, u64::MAX, |own| {
+                bound = self.offers.raise(&self.counts, (best.cost, DROP_EVERY), &mut Pace::default(), own);
+            });
+            if bound > best.cost {
+                return Err(best.cost);
+            }
+        }
     }
 
     /// Finds values whose bound is high, and returns it.
@@ -241,6 +338,25 @@ impl Steps {
         }
     }
 
+    /// Looks for a better plan by the values at hand, where the best costs much more than the bound.
+    fn improve(
+        &mut self,
+        task: (&Case, Carriers<'_>),
+        slots: &[u32],
+        (bound, most): (i64, u64),
+        best: &mut Best,
+        budget: &mut Budget,
+    ) {
+        let Self { counts, offers, refill, .. } = self;
+        if best.cost.saturating_sub(bound) > bound / GOOD_SHARE {
+            // Where nothing can be gathered nobody else needs it.
+            let percent = if budget.0 < NEAR_STEPS_LEAST { REFILL_ONLY_PERCENT } else { REFILL_PERCENT };
+            budget.spend(percent, most, |own| {
+                refill.improve(counts, task, (slots, &offers.values), best, own);
+            });
+        }
+    }
+
     /// Offers a plan that was put together.
     fn offer(&mut self, case: &Case, bound: i64, end: Begun, best: &mut Best) {
         self.trace(end.last);
@@ -263,6 +379,22 @@ impl Steps {
             least = least.max(table.number(0, table.place(&self.counts, self.counts.full)));
         }
         Some(least)
+    }
+
+    /// Marks shipments that no plan within `most` has, and says whether those are many.
+    fn thin(&mut self, most: u32, budget: &mut Budget) -> bool {
+        let Self { counts, offers, tables, groups, .. } = self;
+        offers.marks.clear();
+        offers.marks.resize(offers.shipments.len(), false);
+        let tables = &mut tables[..groups.len()];
+        budget.spend(THIN_PERCENT, u64::MAX, |own| {
+            tables.iter_mut().all(|table| table.mark(counts, offers, most, own))
+        });
+        let marked = offers.marks.iter().filter(|mark| **mark).count();
+        if marked * THIN_SHARE < offers.shipments.len() {
+            offers.marks.clear();
+        }
+        !offers.marks.is_empty()
     }
 
     /// Puts all plans together that cost no more than so much beyond the bound; the cheapest of them, where there is one.

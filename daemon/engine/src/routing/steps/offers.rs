@@ -59,8 +59,10 @@ impl Default for Pace {
 pub(super) struct Offers {
     pub(super) sites: Vec<Site>,
     pub(super) shipments: Vec<Shipment>,
+    /// By shipment: whether no plan that is looked for has it; empty where nothing is known of that.
+    pub(super) marks: Vec<bool>,
     /// By count: what one of it is worth.
-    values: Vec<i64>,
+    pub(super) values: Vec<i64>,
     best_values: Vec<i64>,
     near: Near,
 }
@@ -230,7 +232,7 @@ impl Offers {
         (slopes, square)
     }
 
-    /// Leaves out what falls short of the best of its node by more than this, and nodes that nothing is left of.
+    /// Leaves out what is marked or falls short of the best of its node by more than this, and nodes that nothing is left of.
     pub(super) fn drop_beyond(&mut self, most: i64) {
         // They may stand in another order than what they ship.
         self.sites.sort_unstable_by_key(|site| site.first);
@@ -238,7 +240,8 @@ impl Offers {
         for site in &mut self.sites {
             let first = kept;
             for at in site.first..site.end {
-                if self.shipments[at].beyond.saturating_sub(site.least) <= most {
+                let is_marked = self.marks.get(at).copied().unwrap_or(false);
+                if !is_marked && self.shipments[at].beyond.saturating_sub(site.least) <= most {
                     self.shipments[kept] = self.shipments[at];
                     kept += 1;
                 }
@@ -246,6 +249,7 @@ impl Offers {
             (site.first, site.end) = (first, kept);
         }
         self.shipments.truncate(kept);
+        self.marks.clear();
         self.sites.retain(|site| site.first < site.end);
     }
 

@@ -8,9 +8,11 @@ use super::counts::{COUNTS_MAX, Count, Counts};
 use super::offers::Offers;
 use crate::routing::case::Budget;
 
-/// Most numbers of a table, four bytes each; of one that does not have all counts; and of one that is made for a first plan.
+/// Most numbers of a table, four bytes each; of one that does not have all counts, at first and later; and of one that is made for a
+/// first plan.
 pub(super) const NUMBERS_MAX: usize = 1 << 22;
 pub(super) const NUMBERS_PART: usize = 1 << 17;
+pub(super) const NUMBERS_LARGER: usize = 1 << 19;
 pub(super) const NUMBERS_FEW: usize = 1 << 14;
 /// Steps of looking at one shipment beside one part.
 pub(super) const TRY_STEPS: usize = 3;
@@ -37,6 +39,11 @@ pub(super) struct Table {
     /// By part: what is left of the counts.
     room: Vec<u128>,
     items: Vec<Item>,
+    /// By part: what the nodes before one fall short of the bound by at least, and those with it; and by part that it ships, what all
+    /// other nodes do.
+    before: Vec<u32>,
+    with: Vec<u32>,
+    others: Vec<u32>,
 }
 
 /// How many parts an order has of these counts, as long as that many fit for so many nodes.
@@ -120,6 +127,64 @@ impl Table {
             if !budget.afford(tried * TRY_STEPS) {
                 return false;
             }
+        }
+        true
+    }
+
+    /// Marks what is part of no plan that exceeds the bound by `most` at most, as far as these counts go; `false` where that takes more
+    /// than the budget. Call it after [`Table::fill`].
+    pub(super) fn mark(
+        &mut self,
+        counts: &Counts,
+        offers: &mut Offers,
+        most: u32,
+        budget: &mut Budget,
+    ) -> bool {
+        let (places, full) = (self.places, counts.full & self.mask);
+        for buffer in [&mut self.before, &mut self.with, &mut self.others] {
+            buffer.clear();
+            buffer.resize(places, TOO_MUCH);
+        }
+        self.before[places - 1] = 0;
+        for at in 0..offers.sites.len() {
+            self.list_items(counts, offers, at);
+            let site = offers.sites[at];
+            let skip = u32::try_from(-site.least).unwrap_or(TOO_MUCH);
+            let behind = &self.numbers[(at + 1) * places..(at + 2) * places];
+            let mut tried = self.items.len() + places;
+            self.with.fill(TOO_MUCH);
+            self.others.fill(TOO_MUCH);
+            for (place, before) in self.before.iter().copied().enumerate() {
+                let without = before.saturating_add(skip);
+                if before > most {
+                    continue;
+                }
+                if without <= most {
+                    self.with[place] = self.with[place].min(without);
+                }
+                let left = full - self.room[place];
+                for item in &self.items {
+                    let sum = before.saturating_add(item.short);
+                    if sum > most {
+                        break;
+                    }
+                    tried += 1;
+                    if counts.without(left, item.counts).is_some() {
+                        let (of, to) = (item.place as usize, place - item.place as usize);
+                        self.with[to] = self.with[to].min(sum);
+                        self.others[of] = self.others[of].min(before.saturating_add(behind[to]));
+                    }
+                }
+            }
+            if !budget.afford(tried * TRY_STEPS) {
+                return false;
+            }
+            for place in site.first..site.end {
+                let shipment = &offers.shipments[place];
+                let others = i64::from(self.others[self.place(counts, shipment.counts) as usize]);
+                offers.marks[place] |= shipment.beyond - site.least + others > i64::from(most);
+            }
+            std::mem::swap(&mut self.before, &mut self.with);
         }
         true
     }
