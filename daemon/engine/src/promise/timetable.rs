@@ -26,6 +26,7 @@ struct Assigned {
     version: u64,
     /// By node; [`ALWAYS`] for none.
     of_node: Vec<u32>,
+    all_have_hours: bool,
     schedules: Vec<Schedule>,
     /// By node: the most that one of its days takes. Empty where no node has a limit.
     limits: Vec<DayLoad>,
@@ -80,11 +81,15 @@ impl Timetable {
             _ if node.tenant != tenant => ALWAYS,
             code => assign(code, &node.spec.time_zone).unwrap_or(ALWAYS),
         });
-        let of_node = of_node.collect();
+        let of_node: Vec<_> = of_node.collect();
+        let all_have_hours = !of_node.contains(&ALWAYS);
         let limits = table.nodes.iter().map(|node| node.spec.day_limit);
         let any = limits.clone().any(|limit| limit != DayLoad::default());
         let limits = if any { limits.collect() } else { Vec::new() };
-        Self::at(Arc::new(Assigned { tenant, version: table.version, of_node, schedules, limits }), now)
+        Self::at(
+            Arc::new(Assigned { tenant, version: table.version, of_node, all_have_hours, schedules, limits }),
+            now,
+        )
     }
 
     /// The same nodes at another time.
@@ -118,6 +123,11 @@ impl Timetable {
     /// By node: its schedule, by place; beyond all where it has none.
     pub(crate) fn by_node(&self) -> &[u32] {
         &self.assigned.of_node
+    }
+
+    /// Whether every node has a schedule.
+    pub(crate) fn all_have_hours(&self) -> bool {
+        self.assigned.all_have_hours
     }
 
     fn schedule(&self, node: u32) -> Option<usize> {

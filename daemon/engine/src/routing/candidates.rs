@@ -328,7 +328,7 @@ impl Gatherer {
                 hits.push(Hit { want: want as u32, node, available: 0 });
             }
         }
-        if !scope.leaning.buffers.is_empty() || !scope.credits.is_empty() {
+        if scope.has_buffers() {
             let mut place = 0;
             hits.retain_mut(|hit| {
                 place += 1;

@@ -4,6 +4,8 @@
 //! Prices go by steps of weight, so a heavy parcel may cost more than two light ones, or less. What a search needs is a
 //! bound that adds up: per class a [`Floor`], a cost once and per gram that no parcel of the order is cheaper than.
 
+use std::cell::OnceCell;
+
 use super::lanes::{Band, LaneSet, NOWHERE};
 use crate::tariff::fares::{Fare, Fares, Floor, Goods, NEVER};
 
@@ -14,8 +16,10 @@ pub(crate) struct Carriage<'a> {
     pub(crate) lanes: &'a LaneSet,
     /// Whether the address is a home.
     pub(crate) is_home: bool,
-    /// By class.
-    pub(crate) floors: &'a [Floor],
+    /// What the order is billed for at least.
+    pub(crate) grams: u64,
+    /// By class; nothing until somebody asks.
+    pub(crate) known_floors: &'a OnceCell<Vec<Floor>>,
 }
 
 impl Carriage<'_> {
@@ -25,10 +29,20 @@ impl Carriage<'_> {
         self.lanes.class[node as usize] != NOWHERE
     }
 
-    /// The class of a node's ways, and its floor.
-    pub(crate) fn of(&self, node: u32) -> (u32, Floor) {
-        let class = self.lanes.class[node as usize];
-        (class, self.floors.get(class as usize).copied().unwrap_or_default())
+    /// By class: what carriers charge for the order at least. Plans that price every shipment as a whole do without.
+    fn floors(&self) -> &[Floor] {
+        let floor = |zones| self.fares.floor(zones, self.grams, self.is_home);
+        self.known_floors.get_or_init(|| self.lanes.classes.iter().map(floor).collect())
+    }
+
+    /// The class of a node's ways.
+    pub(crate) fn class(&self, node: u32) -> u32 {
+        self.lanes.class[node as usize]
+    }
+
+    /// The floor of a node's class.
+    pub(crate) fn floor_of(&self, node: u32) -> Floor {
+        self.floors().get(self.class(node) as usize).copied().unwrap_or_default()
     }
 
     /// The cheapest service from nodes of a class; `None` where none goes.
@@ -54,19 +68,20 @@ impl Carriage<'_> {
         zones.map_or_else(Floor::default, |zones| self.fares.floor(zones, grams, self.is_home))
     }
 
-    /// The least that a parcel from a band costs.
-    pub(crate) fn band_price(&self, band: &Band, goods: &Goods) -> i64 {
-        band.classes().map(|class| self.price(class, goods)).min().unwrap_or(NEVER)
+    /// Adds what a parcel costs from each class.
+    pub(crate) fn prices(&self, goods: &Goods, prices: &mut Vec<i64>) {
+        self.fares.prices(&self.lanes.classes, goods, self.is_home, prices);
     }
 
     /// The least of a band's floors, once and per gram.
     pub(crate) fn band_floor(&self, band: &Band) -> Floor {
-        let of = band.classes().map(|class| self.floors[class as usize]);
+        let floors = self.floors();
+        let of = band.classes().map(|class| floors[class as usize]);
         of.reduce(Floor::least).unwrap_or_default()
     }
 
     /// The least that any parcel costs once.
     pub(crate) fn floor_least(&self) -> i64 {
-        self.floors.iter().map(|floor| floor.once).min().unwrap_or(0)
+        self.floors().iter().map(|floor| floor.once).min().unwrap_or(0)
     }
 }

@@ -89,6 +89,22 @@ impl Carried {
         let read = reader.read_words(sku, |words| {
             row.fill(0);
             let mut any = false;
+            if let [segment] = segments {
+                // One cell per node: nothing to add up.
+                for word in words {
+                    let word = word.load(Ordering::Relaxed);
+                    let (place, there) = (word_place(word), i64::from(word_available(word).max(0)));
+                    let node = place.node().0;
+                    if there >= units(node)
+                        && place.segment() == *segment
+                        && let Some(bits) = row.get_mut(node as usize / NODES)
+                    {
+                        any = true;
+                        *bits |= 1 << (node as usize % NODES);
+                    }
+                }
+                return any;
+            }
             let (mut node, mut there) = (0, 0);
             for word in words {
                 let word = word.load(Ordering::Relaxed);

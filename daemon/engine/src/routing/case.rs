@@ -106,6 +106,8 @@ pub(crate) struct Case {
     pub(crate) limit: usize,
     /// By eight wants and which of them: their units together. Empty where there are few wants, or too many units.
     sums: Vec<[u32; 256]>,
+    /// The same of the grams that are billed at least.
+    sums_g: Vec<[u32; 256]>,
 }
 
 /// Orders of at most this many skus add up units one by one: tables would cost more than they save.
@@ -194,35 +196,15 @@ impl Case {
 
     /// Prepares [`Case::units_of`].
     fn sum_units(&mut self) {
-        self.sums.clear();
-        if self.units.len() < SUMS_FROM || self.units.iter().sum::<i64>() > i64::from(u32::MAX) {
-            return;
-        }
-        for eight in self.units.chunks(8) {
-            let mut table = [0_u32; 256];
-            for (bit, units) in eight.iter().enumerate() {
-                let (without, with) = table.split_at_mut(1 << bit);
-                for (sum, less) in with.iter_mut().zip(without) {
-                    *sum = *less + *units as u32;
-                }
-            }
-            self.sums.push(table);
-        }
+        sum_eights(self.units.iter().copied(), &mut self.sums);
+        let grams = self.units.iter().zip(&self.unit_g).map(|(units, unit_g)| units.saturating_mul(*unit_g));
+        sum_eights(grams, &mut self.sums_g);
     }
 
     /// The units of some wants of one word of a mask.
     #[inline]
     pub(crate) fn units_of(&self, word: usize, wants: u64) -> i64 {
-        if self.sums.is_empty() {
-            let (mut sum, mut bits) = (0, wants);
-            while bits != 0 {
-                sum += self.units[word * 64 + bits.trailing_zeros() as usize];
-                bits &= bits - 1;
-            }
-            return sum;
-        }
-        let tables = &self.sums[word * 8..self.sums.len().min(word * 8 + 8)];
-        tables.iter().zip(wants.to_le_bytes()).map(|(table, byte)| i64::from(table[usize::from(byte)])).sum()
+        sum_of(&self.sums, word, wants, |want| self.units[want])
     }
 
     /// Grams, of those that are billed at least, of the wants of a mask that a slot can serve whole; 0 where carriers do not
@@ -231,8 +213,9 @@ impl Case {
         if !self.is_stepped() {
             return 0;
         }
-        let wants = Self::wants(mask).filter(|want| self.serves(slot, *want));
-        wants.map(|want| self.units[want] * self.unit_g[want]).sum()
+        let words = self.mask(slot).iter().zip(mask).enumerate();
+        let grams = |want: usize| self.units[want] * self.unit_g[want];
+        words.map(|(word, (able, wants))| sum_of(&self.sums_g, word, able & wants, grams)).sum()
     }
 
     /// The open slot that serves a want whole for least; of equals the one of lower rank.
@@ -273,6 +256,40 @@ impl Case {
             }
         })
     }
+}
+
+/// Fills in the sums of each eight of these; none where they are few, or come to too much.
+fn sum_eights(of_wants: impl Iterator<Item = i64> + Clone, sums: &mut Vec<[u32; 256]>) {
+    sums.clear();
+    let total = of_wants.clone().fold(0, i64::saturating_add);
+    if of_wants.clone().count() < SUMS_FROM || total > i64::from(u32::MAX) {
+        return;
+    }
+    for (want, of_want) in of_wants.enumerate() {
+        if want % 8 == 0 {
+            sums.push([0; 256]);
+        }
+        let table = sums.last_mut().expect("one was begun");
+        let (without, with) = table.split_at_mut(1 << (want % 8));
+        for (sum, less) in with.iter_mut().zip(without) {
+            *sum = *less + of_want as u32;
+        }
+    }
+}
+
+/// The sum of some wants of one word of a mask.
+#[inline]
+fn sum_of(sums: &[[u32; 256]], word: usize, wants: u64, of_want: impl Fn(usize) -> i64) -> i64 {
+    if sums.is_empty() {
+        let (mut sum, mut bits) = (0, wants);
+        while bits != 0 {
+            sum += of_want(word * 64 + bits.trailing_zeros() as usize);
+            bits &= bits - 1;
+        }
+        return sum;
+    }
+    let tables = &sums[word * 8..sums.len().min(word * 8 + 8)];
+    tables.iter().zip(wants.to_le_bytes()).map(|(table, byte)| i64::from(table[usize::from(byte)])).sum()
 }
 
 /// The best node set found so far.

@@ -17,89 +17,136 @@ struct Step {
 }
 
 /// How late a shipment is that leaves next. Nodes are many, and differ by schedule and miles alone.
-struct Table {
+pub(crate) struct Table {
     /// By schedule.
     steps: Vec<Vec<Step>>,
     /// By schedule: up to so many miles it is in time; below 0 where it never is.
     in_time: Vec<i32>,
+    /// No node is less late.
+    least: u64,
+}
+
+/// What being late adds to the cost of a shipment.
+pub(crate) enum LateCosts<'a> {
+    /// By schedule and miles: there are thousands of nodes, and an order asks about dozens.
+    ByTable { table: Table, schedules: &'a [u32], miles: &'a [u16], day: i64 },
+    /// By node; nothing for nodes beyond the last.
+    ByNode(Vec<i64>),
 }
 
 /// What lateness makes of the nodes for one order.
-pub(super) struct Late {
-    extra: Vec<i64>,
+pub(super) struct Late<'a> {
+    costs: LateCosts<'a>,
+    /// The least that rules and lateness add together.
     extra_least: i64,
-    eligible: Vec<u64>,
+    /// Nodes that may serve, where those that are late may not.
+    eligible: Option<Vec<u64>>,
     /// Nodes that may not serve because they are late, and could have otherwise.
     pub(super) refused: u32,
 }
 
-impl Late {
+impl LateCosts<'_> {
+    /// What it adds at a node.
+    #[inline]
+    pub(crate) fn at(&self, node: u32) -> i64 {
+        let at = node as usize;
+        match self {
+            Self::ByTable { table, schedules, miles, day } => {
+                cost(*day, table.days(schedules[at], miles[at]))
+            }
+            Self::ByNode(costs) => costs.get(at).copied().unwrap_or(0),
+        }
+    }
+}
+
+/// What so many days late cost.
+#[inline]
+fn cost(day: i64, days: u64) -> i64 {
+    day.saturating_mul(i64::try_from(days).unwrap_or(i64::MAX))
+}
+
+impl<'a> Late<'a> {
     /// `None` where it changes nothing.
-    pub(super) fn of(scope: &Scope<'_>, policy: &Policy, deliver_by: Option<TimestampMs>) -> Option<Self> {
+    pub(super) fn of(scope: &Scope<'a>, policy: &Policy, deliver_by: Option<TimestampMs>) -> Option<Self> {
         let wished = deliver_by.filter(|_| policy.refuses_late || policy.late_day_cost.0 > 0)?;
         let table = Table::of(scope, wished);
         if table.as_ref().is_some_and(Table::is_in_time) {
             return None;
         }
-        let nodes = scope.sheet.sites.len();
-        let mut late = Self {
-            extra: scope.leaning.extra.to_vec(),
-            extra_least: 0,
-            eligible: scope
-                .leaning
-                .eligible
-                .map_or_else(|| vec![u64::MAX; nodes.div_ceil(64)], <[u64]>::to_vec),
-            refused: 0,
-        };
-        late.extra.resize(nodes, 0);
-        if scope.named.is_empty() {
-            match table.zip(scope.lanes) {
-                Some((table, lanes)) => {
-                    let ways = scope.timetable.by_node().iter().zip(&lanes.miles);
-                    for (node, (schedule, miles)) in (0..nodes as u32).zip(ways) {
-                        late.ask(scope, policy, table.days(*schedule, *miles), node);
-                    }
+        let (schedules, day) = (scope.timetable.by_node(), policy.late_day_cost.0);
+        Some(match table.zip(scope.lanes) {
+            Some((table, lanes)) if policy.refuses_late => {
+                let days = |node: u32| table.days(schedules[node as usize], lanes.miles[node as usize]);
+                Self::refuse(scope, days)
+            }
+            Some((table, lanes)) => {
+                // Hardly ever is no node in time that rules make no dearer: the first one found is the cheapest.
+                let floor = scope.leaning.extra_least.saturating_add(cost(day, table.least));
+                let nodes = if scope.named.is_empty() { &lanes.order[..] } else { &[] };
+                let nodes = nodes.iter().copied().chain(scope.named.iter().map(|node| node.0));
+                Self::charge(
+                    scope,
+                    LateCosts::ByTable { table, schedules, miles: &lanes.miles, day },
+                    nodes,
+                    floor,
+                )
+            }
+            None => {
+                let days = |node: u32| days_late(scope.promised_at(NodeIx(node)), wished);
+                if policy.refuses_late {
+                    return Some(Self::refuse(scope, days));
                 }
-                None => (0..nodes as u32).for_each(|node| late.ask_alone(scope, policy, wished, node)),
+                let mut costs = vec![0; scope.sheet.sites.len()];
+                nodes(scope).for_each(|node| costs[node as usize] = cost(day, days(node)));
+                Self::charge(scope, LateCosts::ByNode(costs), nodes(scope), i64::MIN)
             }
-        } else {
-            scope.named.iter().for_each(|node| late.ask_alone(scope, policy, wished, node.0));
-        }
-        late.extra_least = late.extra.iter().copied().min().unwrap_or(0);
-        Some(late)
+        })
     }
 
-    fn ask_alone(&mut self, scope: &Scope<'_>, policy: &Policy, wished: TimestampMs, node: u32) {
-        self.ask(scope, policy, days_late(scope.promised_at(NodeIx(node)), wished), node);
+    /// Has late nodes not serve.
+    fn refuse(scope: &Scope<'_>, days: impl Fn(u32) -> u64) -> Self {
+        let words = scope.sheet.sites.len().div_ceil(64);
+        let mut eligible = scope.leaning.eligible.map_or_else(|| vec![u64::MAX; words], <[u64]>::to_vec);
+        let mut refused = 0;
+        for node in nodes(scope).filter(|node| days(*node) > 0) {
+            refused += u32::from(scope.allows(node));
+            if let Some(bits) = eligible.get_mut(node as usize / 64) {
+                *bits &= !(1 << (node % 64));
+            }
+        }
+        let (costs, extra_least) = (LateCosts::ByNode(Vec::new()), scope.leaning.extra_least);
+        Self { costs, extra_least, eligible: Some(eligible), refused }
     }
 
-    #[inline]
-    fn ask(&mut self, scope: &Scope<'_>, policy: &Policy, days: u64, node: u32) {
-        if days == 0 {
-            return;
-        }
-        let at = node as usize;
-        if policy.refuses_late {
-            self.refused += u32::from(scope.allows(node));
-            if let Some(bits) = self.eligible.get_mut(at / 64) {
-                *bits &= !(1 << (at % 64));
+    /// Has late nodes cost more; none of these adds less than `floor`.
+    fn charge(scope: &Scope<'_>, costs: LateCosts<'a>, nodes: impl Iterator<Item = u32>, floor: i64) -> Self {
+        let mut extra_least = i64::MAX;
+        for node in nodes {
+            extra_least = extra_least.min(scope.extra(node).saturating_add(costs.at(node)));
+            if extra_least <= floor {
+                break;
             }
-        } else {
-            let days = i64::try_from(days).unwrap_or(i64::MAX);
-            self.extra[at] = self.extra[at].saturating_add(policy.late_day_cost.0.saturating_mul(days));
         }
+        let extra_least = if extra_least == i64::MAX { scope.leaning.extra_least } else { extra_least };
+        Self { costs, extra_least, eligible: None, refused: 0 }
     }
 
     /// The scope with lateness in it.
-    pub(super) fn lean<'a>(&'a self, scope: &Scope<'a>) -> Scope<'a> {
+    pub(super) fn lean<'b>(&'b self, scope: &Scope<'b>) -> Scope<'b> {
         let leaning = Leaning {
-            eligible: Some(&self.eligible),
-            extra: &self.extra,
+            eligible: self.eligible.as_deref().or(scope.leaning.eligible),
+            late: Some(&self.costs),
             extra_least: self.extra_least,
             ..scope.leaning
         };
         Scope { leaning, ..*scope }
     }
+}
+
+/// The nodes that an order may use as far as it says so itself.
+fn nodes(scope: &Scope<'_>) -> impl Iterator<Item = u32> {
+    let all = if scope.named.is_empty() { scope.sheet.sites.len() as u32 } else { 0 };
+    (0..all).chain(scope.named.iter().map(|node| node.0))
 }
 
 impl Table {
@@ -129,7 +176,10 @@ impl Table {
             None => i32::MAX,
         };
         let in_time = steps.iter().map(in_time).collect();
-        Some(Self { steps, in_time })
+        // A node without a schedule promises nothing, and so is never late.
+        let least = steps.iter().map(|steps: &Vec<Step>| steps.first().map_or(0, |step| step.days)).min();
+        let least = least.filter(|_| scope.timetable.all_have_hours()).unwrap_or(0);
+        Some(Self { steps, in_time, least })
     }
 
     /// Whether all that leaves anywhere is in time.

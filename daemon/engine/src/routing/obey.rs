@@ -162,6 +162,7 @@ impl Planner {
                 let by_want = if sold.is_empty() { by_want } else { sellers::bits(&sold) };
                 let ruled = lean(scope, kept, ruling, &by_want, &buffers);
                 let late = Late::of(&ruled, policy, order.deliver_by_ms);
+                let refused = late.as_ref().map_or(0, |late| late.refused);
                 let scope = late.as_ref().map_or(ruled, |late| late.lean(&ruled));
                 let planned = planner.plan_bonded(&scope, &bonds, terms.shipments, order, best_effort);
                 let is_whole = planned.as_ref().is_ok_and(|proposal| proposal.plan.unfilled.is_empty());
@@ -177,8 +178,9 @@ impl Planner {
                         proposal.plan.policy = kept.version;
                         proposal.plan.eliminated = ruling.eliminated().to_vec();
                         proposal.plan.review = terms.review;
-                        if let Some(nodes) = late.map(|late| late.refused).filter(|nodes| *nodes > 0) {
-                            proposal.plan.eliminated.push(Eliminated { rule: Eliminated::LATE, nodes });
+                        if refused > 0 {
+                            let late = Eliminated { rule: Eliminated::LATE, nodes: refused };
+                            proposal.plan.eliminated.push(late);
                         }
                         proposal
                     });
@@ -305,7 +307,8 @@ fn lean<'a>(
     buffers: &'a [Vec<(Vec<u64>, i64)>],
 ) -> Scope<'a> {
     let (extra, extra_least) = ruling.extra();
-    let leaning = Leaning { eligible: Some(ruling.eligible()), extra, extra_least, by_want, buffers };
+    let leaning =
+        Leaning { eligible: Some(ruling.eligible()), extra, late: None, extra_least, by_want, buffers };
     let split_lines = kept.policy.split_lines.unwrap_or(scope.split_lines);
     let (waits, transit) = (kept.policy.waits_for_days, kept.policy.transit());
     Scope { split_lines, leaning, waits, transit, ..*scope }

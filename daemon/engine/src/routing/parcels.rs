@@ -104,8 +104,9 @@ impl Load {
 /// Buffers of pricing parcels.
 #[derive(Default)]
 pub(crate) struct Parcels {
-    /// By slot.
+    /// By slot: what goes from there, and what that costs.
     loads: Vec<Load>,
+    costs: Vec<i64>,
 }
 
 impl Parcels {
@@ -126,6 +127,10 @@ impl Parcels {
             *load = load.and(carriers.load(part));
         }
         let price = |slot: u32, load: &Load| carriers.price(&case.list[slot as usize], load);
+        self.costs.resize(case.list.len().max(self.costs.len()), 0);
+        for slot in open {
+            self.costs[*slot as usize] = price(*slot, &self.loads[*slot as usize]);
+        }
         let may_move = open.len() > 1 && whole.len() * open.len() <= MOVES_MAX;
         // Once around without a move, and twice at most.
         let (mut at, mut idle, mut left) = (0, 0, if may_move { whole.len() * 2 } else { 0 });
@@ -136,17 +141,19 @@ impl Parcels {
             let stays = |other: &&Part| other.slot == from && other.want != want;
             let rest = split.iter().chain(&*whole).filter(stays).map(|other| carriers.load(other));
             let without = rest.fold(Load::default(), Load::and);
-            let saved = price(from, &self.loads[from as usize]) - price(from, &without);
+            let left = price(from, &without);
+            let saved = self.costs[from as usize] - left;
             let able =
                 open.iter().copied().filter(|to| *to != from && case.serves(*to as usize, want as usize));
             let extra = able.map(|to| {
-                let load = self.loads[to as usize];
-                (price(to, &load.and(part)) - price(to, &load), to)
+                let with = price(to, &self.loads[to as usize].and(part));
+                (with - self.costs[to as usize], to)
             });
             match extra.min().filter(|(extra, _)| *extra < saved) {
-                Some((_, to)) => {
-                    self.loads[from as usize] = without;
+                Some((extra, to)) => {
+                    (self.loads[from as usize], self.costs[from as usize]) = (without, left);
                     self.loads[to as usize] = self.loads[to as usize].and(part);
+                    self.costs[to as usize] += extra;
                     whole[at].slot = to;
                     idle = 0;
                 }
@@ -156,9 +163,8 @@ impl Parcels {
         }
         let mut cost = 0_i64;
         for slot in open {
-            let load = &self.loads[*slot as usize];
-            used[*slot as usize] = load.skus > 0;
-            cost = cost.saturating_add(price(*slot, load));
+            used[*slot as usize] = self.loads[*slot as usize].skus > 0;
+            cost = cost.saturating_add(self.costs[*slot as usize]);
         }
         cost
     }

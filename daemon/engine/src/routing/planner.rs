@@ -386,7 +386,7 @@ impl Planner {
             }
             let node = walk.take(next?.0);
             if self.gatherer.eligible(scope, node) && self.has_all(scope, node) {
-                let candidate = scope.candidate(node);
+                let candidate = scope.sender(node);
                 let (Money(cost), _) = scope.shipment(&candidate, skus, units.unsigned_abs(), &goods);
                 let price = |want: &Want| want.units.saturating_mul(scope.price(want.sku, node));
                 let prices = self.demand.wants.iter().map(price);
@@ -415,6 +415,7 @@ impl Planner {
             row.clear();
             row.extend_from_slice(bits);
         }
+        self.subsets.begin(scope, &self.demand);
         let mut looked_at = 0_usize;
         loop {
             let gatherer = &self.gatherer;
@@ -439,8 +440,14 @@ impl Planner {
                 self.subsets.rows.iter_mut().enumerate().filter(|(want, _)| wrong >> want & 1 == 1)
             {
                 let Want { sku, units, .. } = wants[want];
-                let units = |node| units + scope.buffer(want, node);
-                if !Carried::enough(scope.reader, sku, scope.segments, units, row) {
+                let (reader, segments) = (scope.reader, scope.segments);
+                let is_any = if scope.has_buffers() {
+                    let units = |node| units + scope.buffer(want, node);
+                    Carried::enough(reader, sku, segments, units, row)
+                } else {
+                    Carried::enough(reader, sku, segments, |_| units, row)
+                };
+                if !is_any {
                     return Few::Short;
                 }
             }

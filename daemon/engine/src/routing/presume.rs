@@ -9,7 +9,7 @@ use earmark_protocol::ids::NodeIx;
 use super::candidates::{Gatherer, Look};
 use super::case::{Case, Part};
 use super::demand::Demand;
-use super::scope::Scope;
+use super::scope::{Scope, has_bit};
 use super::walk::Near;
 
 impl Gatherer {
@@ -56,9 +56,10 @@ impl Gatherer {
 
     /// Takes a want from the nodes that may not have it. `false` where none is left.
     fn only_capable(&self, scope: &Scope<'_>, want: usize, flags: u16, case: &mut Case) -> bool {
-        let mut any = false;
+        let (mut any, let_in) = (false, scope.leaning.by_want.get(want));
         for (slot, node) in self.nodes.iter().enumerate() {
-            let capable = scope.suits(want, flags, *node);
+            let capable = (flags == 0 || scope.is_capable(flags, *node))
+                && let_in.is_none_or(|bits| has_bit(bits, *node));
             let word = &mut case.masks[slot * case.words + want / 64];
             *word &= !(u64::from(!capable) << (want % 64));
             any |= *word >> (want % 64) & 1 == 1;

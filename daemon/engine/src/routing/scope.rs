@@ -4,6 +4,7 @@
 //! ask [`Scope::allows`], [`Scope::candidate`] and the least costs of a band, and so stay exact about it. This room
 //! looks at no stock.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use earmark_protocol::catalogue::{NodeState, capabilities};
@@ -16,6 +17,7 @@ use super::case::Candidate;
 use super::days::Days;
 use super::demand::Demand;
 use super::lanes::{Band, Bookmark, LaneBook, LaneSet, Sheet, To};
+use super::late::LateCosts;
 use super::price::unit_to_address;
 use super::prices::Prices;
 use super::settle::First;
@@ -33,7 +35,9 @@ pub(crate) struct Leaning<'a> {
     /// By node: what a shipment from there costs on top, in micros; nothing for nodes beyond the last. A node that is
     /// preferred has less than 0.
     pub(crate) extra: &'a [i64],
-    /// The least of `extra` over all nodes; 0 where `extra` does not name all.
+    /// What being late adds to that.
+    pub(crate) late: Option<&'a LateCosts<'a>>,
+    /// The least of both together over all nodes.
     pub(crate) extra_least: i64,
     /// By want: a bit per node that may serve it. Empty where all wants may be served by whoever is eligible.
     pub(crate) by_want: &'a [&'a [u64]],
@@ -65,8 +69,9 @@ pub(super) struct Sight {
     now: TimestampMs,
     /// Whether the address is a home.
     is_home: bool,
-    /// By class of ways: what carriers charge for the order at least.
-    floors: Vec<Floor>,
+    /// Where carriers price: grams that the order is billed for at least, and by class of ways what they charge at least.
+    grams: u64,
+    floors: OnceCell<Vec<Floor>>,
 }
 
 impl Sight {
@@ -88,7 +93,19 @@ impl Sight {
         let lanes = destination(order, &table).map(|to| bookmark.lanes(lanes, &sheet, to, tariff));
         let days = Days::of(&timetable, table.nodes.len(), order, now);
         let is_home = matches!(order.delivery, Delivery::Ship { home: true, .. });
-        Self { epoch, table, sheet, lanes, timetable, days, prices, now, is_home, floors: Vec::new() }
+        Self {
+            epoch,
+            table,
+            sheet,
+            lanes,
+            timetable,
+            days,
+            prices,
+            now,
+            is_home,
+            grams: 0,
+            floors: OnceCell::new(),
+        }
     }
 
     /// Whether the order is shipped, to an address or a store.
@@ -115,10 +132,9 @@ impl Sight {
 
     /// Looks up what carriers price of an order's wants, where they do.
     pub(super) fn weigh(&mut self, reader: &Reader, demand: &mut Demand) {
-        if let (Some(fares), Some(lanes)) = (&self.sheet.fares, &self.lanes) {
-            let grams = demand.weigh(reader, fares);
-            let floors = lanes.classes.iter().map(|zones| fares.floor(zones, grams, self.is_home));
-            self.floors = floors.collect();
+        if let Some(fares) = self.sheet.fares.as_ref().filter(|_| self.lanes.is_some()) {
+            self.grams = demand.weigh(reader, fares);
+            self.floors = OnceCell::new();
         }
     }
 
@@ -133,8 +149,8 @@ impl Sight {
         let rules = reader.rules();
         let carriage = self.sheet.fares.as_ref().zip(self.lanes.as_deref());
         let carriage = carriage.map(|(fares, lanes)| {
-            let is_home = self.is_home;
-            Carriage { fares, lanes, is_home, floors: &self.floors }
+            let Self { is_home, grams, floors, .. } = self;
+            Carriage { fares, lanes, is_home: *is_home, grams: *grams, known_floors: floors }
         });
         Scope {
             reader,
@@ -307,10 +323,13 @@ impl Scope<'_> {
     #[inline]
     pub(crate) fn buffer(&self, want: usize, node: u32) -> i64 {
         // Asked at each look at a node's stock: most orders have neither.
-        if self.leaning.buffers.is_empty() && self.credits.is_empty() {
-            return 0;
-        }
-        self.keeps(want, node) - self.credit(want, node)
+        if self.has_buffers() { self.keeps(want, node) - self.credit(want, node) } else { 0 }
+    }
+
+    /// Whether some node must have more, or less, of some want than it is asked for.
+    #[inline]
+    pub(crate) fn has_buffers(&self) -> bool {
+        !self.leaning.buffers.is_empty() || !self.credits.is_empty()
     }
 
     /// Units of a want that a node keeps back.
@@ -373,9 +392,11 @@ impl Scope<'_> {
         self.transit.map(|transit| (transit.days(miles), transit.weekends))
     }
 
-    /// What rules add to the cost of a shipment from a node.
+    /// What rules, and being late, add to the cost of a shipment from a node.
+    #[inline]
     pub(crate) fn extra(&self, node: u32) -> i64 {
-        self.leaning.extra.get(node as usize).copied().unwrap_or(0)
+        let ruled = self.leaning.extra.get(node as usize).copied().unwrap_or(0);
+        self.leaning.late.map_or(ruled, |late| ruled.saturating_add(late.at(node)))
     }
 
     /// What each shipment costs before it is known from where.
@@ -411,10 +432,13 @@ impl Scope<'_> {
 
     /// The least that a shipment costs, lines and units aside.
     pub(crate) fn fixed_least(&self) -> i64 {
+        self.own_fixed_least().saturating_add(self.carriage.map_or(0, |carriage| carriage.floor_least()))
+    }
+
+    /// The same, carriers aside.
+    pub(crate) fn own_fixed_least(&self) -> i64 {
         let fixed = self.sheet.bands.iter().map(|band| band.fixed).min().unwrap_or(0);
-        let carriage = self.carriage.map_or(0, |carriage| carriage.floor_least());
-        let extra = self.leaning.extra_least;
-        self.base().saturating_add(fixed).saturating_add(extra).saturating_add(carriage)
+        self.base().saturating_add(fixed).saturating_add(self.leaning.extra_least)
     }
 
     /// What a unit costs from a node, carriers aside.
@@ -440,12 +464,18 @@ impl Scope<'_> {
         (Money(own.saturating_add(fare.map_or(0, |fare| fare.total()))), fare)
     }
 
-    /// A node with its rates.
+    /// A node with its rates, and what carriers charge from there at least.
     pub(crate) fn candidate(&self, node: u32) -> Candidate {
+        let carriage = self.carriage.map_or_else(Floor::default, |carriage| carriage.floor_of(node));
+        Candidate { carriage, ..self.sender(node) }
+    }
+
+    /// A node with its rates, for whoever prices each shipment as a whole.
+    pub(crate) fn sender(&self, node: u32) -> Candidate {
         let (site, costs) = (&self.sheet.sites[node as usize], self.sheet.costs(node));
         let miles = self.lanes.map_or(0, |lanes| u32::from(lanes.miles[node as usize]));
         let unit = self.unit_from(node);
-        let (class, carriage) = self.carriage.map_or_else(Default::default, |carriage| carriage.of(node));
+        let (class, carriage) = (self.carriage.map_or(0, |carriage| carriage.class(node)), Floor::default());
         let fixed = self.base().saturating_add(costs.fixed).saturating_add(self.extra(node));
         let (rank, code_rank, priority) = (site.rank, site.code_rank, site.priority);
         Candidate { node, miles, fixed, line: costs.line, unit, class, carriage, rank, code_rank, priority }

@@ -93,8 +93,11 @@ pub(super) struct Shares {
     of_site: Vec<u32>,
     offers: Vec<Offer>,
     goals: Vec<Goal>,
-    /// By offer: how much of it the relaxed plan takes.
+    /// By offer: how much of it the relaxed plan takes; and those of which it takes something, few beside all offers.
     used: Vec<f64>,
+    taken: Vec<u32>,
+    /// Sites that the relaxed plan uses and whose shares can move.
+    moving: Vec<u32>,
     /// By want: what all of it costs, or at most a unit where it is split.
     worth: Vec<f64>,
     /// By want: what the second best way costs; or by how much the bound of a split passes what rates alone say.
@@ -161,11 +164,16 @@ impl Shares {
             let mask = case.mask(slot);
             let takes_part = self.split[slot] || mask.iter().any(|word| *word != 0);
             let beats = |other: &u32| {
+                // What it has is asked first, and a part of it before all: hardly any other node has even that.
+                if mask[0] & !case.masks[*other as usize * case.words] != 0 {
+                    return false;
+                }
                 let better = &case.list[*other as usize];
-                let has_all = case.mask(*other as usize).iter().zip(mask).all(|(has, word)| word & !has == 0);
-                let unit = better.unit <= candidate.unit && better.carriage.gram <= candidate.carriage.gram;
-                let fixed = better.fixed_floor() <= candidate.fixed_floor();
-                has_all && fixed && better.line <= candidate.line && unit
+                case.mask(*other as usize).iter().zip(mask).all(|(has, word)| word & !has == 0)
+                    && better.fixed_floor() <= candidate.fixed_floor()
+                    && better.line <= candidate.line
+                    && better.unit <= candidate.unit
+                    && better.carriage.gram <= candidate.carriage.gram
             };
             budget.take(1 + self.unbeaten.len());
             let is_beaten = !takes_part || !self.split[slot] && self.unbeaten.iter().any(beats);
@@ -197,6 +205,7 @@ impl Shares {
             self.of_site[site.end as usize] = at as u32;
             site.end += 1;
         }
+        self.taken.clear();
         self.used.clear();
         self.used.resize(self.offers.len(), 0.0);
         for buffer in [&mut self.worth, &mut self.second] {
@@ -244,7 +253,7 @@ impl Shares {
     /// What every plan costs at least that agrees with what is settled; infinite where there is none.
     pub(super) fn bound(&mut self, settled: &Settled, budget: &mut Budget) -> f64 {
         let mut total = settled.base;
-        self.used.fill(0.0);
+        self.taken.drain(..).for_each(|at| self.used[at as usize] = 0.0);
         for (want, goal) in self.goals.iter().enumerate() {
             let range = goal.first as usize..goal.end as usize;
             let offers = || range.clone().map(|at| (at, &self.offers[at], settled.share[at]));
@@ -263,6 +272,7 @@ impl Shares {
                     return least;
                 }
                 self.used[chosen] = 1.0;
+                self.taken.push(chosen as u32);
                 (self.worth[want], self.second[want]) = (least, second);
                 total += least;
                 continue;
@@ -282,6 +292,7 @@ impl Shares {
             }
             for (at, used) in &self.knapsack.used {
                 self.used[*at as usize] = *used;
+                self.taken.push(*at);
             }
             self.worth[want] = self.knapsack.worth;
             self.second[want] = self.knapsack.cost - self.knapsack.relaxed;
@@ -345,17 +356,20 @@ impl Shares {
         has_cost && settled.status[site] == Status::Undecided && self.offers_of(site).len() > 1
     }
 
-    /// By offer: how the bound grows with its share, as far as a site's shares keep their sum. Returns the square of it.
+    /// By offer of the sites that shares move at: how the bound grows with its share, as far as a site's shares keep their sum.
+    /// Returns the square of it.
     fn slopes(&mut self, settled: &Settled) -> f64 {
-        let mut slope = std::mem::take(&mut self.slope);
-        slope.clear();
-        slope.resize(self.offers.len(), 0.0);
+        let (mut slope, mut moving) = (std::mem::take(&mut self.slope), std::mem::take(&mut self.moving));
+        slope.resize(self.offers.len().max(slope.len()), 0.0);
+        // Where nothing of a site is used, all of its shares are as good.
+        moving.clear();
+        moving.extend(self.taken.iter().map(|at| self.offers[*at as usize].site));
+        moving.sort_unstable();
+        moving.dedup();
+        moving.retain(|site| self.is_shared(settled, *site as usize));
         let mut square = 0.0;
-        for site in 0..self.sites.len() {
-            if !self.is_shared(settled, site) {
-                continue;
-            }
-            let offers = self.offers_of(site);
+        for site in &moving {
+            let offers = self.offers_of(*site as usize);
             let used = |offer: &u32| self.used[*offer as usize];
             let mean = offers.iter().map(used).sum::<f64>() / offers.len() as f64;
             for offer in offers {
@@ -364,17 +378,14 @@ impl Shares {
                 square += rise * rise;
             }
         }
-        self.slope = slope;
+        (self.slope, self.moving) = (slope, moving);
         square
     }
 
     /// Moves shares along the slopes, and back to where none is negative and each site's sum is its fixed cost.
     fn step(&mut self, settled: &mut Settled, length: f64) {
         let mut sorted = std::mem::take(&mut self.sorted);
-        for site in 0..self.sites.len() {
-            if !self.is_shared(settled, site) {
-                continue;
-            }
+        for site in self.moving.iter().map(|site| *site as usize) {
             let offers = self.offers_of(site);
             if offers.iter().all(|offer| self.slope[*offer as usize] == 0.0) {
                 continue;

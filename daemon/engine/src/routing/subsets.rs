@@ -39,6 +39,8 @@ pub(crate) struct Subsets {
     /// The answer: which wants go from where.
     pub(crate) chosen: Vec<(usize, Candidate)>,
     units: Vec<i64>,
+    /// What a shipment costs from the nodes of the band at hand at least, carriers aside.
+    own: Vec<i64>,
     /// By want: the prices of its units at the node at hand, together; empty where none has one.
     prices: Vec<i64>,
     shipments: Vec<Shipment>,
@@ -50,10 +52,9 @@ pub(crate) struct Subsets {
     floors: Vec<i64>,
     /// By band: how many nodes of it were seen that have the set and that no rule makes dearer, as far as they count.
     reached: Vec<Vec<u8>>,
-    /// What is in each set.
-    goods: Vec<Goods>,
-    /// Where carriers price, by class and set: what they charge; nothing for a class that is not asked about yet.
+    /// Where carriers price, by class of nodes: what they charge for each set. And nothing for each, where they do not.
     fares: Vec<Vec<i64>>,
+    no_fares: Vec<i64>,
     /// By set: the cheapest shipments of it from different nodes, where more than one of them may be needed.
     choices: Vec<Vec<Shipment>>,
     distinct: Distinct,
@@ -76,7 +77,35 @@ struct Distinct {
 }
 
 impl Subsets {
-    /// Finds the cheapest plan of all by `rows`, into `chosen`; `eligible` says which nodes may serve the order. `false`
+    /// Begins with another order: how much is in each set, and what carriers charge for it.
+    pub(crate) fn begin(&mut self, scope: &Scope<'_>, demand: &Demand) {
+        self.units.clear();
+        self.units.push(0);
+        for want in &demand.wants {
+            for set in 0..self.units.len() {
+                self.units.push(self.units[set].saturating_add(want.units));
+            }
+        }
+        let classes = scope.carriage.map_or(0, |carriage| carriage.lanes.classes.len());
+        self.fares.resize_with(classes, Vec::new);
+        self.fares.iter_mut().for_each(Vec::clear);
+        self.no_fares.resize(self.units.len(), 0);
+        let Some(carriage) = &scope.carriage else { return };
+        let mut goods = vec![Goods::default()];
+        for want in &demand.wants {
+            for set in 0..goods.len() {
+                goods.push(goods[set].and(want.goods(want.units)));
+            }
+        }
+        let mut prices = Vec::with_capacity(classes);
+        for goods in &goods {
+            prices.clear();
+            carriage.prices(goods, &mut prices);
+            self.fares.iter_mut().zip(&prices).for_each(|(fares, price)| fares.push(*price));
+        }
+    }
+
+    /// Finds the cheapest plan of the order by `rows`, into `chosen`; `eligible` says which nodes may serve the order. `false`
     /// where some want has no node, and where the order is not one for this room.
     pub(crate) fn find(
         &mut self,
@@ -85,8 +114,9 @@ impl Subsets {
         limit: usize,
         eligible: impl Fn(u32) -> bool,
     ) -> bool {
-        // Where a shipment cost less than nothing, one more could pay.
-        if demand.wants.len() > SKUS_MAX || scope.fixed_least() < 0 {
+        // Where a shipment cost less than nothing, one more could pay. Carriers never take less than nothing.
+        let may_pay = || scope.own_fixed_least() < 0 && scope.fixed_least() < 0;
+        if demand.wants.len() > SKUS_MAX || may_pay() {
             return false;
         }
         if !self.walk(scope, demand, 1, usize::MAX, &eligible) {
@@ -109,7 +139,7 @@ impl Subsets {
         eligible: impl Fn(u32) -> bool,
     ) -> bool {
         let Some(mut walk) = Walk::new(scope, demand) else { return false };
-        self.begin(scope, demand);
+        self.begin_walk(scope);
         let uniform = scope.bands_are_uniform();
         let choosy = !scope.leaning.by_want.is_empty() || demand.wants.iter().any(|want| want.flags != 0);
         let stop = STOP_NODES.max(3_usize.pow(demand.wants.len() as u32) / WAYS_PER_NODE);
@@ -140,17 +170,19 @@ impl Subsets {
             left -= 1;
             let has = |row: &Vec<u64>| (row[node as usize / 64] >> (node % 64) & 1) as usize;
             let mut set = self.rows.iter().enumerate().fold(0, |set, (want, row)| set | has(row) << want);
-            if choosy {
+            // What is known of a set is known of each part of it.
+            let is_news =
+                |set: usize| set != 0 && !(uniform && usize::from(self.reached[band][set]) >= choices);
+            if choosy && is_news(set) {
                 let suits =
                     |(want, facts): (usize, &Want)| usize::from(scope.suits(want, facts.flags, node)) << want;
                 set &= demand.wants.iter().enumerate().map(suits).fold(0, |set, want| set | want);
             }
-            let news = set != 0 && !(uniform && usize::from(self.reached[band][set]) >= choices);
-            if news && eligible(node) {
+            if is_news(set) && eligible(node) {
                 let price = |want: &Want| want.units.saturating_mul(scope.price(want.sku, node));
                 self.prices.clear();
                 self.prices.extend(demand.wants.iter().filter(|_| scope.prices.is_some()).map(price));
-                self.reach(scope, scope.candidate(node), band, set, choices);
+                self.reach(scope, scope.sender(node), band, set, choices);
                 // Whatever else the band has is no cheaper for any set.
                 if uniform && usize::from(self.reached[band][all]) >= choices {
                     walk.leave(band);
@@ -159,15 +191,8 @@ impl Subsets {
         }
     }
 
-    fn begin(&mut self, scope: &Scope<'_>, demand: &Demand) {
-        let sets = 1 << demand.wants.len();
-        self.units.clear();
-        self.units.push(0);
-        for want in &demand.wants {
-            for set in 0..self.units.len() {
-                self.units.push(self.units[set].saturating_add(want.units));
-            }
-        }
+    fn begin_walk(&mut self, scope: &Scope<'_>) {
+        let sets = self.units.len();
         self.shipments.clear();
         self.shipments.resize(sets, Shipment { cost: NEVER, from: Candidate::default() });
         let bands = scope.bands().len();
@@ -176,43 +201,21 @@ impl Subsets {
             reached.clear();
             reached.resize(sets, 0);
         }
-        let Some(carriage) = &scope.carriage else { return };
-        self.goods.clear();
-        self.goods.push(Goods::default());
-        for want in &demand.wants {
-            for set in 0..self.goods.len() {
-                self.goods.push(self.goods[set].and(want.goods(want.units)));
-            }
-        }
-        self.fares.clear();
-        self.fares.resize(carriage.lanes.classes.len(), Vec::new());
-        self.choices.clear();
-        self.choices.resize(sets, Vec::new());
-    }
-
-    /// Has the fares of a class at hand.
-    fn price_class(&mut self, scope: &Scope<'_>, class: u32) {
-        if let Some(carriage) = &scope.carriage
-            && let fares = &mut self.fares[class as usize]
-            && fares.is_empty()
-        {
-            fares.extend(self.goods.iter().map(|goods| carriage.price(class, goods)));
-        }
+        self.choices.resize_with(sets.max(self.choices.len()), Vec::new);
+        self.choices[..sets].iter_mut().for_each(Vec::clear);
     }
 
     /// A node has all of a set of wants: it may be the cheapest for each part of it.
     fn reach(&mut self, scope: &Scope<'_>, from: Candidate, band: usize, set: usize, choices: usize) {
-        self.price_class(scope, from.class);
-        let fares = scope.carriage.map_or(&[][..], |_| &self.fares[from.class as usize]);
+        let fares = self.fares.get(from.class as usize);
         let (rates, counts) = (from.rates(), u8::from(scope.is_plain(from.node)));
         let mut part = set;
         while part > 0 {
             self.reached[band][part] = self.reached[band][part].saturating_add(counts);
-            let fare = fares.get(part).copied().unwrap_or(0);
             let prices = self.prices.iter().enumerate().filter(|(want, _)| part >> want & 1 == 1);
             let prices = prices.map(|(_, price)| *price).fold(0_i64, i64::saturating_add);
-            let cost =
-                price(rates, part, self.units[part]).saturating_add(fare).saturating_add(prices).min(NEVER);
+            let own = price(rates, part, self.units[part]).saturating_add(prices);
+            let cost = own.saturating_add(fares.map_or(0, |fares| fares[part])).min(NEVER);
             let best = &mut self.shipments[part];
             let key = |candidate: &Candidate| (candidate.priority, candidate.code_rank);
             if cost < best.cost || cost == best.cost && cost < NEVER && key(&from) < key(&best.from) {
@@ -236,17 +239,27 @@ impl Subsets {
         let sets = self.shipments.len();
         self.unseen.clear();
         self.unseen.resize(sets, NEVER);
+        let mut own_of = None;
         for (band, (costs, unit)) in scope.bands().iter().zip(walk.ahead()).enumerate() {
             let Some(unit) = unit else { continue };
+            // Where carriers price, nodes of one cost are many bands after each other.
             let rates = Rates { fixed: scope.band_fixed(costs), line: costs.line, unit };
-            costs.classes().for_each(|class| self.price_class(scope, class));
-            for set in 1..sets {
-                if enough.is_none_or(|enough| usize::from(self.reached[band][set]) < enough) {
-                    let fares = costs.classes().map(|class| self.fares[class as usize][set]);
-                    let fare = if scope.carriage.is_some() { fares.min().unwrap_or(NEVER) } else { 0 };
-                    let cost = price(rates, set, self.units[set]).saturating_add(fare);
-                    self.unseen[set] = self.unseen[set].min(cost);
+            if own_of != Some(rates) {
+                own_of = Some(rates);
+                self.own.clear();
+                self.own.extend(self.units.iter().enumerate().map(|(set, units)| price(rates, set, *units)));
+            }
+            let mut look = |fares: &[i64]| {
+                let sets = self.own.iter().zip(fares).zip(&self.reached[band]).zip(&mut self.unseen);
+                for (((own, fare), reached), unseen) in sets {
+                    if enough.is_none_or(|enough| usize::from(*reached) < enough) {
+                        *unseen = (*unseen).min(own.saturating_add(*fare));
+                    }
                 }
+            };
+            match scope.carriage {
+                Some(_) => costs.classes().for_each(|class| look(&self.fares[class as usize])),
+                None => look(&self.no_fares),
             }
         }
         self.covers.clear();

@@ -6,6 +6,7 @@
 use super::demand::Demand;
 use super::lanes::{Band, LaneSet};
 use super::scope::Scope;
+use crate::tariff::fares::NEVER;
 
 /// How many nodes are near: at least so many; then, up to so many, those from where the whole order would cost not more
 /// than this extra.
@@ -47,6 +48,8 @@ pub(crate) struct Walk<'a> {
     skus: i64,
     units: i64,
     bands: Vec<Ahead>,
+    /// The band that the next node is in, and what the order costs from there at least.
+    next: Option<(usize, i64)>,
 }
 
 impl<'a> Walk<'a> {
@@ -57,8 +60,11 @@ impl<'a> Walk<'a> {
         let skus = demand.wants.len() as i64;
         let goods = scope.carriage.map(|_| demand.goods()).unwrap_or_default();
         let mut at = 0;
+        let mut fares = Vec::new();
+        scope.carriage.inspect(|carriage| carriage.prices(&goods, &mut fares));
         let ahead = |(band, end): (&Band, &u32)| {
-            let fare = scope.carriage.map_or(0, |carriage| carriage.band_price(band, &goods));
+            let of_band = || band.classes().map(|class| fares[class as usize]).min().unwrap_or(NEVER);
+            let fare = if scope.carriage.is_some() { of_band() } else { 0 };
             let lines = band.line.saturating_mul(skus);
             let once = scope.band_fixed(band).saturating_add(fare).saturating_add(lines);
             let mut ahead = Ahead { at, end: *end, once, unit: None, floor: 0 };
@@ -67,27 +73,38 @@ impl<'a> Walk<'a> {
             ahead
         };
         let bands = lanes.bands.iter().zip(&lanes.ends).map(ahead).collect();
-        Some(Self { scope, lanes, skus, units, bands })
+        let mut walk = Self { scope, lanes, skus, units, bands, next: None };
+        walk.look_around();
+        Some(walk)
     }
 
     /// The band that the next node is in, and what the order costs at least from there and from all later ones.
     pub(crate) fn next(&self) -> Option<(usize, i64)> {
+        self.next
+    }
+
+    fn look_around(&mut self) {
         let floor = |(band, ahead): (usize, &Ahead)| ahead.unit.map(|_| (band, ahead.floor));
-        self.bands.iter().enumerate().filter_map(floor).min_by_key(|next| next.1)
+        self.next = self.bands.iter().enumerate().filter_map(floor).min_by_key(|next| next.1);
     }
 
     /// The next node of a band.
     pub(crate) fn take(&mut self, band: usize) -> u32 {
         let ahead = &mut self.bands[band];
-        let node = self.lanes.order[ahead.at as usize];
+        let (node, floor) = (self.lanes.order[ahead.at as usize], ahead.floor);
         ahead.at += 1;
         ahead.look(self.scope, self.lanes, self.units);
+        // Where the node after it costs the same, nothing has changed: so it is most often where carriers price.
+        if ahead.unit.is_none() || ahead.floor != floor {
+            self.look_around();
+        }
         node
     }
 
     /// Leaves out what is left of a band.
     pub(crate) fn leave(&mut self, band: usize) {
         self.bands[band].unit = None;
+        self.look_around();
     }
 
     /// By band: what a unit costs from its next node, where it has one.

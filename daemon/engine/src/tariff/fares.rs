@@ -90,8 +90,9 @@ struct Step {
 #[derive(Debug)]
 struct Offer {
     service: ServiceIx,
-    /// By place in the service's zones.
+    /// By place in the service's zones; and whether their steps end at the same weights.
     zones: Vec<Vec<Step>>,
+    has_same_steps: bool,
     spec: Arc<ServiceSpec>,
     /// Of a parcel, converted as one sum: by whether it goes to a home, and whether it is oversize and hazmat, a bit each.
     surcharges: [i64; 8],
@@ -128,13 +129,15 @@ impl Fares {
         let offered = services.filter(|(service, spec)| spec.offered && is_among(*service));
         let offer = |(service, spec): (ServiceIx, &Arc<ServiceSpec>)| {
             let rate = tariffs.rates.get(&spec.currency).map_or(1_000_000, |Money(rate)| *rate);
-            let zones = spec.zones.iter().map(|zone| steps(zone, spec.fuel_bp, rate)).collect();
+            let zones: Vec<_> = spec.zones.iter().map(|zone| steps(zone, spec.fuel_bp, rate)).collect();
+            let ends = |steps: &[Step]| steps.iter().map(|step| step.up_to_g).collect::<Vec<_>>();
+            let has_same_steps = zones.windows(2).all(|pair| ends(&pair[0]) == ends(&pair[1]));
             let surcharges = std::array::from_fn(|applies| {
                 let amounts = [spec.residential, spec.oversize, spec.hazmat];
                 let sum = amounts.iter().enumerate().filter(|(bit, _)| applies >> bit & 1 == 1);
                 share(sum.map(|(_, amount)| amount.0).sum(), rate, 1_000_000)
             });
-            Offer { service, zones, spec: Arc::clone(spec), surcharges }
+            Offer { service, zones, has_same_steps, spec: Arc::clone(spec), surcharges }
         };
         let offers: Vec<_> = offered.map(offer).collect();
         if offers.is_empty() && among.is_none() {
@@ -204,6 +207,24 @@ impl Fares {
         least
     }
 
+    /// The same of many ways at once: how much is billed is the same by all of them, and most often the step of it.
+    pub(crate) fn prices(&self, ways: &[Zones], goods: &Goods, is_home: bool, prices: &mut Vec<i64>) {
+        let first = prices.len();
+        prices.resize(first + ways.len(), NEVER);
+        for (at, offer) in self.offers.iter().enumerate() {
+            let (billable_g, surcharge) = (offer.billable_g(goods), offer.surcharge(is_home, goods.flags));
+            let step = offer.shared_step(billable_g);
+            for (least, zones) in prices[first..].iter_mut().zip(ways) {
+                let Some(zone) = usize::from(zones[at]).checked_sub(1) else { continue };
+                let (freight, surcharges) = match step {
+                    Some(step) => (offer.zones[zone][step].price.min(NEVER), surcharge.min(NEVER)),
+                    None => offer.freight(zone, billable_g, surcharge),
+                };
+                *least = (*least).min(freight + surcharges);
+            }
+        }
+    }
+
     /// What no price a way is below, of all that is billed for so many grams or more.
     pub(crate) fn least(&self, zones: &Zones, grams: u64, is_home: bool) -> i64 {
         let of = |(offer, zone): (&Offer, usize)| {
@@ -224,30 +245,31 @@ impl Fares {
     pub(crate) fn floor(&self, zones: &Zones, grams: u64, is_home: bool) -> Floor {
         let grams = grams.max(1);
         let tables =
-            || self.going(zones).map(|(offer, zone)| (&offer.zones[zone], offer.surcharge(is_home, 0)));
+            || self.going(zones).map(|(offer, zone)| (&*offer.zones[zone], offer.surcharge(is_home, 0)));
         let per_gram = || {
             let of_step = |step: &Step| step.price / step.up_to_g as i64;
-            let of = |(table, _): (&Vec<Step>, i64)| table.iter().map(of_step).min();
+            let of = |(table, _): (&[Step], i64)| table.iter().map(of_step).min();
             Floor { once: 0, gram: tables().filter_map(of).min().unwrap_or(0) }
         };
-        let is_beyond = |table: &Vec<Step>| table.last().is_none_or(|step| step.up_to_g < grams);
+        let is_beyond = |table: &[Step]| table.last().is_none_or(|step| step.up_to_g < grams);
         if tables().any(|(table, _)| is_beyond(table)) {
             return per_gram();
         }
-        let at_end = |(table, home): (&Vec<Step>, i64)| {
+        let at_end = |(table, home): (&[Step], i64)| {
             table[table.partition_point(|step| step.up_to_g < grams)].least.saturating_add(home)
         };
         let Some(end) = tables().map(at_end).min() else { return Floor { once: NEVER, gram: 0 } };
-        // Where each step ends it is nearest to the line.
-        let slope_to = |(table, home): (&'_ Vec<Step>, i64)| {
+        // Where each step ends it is nearest to the line. Slopes are compared as fractions: a division for each takes long.
+        let lighter = tables().flat_map(|(table, home)| {
             let ends = table.iter().take_while(|step| step.up_to_g < grams);
-            let slope = |step: &Step| {
-                let (rise, run) = (end - step.least - home, (grams - step.up_to_g) as i64);
-                rise.div_euclid(run) + i64::from(rise.rem_euclid(run) > 0)
-            };
-            ends.map(slope).max()
+            ends.map(move |step| (end - step.least - home, (grams - step.up_to_g) as i64))
+        });
+        let steeper = |a: (i64, i64), b: (i64, i64)| {
+            let is_less = i128::from(a.0) * i128::from(b.1) < i128::from(b.0) * i128::from(a.1);
+            if is_less { b } else { a }
         };
-        let gram = tables().filter_map(slope_to).max().unwrap_or(0).max(0);
+        let (rise, run) = lighter.fold((0, 1), steeper);
+        let gram = rise.div_euclid(run) + i64::from(rise.rem_euclid(run) > 0);
         let once = i128::from(end) - i128::from(gram) * i128::from(grams);
         if once < 0 { per_gram() } else { Floor { once: i64::try_from(once).unwrap_or(0), gram } }
     }
@@ -279,17 +301,36 @@ impl Offer {
     /// The billable weight of a parcel, and what it costs: price and fuel, and surcharges.
     #[inline]
     fn charge(&self, zone: usize, goods: &Goods, is_home: bool) -> (u64, i64, i64) {
+        let billable_g = self.billable_g(goods);
+        let surcharge = self.surcharge(is_home, goods.flags);
+        let (freight, surcharges) = self.freight(zone, billable_g, surcharge);
+        (billable_g, freight, surcharges)
+    }
+
+    /// The weight that goods are billed for.
+    fn billable_g(&self, goods: &Goods) -> u64 {
         let by_volume = match self.spec.volume_divisor {
             0 => 0,
             divisor => goods.mm3.div_ceil(u64::from(divisor)),
         };
-        let billable_g = goods.grams.max(by_volume).max(1);
-        let surcharge = self.surcharge(is_home, goods.flags);
+        goods.grams.max(by_volume).max(1)
+    }
+
+    /// The step of one parcel of so much weight, where it is the same in all zones.
+    fn shared_step(&self, billable_g: u64) -> Option<usize> {
+        let steps = self.zones.first().filter(|_| self.has_same_steps)?;
+        let step = steps.partition_point(|step| step.up_to_g < billable_g);
+        (step < steps.len()).then_some(step)
+    }
+
+    /// What so much weight costs in a zone: price and fuel, and so much on top of each parcel.
+    #[inline]
+    fn freight(&self, zone: usize, billable_g: u64, surcharge: i64) -> (i64, i64) {
         let steps = &*self.zones[zone];
         let price_of = |grams: u64| steps[steps.partition_point(|step| step.up_to_g < grams)].price;
         let heaviest = steps[steps.len() - 1];
         if billable_g <= heaviest.up_to_g {
-            return (billable_g, price_of(billable_g).min(NEVER), surcharge.min(NEVER));
+            return (price_of(billable_g).min(NEVER), surcharge.min(NEVER));
         }
         let parcels = billable_g.div_ceil(heaviest.up_to_g);
         let last = price_of(billable_g - (parcels - 1) * heaviest.up_to_g);
@@ -297,7 +338,7 @@ impl Offer {
             i64::try_from(i128::from(parcels) * i128::from(price)).unwrap_or(NEVER).min(NEVER)
         };
         let freight = times(parcels - 1, heaviest.price).saturating_add(last).min(NEVER);
-        (billable_g, freight, times(parcels, surcharge))
+        (freight, times(parcels, surcharge))
     }
 
     fn fare(&self, zone: usize, goods: &Goods, is_home: bool) -> Fare {
