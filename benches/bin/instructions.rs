@@ -30,8 +30,13 @@ const FRAMES: usize = 100;
 const PLANS: usize = 200;
 const ROUTED_NODES: u32 = 3_223;
 const ROUTED_SKUS: u32 = 48;
-/// Deciles of the units of a line in real orders of two lines.
+/// Deciles of the units of a line in real orders of two lines; and of about 26 and 75.
 const UNITS: [u32; 10] = [1, 1, 2, 4, 8, 12, 24, 48, 100, 200];
+const UNITS_26: [u32; 10] = [1, 1, 2, 3, 4, 6, 8, 12, 12, 24];
+const UNITS_75: [u32; 10] = [1, 1, 1, 2, 2, 3, 4, 6, 10, 12];
+/// Orders of many lines, each of which takes as long as many of few; and skus that such orders are drawn from.
+const LARGE_PLANS: usize = 40;
+const LARGE_SKUS: u32 = 300;
 /// Places that orders go to: lanes are computed at the first order to each, which is not measured.
 const PLACES: usize = 10;
 
@@ -94,6 +99,18 @@ mod measured {
     }
 
     #[inline(never)]
+    pub(super) fn full26(planner: &mut Planner, reader: &Reader, order: &Order) {
+        let plan = planner.plan(reader, reader.lanes(), TENANT, order, true, &[]);
+        black_box(plan.expect("there is stock for it"));
+    }
+
+    #[inline(never)]
+    pub(super) fn full75(planner: &mut Planner, reader: &Reader, order: &Order) {
+        let plan = planner.plan(reader, reader.lanes(), TENANT, order, true, &[]);
+        black_box(plan.expect("there is stock for it"));
+    }
+
+    #[inline(never)]
     pub(super) fn policy(planner: &mut Planner, reader: &Reader, order: &Order) {
         let plan = planner.plan(reader, reader.lanes(), TENANT, order, true, &[]);
         black_box(plan.expect("there is stock for it"));
@@ -103,7 +120,7 @@ mod measured {
 /// A name, how many operations one run of it measures, and the run.
 type Case = (&'static str, usize, fn());
 
-const CASES: [Case; 8] = [
+const CASES: [Case; 10] = [
     ("hold", BATCHES * BATCH, hold),
     ("expire", BATCHES * BATCH, expire),
     ("atp", READS, atp),
@@ -112,6 +129,8 @@ const CASES: [Case; 8] = [
     ("policy", PLANS, policy),
     ("full2", PLANS, full2),
     ("full5", PLANS, full5),
+    ("full26", LARGE_PLANS, full26),
+    ("full75", LARGE_PLANS, full75),
 ];
 
 fn main() -> ExitCode {
@@ -172,38 +191,59 @@ fn frame() {
 /// Orders of two lines over as many nodes as a large retailer has, a sku at half of them.
 fn plan() {
     let mut random = Random(7);
-    let state = routed(None, &mut random);
-    plan_orders(&state, &orders(2, false, &mut random), measured::plan);
+    let state = routed(None, ROUTED_SKUS, &mut random);
+    plan_orders(&state, &orders(&TWO, false, &mut random), measured::plan);
 }
 
 /// The same orders under a policy of 50 rules that leave their plans as they are.
 fn policy() {
     let mut random = Random(7);
-    let mut state = routed(None, &mut random);
+    let mut state = routed(None, ROUTED_SKUS, &mut random);
     let policy = CommandBody::SetPolicy(SetPolicy { text: fifty_rules() });
     run(&mut state, &mut Decision::default(), &mut random, policy);
-    plan_orders(&state, &orders(2, false, &mut random), measured::policy);
+    plan_orders(&state, &orders(&TWO, false, &mut random), measured::policy);
 }
 
 /// Orders of two lines under the full model: carriers that price by steps, and a policy of 50 rules that move plans.
 fn full2() {
-    plan_full(2, measured::full2);
+    plan_full(&TWO, measured::full2);
 }
 
 /// The same with five lines.
 fn full5() {
-    plan_full(5, measured::full5);
+    plan_full(&Size { lines: 5, ..TWO }, measured::full5);
 }
 
-fn plan_full(lines: usize, measured: Measured) {
+/// The same with so many lines that what is where cannot be tried out set by set.
+fn full26() {
+    plan_full(&Size { lines: 26, units: &UNITS_26, ..LARGE }, measured::full26);
+}
+
+/// The same with many lines.
+fn full75() {
+    plan_full(&LARGE, measured::full75);
+}
+
+/// How large orders are, how many of them, and of how many skus.
+struct Size {
+    lines: usize,
+    units: &'static [u32; 10],
+    plans: usize,
+    skus: u32,
+}
+
+const TWO: Size = Size { lines: 2, units: &UNITS, plans: PLANS, skus: ROUTED_SKUS };
+const LARGE: Size = Size { lines: 75, units: &UNITS_75, plans: LARGE_PLANS, skus: LARGE_SKUS };
+
+fn plan_full(size: &Size, measured: Measured) {
     let mut random = Random(7);
-    let (mut nodes, mut skus) = (nodes(&mut random), skus());
+    let (mut nodes, mut skus) = (nodes(&mut random), skus(size.skus));
     for node in nodes.iter_mut().step_by(10) {
         node.kind = NodeKind::Dc;
     }
     let full = Full::equip((&mut nodes, &mut skus), None, 1, &mut BadRows::new(1));
-    let state = routed(Some((nodes, skus, full)), &mut random);
-    plan_orders(&state, &orders(lines, true, &mut random), measured);
+    let state = routed(Some((nodes, skus, full)), size.skus, &mut random);
+    plan_orders(&state, &orders(size, true, &mut random), measured);
 }
 
 type Measured = fn(&mut Planner, &Reader, &Order);
@@ -220,16 +260,16 @@ fn plan_orders(state: &State, orders: &[Order], measured: Measured) {
 }
 
 /// Orders of so many lines; under the full model with homes and wishes.
-fn orders(lines: usize, is_full: bool, random: &mut Random) -> Vec<Order> {
+fn orders(size: &Size, is_full: bool, random: &mut Random) -> Vec<Order> {
     let places: Vec<_> = (0..PLACES).map(|_| somewhere(random)).collect();
-    (0..PLANS).map(|at| order(random, lines, places[at % PLACES], is_full.then_some(at as u64))).collect()
+    (0..size.plans).map(|at| order(random, size, places[at % PLACES], is_full.then_some(at as u64))).collect()
 }
 
-fn order(random: &mut Random, lines: usize, position: Position, wishes_seed: Option<u64>) -> Order {
-    let first = random.below(u64::from(ROUTED_SKUS)) as u32;
-    let lines = (first..first + lines as u32).map(|sku| sku % ROUTED_SKUS).zip(0..);
+fn order(random: &mut Random, size: &Size, position: Position, wishes_seed: Option<u64>) -> Order {
+    let first = random.below(u64::from(size.skus)) as u32;
+    let lines = (first..first + size.lines as u32).map(|sku| sku % size.skus).zip(0..);
     let mut line = |(sku, line)| {
-        let quantity = UNITS[random.below(UNITS.len() as u64) as usize];
+        let quantity = size.units[random.below(size.units.len() as u64) as usize];
         OrderLine { line: LineId(line), sku: SkuIx(sku), quantity }
     };
     let lines = lines.map(&mut line).collect();
@@ -267,21 +307,21 @@ fn nodes(random: &mut Random) -> Vec<NodeSpec> {
     (0..ROUTED_NODES).map(node).collect()
 }
 
-fn skus() -> Vec<SkuSpec> {
-    (0..ROUTED_SKUS).map(|sku| SkuSpec { code: format!("S{sku:07}"), ..SkuSpec::default() }).collect()
+fn skus(count: u32) -> Vec<SkuSpec> {
+    (0..count).map(|sku| SkuSpec { code: format!("S{sku:07}"), ..SkuSpec::default() }).collect()
 }
 
 /// Nodes with stock; of the full model where it is given.
-fn routed(full: Option<(Vec<NodeSpec>, Vec<SkuSpec>, Full)>, random: &mut Random) -> State {
+fn routed(full: Option<(Vec<NodeSpec>, Vec<SkuSpec>, Full)>, count: u32, random: &mut Random) -> State {
     let capacity = Capacity {
-        skus: ROUTED_SKUS + 1,
+        skus: count + 1,
         nodes: ROUTED_NODES + 1,
         cells: 1 << 20,
         reservations: 1 << 10,
         lines: 1 << 10,
         commands: 1 << 10,
         facts_bytes: 1 << 20,
-        sku_code_bytes: 1 << 12,
+        sku_code_bytes: 1 << 16,
         movements: 1 << 10,
     };
     let mut state = State::new(&capacity, Rules::default()).expect("the benchmark's memory");
@@ -289,7 +329,7 @@ fn routed(full: Option<(Vec<NodeSpec>, Vec<SkuSpec>, Full)>, random: &mut Random
     let mut do_now = |random: &mut Random, body| run(&mut state, &mut decision, random, body);
     let (nodes, skus, full) = match full {
         Some((nodes, skus, full)) => (nodes, skus, Some(full)),
-        None => (nodes(random), skus(), None),
+        None => (nodes(random), skus(count), None),
     };
     if let Some(full) = &full {
         do_now(random, CommandBody::PutCalendars(full.calendars.clone()));
@@ -300,7 +340,7 @@ fn routed(full: Option<(Vec<NodeSpec>, Vec<SkuSpec>, Full)>, random: &mut Random
         do_now(random, CommandBody::PutTariffs(full.tariffs));
         do_now(random, CommandBody::SetPolicy(SetPolicy { text: full.policy }));
     }
-    for sku in 0..ROUTED_SKUS {
+    for sku in 0..count {
         let carrying = (0..ROUTED_NODES).filter(|_| random.below(2) == 0).collect::<Vec<_>>();
         let count = |node: u32| StockCount {
             sku: SkuIx(sku),
