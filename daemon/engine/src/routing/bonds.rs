@@ -1,24 +1,12 @@
-//! Lines that go together and lines that never do, as rules say it of one order.
+//! Lines that go together and lines that never do, as rules say it of one order: what breaks them, and which nodes may serve
+//! a line so that a break is gone.
 //!
-//! The search for a plan knows nothing of them. Where its plan breaks one, the question is parted in two, each of which
-//! says so much more about the nodes that may serve a line that the break is gone from both, and no plan that keeps all
-//! bonds is lost; each is planned again, the one that could be the cheapest first. So what is claimed proven stays
-//! proven, whatever prices a shipment.
+//! This room plans nothing and knows no prices; [`super::parting`] does.
 
-use earmark_protocol::command::Order;
-use earmark_protocol::ids::Money;
-use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
-
-use super::carried::Carried;
-use super::demand::{Demand, Want};
-use super::planner::Planner;
-use super::scope::{Leaning, Scope, has_bit};
-use super::solve::SMALL_SKUS;
+use super::demand::Demand;
+use super::scope::has_bit;
 use super::{Pick, Proposal};
 use crate::policy::{Asked, Ruling};
-
-/// Most plans made for one order of few skus, and for one of many: some milliseconds at worst.
-const PLANS_MAX: (usize, usize) = (256, 32);
 
 /// The bonds between the wants of an order.
 #[derive(Debug, Default)]
@@ -39,22 +27,7 @@ pub(super) enum Broken {
 }
 
 /// By want: a bit per node that may serve it.
-type Allowed = Vec<Vec<u64>>;
-
-/// A part of the question, with the plan that keeps all it says.
-struct Part {
-    allowed: Allowed,
-    proposal: Proposal,
-    /// No plan of this part costs less.
-    bound: i64,
-}
-
-impl Part {
-    /// What comes first is the part of which a plan can be the best.
-    fn rank(&self) -> (u64, i64) {
-        (missing(&self.proposal), self.bound)
-    }
-}
+pub(super) type Allowed = Vec<Vec<u64>>;
 
 impl Bonds {
     /// Those of an order under a ruling.
@@ -67,20 +40,17 @@ impl Bonds {
         self.together.is_empty() && self.apart.is_empty()
     }
 
+    /// Wants that leave from one node, all or none.
+    pub(super) fn together(&self) -> &[Vec<usize>] {
+        &self.together
+    }
+
     /// The first bond that a plan does not keep.
     pub(super) fn broken_by(&self, demand: &Demand, picks: &[Pick]) -> Option<Broken> {
         if self.is_empty() {
             return None;
         }
-        let mut from: Vec<Vec<(u32, i64)>> = vec![Vec::new(); demand.wants.len()];
-        for pick in picks {
-            let Some(of_want) = demand.find(pick.sku).and_then(|want| from.get_mut(want)) else { continue };
-            let (node, units) = (pick.node.0, i64::from(pick.quantity));
-            match of_want.iter_mut().find(|(known, _)| *known == node) {
-                Some((_, sum)) => *sum += units,
-                None => of_want.push((node, units)),
-            }
-        }
+        let from = sent(demand, picks);
         let together = self.together.iter().enumerate().find_map(|(at, group)| {
             let (most, _) = *group.iter().flat_map(|want| &from[*want]).max_by_key(|(_, units)| *units)?;
             let is_kept = |want: &usize| from[*want] == [(most, demand.wants[*want].units)];
@@ -95,7 +65,7 @@ impl Bonds {
     }
 
     /// The two parts of a question between which a plan has to choose in order to keep a bond.
-    fn parts(&self, allowed: &Allowed, broken: Broken) -> [Allowed; 2] {
+    pub(super) fn parts(&self, allowed: &Allowed, broken: Broken) -> [Allowed; 2] {
         let (mut first, mut second) = (allowed.clone(), allowed.clone());
         match broken {
             Broken::Together(group, node) => {
@@ -114,117 +84,73 @@ impl Bonds {
         }
         [first, second]
     }
+
+    /// Whether one node may send these wants: a bit per want.
+    pub(super) fn suit(&self, set: usize) -> bool {
+        let has = |want: &usize| set >> *want & 1 == 1;
+        let is_one = |group: &Vec<usize>| group.iter().all(has) || !group.iter().any(has);
+        self.together.iter().all(is_one) && !self.apart.iter().any(|(a, b)| has(a) && has(b))
+    }
+
+    /// By want: those that never leave from a node that it leaves from.
+    pub(super) fn foes(&self, wants: usize) -> Vec<Vec<usize>> {
+        let mut foes = vec![Vec::new(); wants];
+        for (a, b) in &self.apart {
+            foes[*a].push(*b);
+            foes[*b].push(*a);
+        }
+        foes
+    }
+
+    /// The wants that go together with one, itself among them.
+    pub(super) fn with(&self, want: usize) -> Vec<usize> {
+        let of = self.together.iter().filter(|group| group.contains(&want)).flatten().copied();
+        let mut with: Vec<usize> = of.chain([want]).collect();
+        with.sort_unstable();
+        with.dedup();
+        with
+    }
+
+    /// Has wants stay where a plan serves them, those first that come first in `order`, where none that stays is kept apart from
+    /// them; and all that are kept apart from those keep away from there.
+    pub(super) fn settle(
+        &self,
+        demand: &Demand,
+        picks: &[Pick],
+        order: &[usize],
+        stay: &mut [bool],
+        allowed: &mut Allowed,
+    ) {
+        let (from, foes) = (sent(demand, picks), self.foes(stay.len()));
+        let nodes = |want: usize| from[want].iter().map(|(node, _)| *node);
+        for want in order.iter().copied().filter(|want| !foes[*want].is_empty() && !from[*want].is_empty()) {
+            let meets =
+                |foe: &usize| stay[*foe] && nodes(want).any(|node| nodes(*foe).any(|other| other == node));
+            if stay[want] || foes[want].iter().any(meets) {
+                continue;
+            }
+            stay[want] = true;
+            allowed[want].fill(0);
+            nodes(want).for_each(|node| set_bit(&mut allowed[want], node, true));
+            for foe in foes[want].iter().filter(|foe| !stay[**foe]) {
+                nodes(want).for_each(|node| set_bit(&mut allowed[*foe], node, false));
+            }
+        }
+    }
 }
 
-impl Planner {
-    /// Plans in this scope with at most so many shipments, so that all bonds are kept.
-    pub(super) fn plan_bonded(
-        &mut self,
-        scope: &Scope<'_>,
-        bonds: &Bonds,
-        limit: u16,
-        order: &Order,
-        best_effort: bool,
-    ) -> Result<Proposal, Refusal> {
-        if bonds.is_empty() {
-            return self.plan_in(scope, limit, order, best_effort);
+/// By want: the nodes that a plan sends it from, with the units.
+fn sent(demand: &Demand, picks: &[Pick]) -> Vec<Vec<(u32, i64)>> {
+    let mut from: Vec<Vec<(u32, i64)>> = vec![Vec::new(); demand.wants.len()];
+    for pick in picks {
+        let Some(of_want) = demand.find(pick.sku).and_then(|want| from.get_mut(want)) else { continue };
+        let (node, units) = (pick.node.0, i64::from(pick.quantity));
+        match of_want.iter_mut().find(|(known, _)| *known == node) {
+            Some((_, sum)) => *sum += units,
+            None => of_want.push((node, units)),
         }
-        let reasons = self.reasons.clone();
-        let (allowed, served) = self.allowed(scope, bonds);
-        // A part costs no less than the whole that it is of, where it leaves out no more.
-        let plan = |planner: &mut Self, allowed: Allowed, (left_out, least): (u64, i64)| {
-            planner.reasons.clone_from(&reasons);
-            // Where a line has nodes, and none is left that keeps the bonds, it is stock that is missing there.
-            for ((reason, bits), served) in planner.reasons.iter_mut().zip(&allowed).zip(&served) {
-                let is_left_out = *served && bits.iter().all(|word| *word == 0);
-                *reason = reason.or(is_left_out.then_some(RefusalCode::OutOfStock));
-            }
-            let by_want: Vec<&[u64]> = allowed.iter().map(Vec::as_slice).collect();
-            // Prices are left out: which parts mind them differs, and costs are compared here.
-            let leaning = Leaning { by_want: &by_want, ..scope.leaning };
-            let scope = Scope { leaning, prices: None, ..*scope };
-            let proposal = planner.plan_in(&scope, limit, order, best_effort)?;
-            let least = if missing(&proposal) == left_out { least } else { 0 };
-            let bound = proposal.plan.bound.0.max(least);
-            Ok(Part { allowed, proposal, bound })
-        };
-        let mut open = vec![plan(self, allowed, (0, 0))?];
-        let mut best: Option<Proposal> = None;
-        // What no plan costs less than, over the parts that were not looked into any further.
-        let mut bound = i64::MAX;
-        let mut plans = if self.demand.wants.len() <= SMALL_SKUS { PLANS_MAX.0 } else { PLANS_MAX.1 };
-        while let Some(at) = (0..open.len()).min_by_key(|at| open[*at].rank()) {
-            let part = open.swap_remove(at);
-            let beats = |best: &Proposal| part.rank() >= (missing(best), best.plan.cost.0);
-            if best.as_ref().is_some_and(beats) {
-                break;
-            }
-            let Some(broken) = bonds.broken_by(&self.demand, &part.proposal.picks) else {
-                bound = bound.min(part.bound);
-                let key = |proposal: &Proposal| (missing(proposal), proposal.plan.cost);
-                if best.as_ref().is_none_or(|best| key(&part.proposal) < key(best)) {
-                    best = Some(part.proposal);
-                }
-                continue;
-            };
-            if plans == 0 {
-                bound = bound.min(part.bound);
-                continue;
-            }
-            plans = plans.saturating_sub(2);
-            for allowed in bonds.parts(&part.allowed, broken) {
-                // A part that cannot be served is none.
-                open.extend(plan(self, allowed, part.rank()).ok());
-            }
-        }
-        let Some(mut best) = best else {
-            return Err(Refusal::of(RefusalCode::NoNode, Field::Line).at(0));
-        };
-        // What leaves out less may cost more: bounds of such parts say nothing about the best one.
-        let left = open.iter().filter(|part| missing(&part.proposal) <= missing(&best));
-        bound = left.map(|part| part.bound).fold(bound, i64::min);
-        best.plan.bound = Money(bound.min(best.plan.cost.0));
-        Ok(best)
     }
-
-    /// The nodes that may serve each want at all: those that have all of it, where some have, since it is not split then;
-    /// and for what goes together, those that have all of each. And of each want whether any node may serve it.
-    fn allowed(&mut self, scope: &Scope<'_>, bonds: &Bonds) -> (Allowed, Vec<bool>) {
-        let nodes = scope.sheet.sites.len();
-        self.gatherer.begin(scope);
-        let (wants, gatherer) = (&self.demand.wants, &self.gatherer);
-        let suits = |want: usize| {
-            let mut bits = vec![0_u64; nodes.div_ceil(64)];
-            for node in 0..nodes as u32 {
-                let is_one = gatherer.eligible(scope, node) && scope.suits(want, wants[want].flags, node);
-                set_bit(&mut bits, node, is_one);
-            }
-            bits
-        };
-        let mut allowed: Allowed = (0..wants.len()).map(suits).collect();
-        let served = allowed.iter().map(|bits| bits.iter().any(|word| *word != 0)).collect();
-        let whole = |(want, bits): (usize, &Vec<u64>)| {
-            let mut whole = vec![0; bits.len()];
-            let Want { sku, units, .. } = wants[want];
-            let units = |node| units + scope.buffer(want, node);
-            Carried::enough(scope.reader, sku, scope.segments, units, &mut whole);
-            whole.iter_mut().zip(bits).for_each(|(whole, bits)| *whole &= bits);
-            whole
-        };
-        let whole: Allowed = allowed.iter().enumerate().map(whole).collect();
-        for (bits, whole) in
-            allowed.iter_mut().zip(&whole).filter(|(_, whole)| whole.iter().any(|word| *word != 0))
-        {
-            bits.clone_from(whole);
-        }
-        for group in &bonds.together {
-            for node in 0..nodes as u32 {
-                let all = group.iter().all(|want| has_bit(&whole[*want], node));
-                group.iter().filter(|_| !all).for_each(|want| set_bit(&mut allowed[*want], node, false));
-            }
-        }
-        (allowed, served)
-    }
+    from
 }
 
 /// Units of the order that a plan leaves out.
@@ -232,7 +158,7 @@ pub(super) fn missing(proposal: &Proposal) -> u64 {
     proposal.plan.unfilled.iter().map(|unfilled| u64::from(unfilled.quantity)).sum()
 }
 
-fn set_bit(bits: &mut [u64], node: u32, to: bool) {
+pub(super) fn set_bit(bits: &mut [u64], node: u32, to: bool) {
     if let Some(word) = bits.get_mut(node as usize / 64) {
         *word = *word & !(1 << (node % 64)) | u64::from(to) << (node % 64);
     }

@@ -28,6 +28,7 @@ mod lanes;
 mod late;
 mod obey;
 mod parcels;
+mod parting;
 mod planner;
 mod presume;
 pub mod price;

@@ -60,7 +60,7 @@ pub struct Planner {
     probes: Vec<u32>,
     parts: Vec<Part>,
     pub(super) search: Search,
-    subsets: Subsets,
+    pub(super) subsets: Subsets,
     pub(super) writer: Writer,
     pub(super) repair: Repair,
     pub(super) rulings: Vec<Ruling>,
@@ -113,7 +113,7 @@ pub(super) struct Obeying {
 }
 
 /// What became of planning an order of few skus.
-enum Few {
+pub(super) enum Few {
     /// The cheapest plan there is.
     Planned(Proposal),
     /// No node has enough of some want.
@@ -286,8 +286,25 @@ impl Planner {
         order: &Order,
         best_effort: bool,
     ) -> Result<Proposal, Refusal> {
+        let mut budget = self.budget();
+        self.plan_within(scope, limit, order, best_effort, &mut budget)
+    }
+
+    /// The work that the order at hand may make.
+    pub(super) fn budget(&self) -> Budget {
+        budget(self.demand.wants.len(), self.is_patient)
+    }
+
+    /// Plans like [`Planner::plan_in`], with this much work.
+    pub(super) fn plan_within(
+        &mut self,
+        scope: &Scope<'_>,
+        limit: u16,
+        order: &Order,
+        best_effort: bool,
+        budget: &mut Budget,
+    ) -> Result<Proposal, Refusal> {
         let skus = self.demand.wants.len();
-        let mut budget = budget(skus, self.is_patient);
         self.search.case.limit = if limit == 0 { usize::MAX } else { usize::from(limit) };
         self.gatherer.begin(scope);
         // By steps two light parcels may cost less than one: what could be two is planned by sets of wants.
@@ -307,7 +324,7 @@ impl Planner {
         let small = skus <= SMALL_SKUS;
         if whole
             && !small
-            && let Some(proposal) = self.plan_carried(scope, order, &mut budget)
+            && let Some(proposal) = self.plan_carried(scope, order, budget)
         {
             return Ok(proposal);
         }
@@ -322,7 +339,7 @@ impl Planner {
             budget.take(self.gatherer.words / 2);
             self.settle_units(scope, best_effort)?;
             self.gatherer.fill(&mut self.search.case);
-            let bound = self.search.solve(Carriers::of(scope, &self.demand), &mut budget);
+            let bound = self.search.solve(Carriers::of(scope, &self.demand), budget);
             let proven = self.search.best.found() && bound >= self.search.best.cost;
             let spent = budget.0 < self.gatherer.words as u64;
             if proven || self.search.case.unseen.is_none() || self.search.best.found() && spent {
@@ -332,10 +349,17 @@ impl Planner {
         };
         let bound = if self.search.best.found() {
             bound
-        } else if best_effort {
-            self.serve_within_limit(scope, &mut budget)
         } else {
-            return Err(Refusal::of(RefusalCode::TooManyShipments, Field::Shipments).detail(i64::from(limit)));
+            let bound = self.serve_within_limit(scope, budget);
+            let (code, mut is_refused) = (RefusalCode::TooManyShipments, false);
+            for reason in self.reasons.iter_mut().filter(|reason| !best_effort && **reason == Some(code)) {
+                // Where a rule gives way for it, the order is planned again.
+                (*reason, is_refused) = (None, true);
+            }
+            if is_refused {
+                return Err(Refusal::of(code, Field::Shipments).detail(i64::from(limit)));
+            }
+            bound
         };
         let Search { case, best, splitter, .. } = &mut self.search;
         let task = Task { case, carriers: Carriers::of(scope, &self.demand) };
@@ -402,7 +426,7 @@ impl Planner {
 
     /// Plans an order of few skus that can be served whole: the cheapest plan there is, over all nodes. Who carries a
     /// want is taken to have enough of it, until a node that was chosen turns out not to.
-    fn plan_few(&mut self, scope: &Scope<'_>, order: &Order) -> Few {
+    pub(super) fn plan_few(&mut self, scope: &Scope<'_>, order: &Order) -> Few {
         let wants = &self.demand.wants;
         let served = self.reasons.iter().all(Option::is_none) && wants.iter().all(|want| want.units > 0);
         if wants.len() > FEW_SKUS || !served {

@@ -36,6 +36,8 @@ struct Shipment {
 pub(crate) struct Subsets {
     /// By want: a bit per node that has enough of it.
     pub(crate) rows: Vec<Vec<u64>>,
+    /// By set: whether no node may send all of it. Empty where any may.
+    pub(crate) barred: Vec<bool>,
     /// The answer: which wants go from where.
     pub(crate) chosen: Vec<(usize, Candidate)>,
     units: Vec<i64>,
@@ -66,13 +68,21 @@ pub(crate) struct Subsets {
 /// from one of so many that have its set cheapest.
 const CHOICES: usize = 4;
 
+/// Looks at shipments from different nodes where nodes may not send all sets: as many as eight wants that all are kept apart
+/// need where all nodes cost the same, about a millisecond's work.
+const DISTINCT_STEPS: u64 = 200_000;
+
 /// The search for shipments from different nodes.
 #[derive(Default)]
 struct Distinct {
     taken: Vec<(usize, Candidate)>,
     best: Vec<(usize, Candidate)>,
     cost: i64,
-    /// Whether a plan of more shipments than there are choices could be cheaper.
+    /// How many choices of one shipment there are at most.
+    choices: usize,
+    /// How often another shipment may be looked at.
+    steps: u64,
+    /// Whether a plan of more shipments than there are choices could be cheaper, or one that was not looked at.
     gave_up: bool,
 }
 
@@ -119,6 +129,10 @@ impl Subsets {
         if demand.wants.len() > SKUS_MAX || may_pay() {
             return false;
         }
+        if !self.barred.is_empty() {
+            // What two shipments may be, one of both may not: each is from a node of its own.
+            return self.walk(scope, demand, CHOICES.max(demand.wants.len()), limit, &eligible);
+        }
         if !self.walk(scope, demand, 1, usize::MAX, &eligible) {
             return false;
         }
@@ -155,7 +169,7 @@ impl Subsets {
                         self.choose();
                         return true;
                     }
-                    if self.choose_distinct(limit) && self.distinct.cost < self.floors[all] {
+                    if self.choose_distinct(limit, choices) && self.distinct.cost < self.floors[all] {
                         return true;
                     }
                     if self.distinct.gave_up {
@@ -218,6 +232,7 @@ impl Subsets {
             let cost = own.saturating_add(fares.map_or(0, |fares| fares[part])).min(NEVER);
             let best = &mut self.shipments[part];
             let key = |candidate: &Candidate| (candidate.priority, candidate.code_rank);
+            let cost = if self.barred.get(part) == Some(&true) { NEVER } else { cost };
             if cost < best.cost || cost == best.cost && cost < NEVER && key(&from) < key(&best.from) {
                 *best = Shipment { cost, from };
             }
@@ -262,6 +277,8 @@ impl Subsets {
                 None => look(&self.no_fares),
             }
         }
+        let barred = self.unseen.iter_mut().zip(&self.barred).filter(|(_, barred)| **barred);
+        barred.for_each(|(unseen, _)| *unseen = NEVER);
         self.covers.clear();
         self.covers.push((0, 0));
         self.floors.clear();
@@ -344,11 +361,12 @@ impl Subsets {
 
     /// Writes the cheapest way to share all out over different nodes down, in at most so many shipments. `false` where
     /// there is none, or one that was not looked at could be cheaper.
-    fn choose_distinct(&mut self, limit: usize) -> bool {
+    fn choose_distinct(&mut self, limit: usize, choices: usize) -> bool {
         let mut distinct = std::mem::take(&mut self.distinct);
         distinct.taken.clear();
         distinct.best.clear();
-        (distinct.cost, distinct.gave_up) = (NEVER, false);
+        (distinct.cost, distinct.gave_up, distinct.choices) = (NEVER, false, choices);
+        distinct.steps = if self.barred.is_empty() { u64::MAX } else { DISTINCT_STEPS };
         self.share_distinct(&mut distinct, self.covers.len() - 1, 0, limit);
         self.chosen.clear();
         self.chosen.extend_from_slice(&distinct.best);
@@ -375,13 +393,19 @@ impl Subsets {
         let mut part = others;
         loop {
             let (first, rest) = (part | lowest, others ^ part);
+            distinct.gave_up |= distinct.steps == 0;
+            if distinct.gave_up {
+                return;
+            }
+            distinct.steps -= 1;
             for choice in &self.choices[first] {
                 let then = cost.saturating_add(choice.cost);
                 if then.saturating_add(self.covers[rest].0) > distinct.cost {
                     break;
                 }
                 // With more shipments than choices, another node may have been left out.
-                distinct.gave_up |= depth >= CHOICES && self.choices[first].len() == CHOICES;
+                let choices = distinct.choices;
+                distinct.gave_up |= depth >= choices && self.choices[first].len() == choices;
                 if distinct.taken.iter().all(|(_, from)| from.node != choice.from.node) {
                     distinct.taken.push((first, choice.from));
                     self.share_distinct(distinct, rest, then, limit);

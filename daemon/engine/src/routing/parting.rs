@@ -1,0 +1,361 @@
+//! Planning so that lines that go together do, and those that never do do not.
+//!
+//! The search for a plan knows nothing of bonds. Where its plan breaks one, an order of few skus that can be served whole is
+//! planned by sets of wants, of which those that no node may send are none. Any other one first gets a plan that keeps
+//! all bonds: wants stay where they are, one after the other, and others keep away from there. Then the question is parted
+//! in two, each of which says so much more about the nodes that may serve a line that the break is gone from both, and no
+//! plan that keeps all bonds is lost; each is planned again, the one that could be the cheapest first. So what is claimed
+//! proven stays proven, whatever prices a shipment; and all plans together may take few times the work of one.
+
+use earmark_protocol::command::Order;
+use earmark_protocol::ids::{Money, NodeIx};
+use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
+
+use super::Proposal;
+use super::bonds::{Allowed, Bonds, Broken, missing, set_bit};
+use super::carried::Carried;
+use super::case::Budget;
+use super::demand::Want;
+use super::planner::{Few, Planner};
+use super::scope::{Leaning, Scope, has_bit};
+use super::settle::First;
+use super::subsets::SKUS_MAX;
+
+/// All plans of an order may together take so many times the work of one that knows no bonds.
+const TIMES: u64 = 4;
+/// Each but the first may take one of so many parts of that of one.
+const PARTS: u64 = 4;
+/// Most plans, also of a planner that is patient.
+const PLANS_MAX: usize = 256;
+/// Steps for each set of wants and way to share it out that planning one time looks at, and are not counted there.
+const STEPS_PER_WAY: usize = 8;
+
+/// A part of the question, with the plan that keeps all it says.
+struct Part {
+    allowed: Allowed,
+    proposal: Proposal,
+    /// No plan of this part costs less.
+    bound: i64,
+}
+
+impl Part {
+    /// What comes first is the part of which a plan can be the best.
+    fn rank(&self) -> (u64, i64) {
+        (missing(&self.proposal), self.bound)
+    }
+}
+
+/// What of plans goes first.
+fn key(proposal: &Proposal) -> (u64, Money) {
+    (missing(proposal), proposal.plan.cost)
+}
+
+/// An order that is planned with bonds.
+struct Parting<'a> {
+    planner: &'a mut Planner,
+    scope: &'a Scope<'a>,
+    bonds: &'a Bonds,
+    limit: u16,
+    order: &'a Order,
+    best_effort: bool,
+    /// What is known of each want before anything is planned, and whether any node may serve it.
+    reasons: Vec<Option<RefusalCode>>,
+    served: Vec<bool>,
+    /// The work that is left.
+    budget: Budget,
+    plans: usize,
+    /// The best plan that keeps all bonds.
+    best: Option<Proposal>,
+    refused: First,
+}
+
+impl Planner {
+    /// Plans in this scope with at most so many shipments, so that all bonds are kept.
+    pub(super) fn plan_bonded(
+        &mut self,
+        scope: &Scope<'_>,
+        bonds: &Bonds,
+        limit: u16,
+        order: &Order,
+        best_effort: bool,
+    ) -> Result<Proposal, Refusal> {
+        if bonds.is_empty() {
+            return self.plan_in(scope, limit, order, best_effort);
+        }
+        let (allowed, served) = self.allowed(scope, bonds);
+        let known = self.reasons.clone();
+        let (reasons, budget) = (known.clone(), Budget(TIMES * self.budget().0));
+        let (best, refused) = (None, First::default());
+        let planner = &mut *self;
+        #[rustfmt::skip]
+        let mut parting = Parting {
+            planner, scope, bonds, limit, order, best_effort, reasons, served, budget, plans: PLANS_MAX, best, refused,
+        };
+        let whole = parting.planner.budget();
+        let part = parting.plan(allowed, (0, 0), whole)?;
+        if !parting.is_broken(&part.proposal) {
+            return Ok(part.proposal);
+        }
+        if let Some(proposal) = parting.by_sets(&part.allowed) {
+            return Ok(proposal);
+        }
+        parting.stay(&part, false);
+        parting.stay(&part, true);
+        parting.deal(&part);
+        let parted = parting.part(part);
+        // Which of the two stands in the way is told apart by planning without a limit.
+        if parted.is_err() && limit > 0 {
+            self.reasons = known;
+            if self.plan_bonded(scope, bonds, 0, order, best_effort).is_ok() {
+                let refusal = Refusal::of(RefusalCode::TooManyShipments, Field::Shipments);
+                return Err(refusal.detail(i64::from(limit)));
+            }
+        }
+        parted
+    }
+
+    /// The nodes that may serve each want at all: those that have all of it, where some have, since it is not split then;
+    /// and for what goes together, those that have all of each. And of each want whether any node may serve it.
+    fn allowed(&mut self, scope: &Scope<'_>, bonds: &Bonds) -> (Allowed, Vec<bool>) {
+        let nodes = scope.sheet.sites.len();
+        self.gatherer.begin(scope);
+        let (wants, gatherer) = (&self.demand.wants, &self.gatherer);
+        let suits = |want: usize| {
+            let mut bits = vec![0_u64; nodes.div_ceil(64)];
+            for node in 0..nodes as u32 {
+                let is_one = gatherer.eligible(scope, node) && scope.suits(want, wants[want].flags, node);
+                set_bit(&mut bits, node, is_one);
+            }
+            bits
+        };
+        let mut allowed: Allowed = (0..wants.len()).map(suits).collect();
+        let served = allowed.iter().map(|bits| bits.iter().any(|word| *word != 0)).collect();
+        let whole = |(want, bits): (usize, &Vec<u64>)| {
+            let mut whole = vec![0; bits.len()];
+            let Want { sku, units, .. } = wants[want];
+            let units = |node| units + scope.buffer(want, node);
+            Carried::enough(scope.reader, sku, scope.segments, units, &mut whole);
+            whole.iter_mut().zip(bits).for_each(|(whole, bits)| *whole &= bits);
+            whole
+        };
+        let whole: Allowed = allowed.iter().enumerate().map(whole).collect();
+        for (bits, whole) in
+            allowed.iter_mut().zip(&whole).filter(|(_, whole)| whole.iter().any(|word| *word != 0))
+        {
+            bits.clone_from(whole);
+        }
+        for group in bonds.together() {
+            for node in 0..nodes as u32 {
+                let all = group.iter().all(|want| has_bit(&whole[*want], node));
+                group.iter().filter(|_| !all).for_each(|want| set_bit(&mut allowed[*want], node, false));
+            }
+        }
+        (allowed, served)
+    }
+}
+
+impl Parting<'_> {
+    fn is_broken(&self, proposal: &Proposal) -> bool {
+        self.bonds.broken_by(&self.planner.demand, &proposal.picks).is_some()
+    }
+
+    /// Has the planner know of each want what is known of it where these nodes alone may serve it.
+    fn begin(&mut self, allowed: &Allowed) {
+        self.planner.reasons.clone_from(&self.reasons);
+        // Where a line has nodes, and none is left that keeps the bonds, it is stock that is missing there.
+        for ((reason, bits), served) in self.planner.reasons.iter_mut().zip(allowed).zip(&self.served) {
+            let is_left_out = *served && bits.iter().all(|word| *word == 0);
+            *reason = reason.or(is_left_out.then_some(RefusalCode::OutOfStock));
+        }
+    }
+
+    /// Plans a part of one that leaves out so much and costs so much at least, with this much work at most.
+    fn plan(
+        &mut self,
+        allowed: Allowed,
+        (left_out, least): (u64, i64),
+        mut own: Budget,
+    ) -> Result<Part, Refusal> {
+        self.begin(&allowed);
+        let by_want: Vec<&[u64]> = allowed.iter().map(Vec::as_slice).collect();
+        let scope = leaning(self.scope, &by_want);
+        let given = own.0;
+        let planned = self.planner.plan_within(&scope, self.limit, self.order, self.best_effort, &mut own);
+        let wants = allowed.len();
+        let ways = if wants <= SKUS_MAX { 3_usize.pow(wants as u32) * STEPS_PER_WAY } else { 0 };
+        self.budget.take((given - own.0) as usize + scope.sheet.sites.len() * wants + ways);
+        self.plans = self.plans.saturating_sub(1);
+        let proposal = planned?;
+        // A part costs no less than the whole that it is of, where it leaves out no more.
+        let least = if missing(&proposal) == left_out { least } else { 0 };
+        let bound = proposal.plan.bound.0.max(least);
+        Ok(Part { allowed, proposal, bound })
+    }
+
+    /// The work that the next plan may take, `None` where all is used up.
+    fn next(&self) -> Option<Budget> {
+        let most = self.planner.budget().0 / PARTS;
+        (self.budget.0 > 0 && self.plans > 0).then(|| Budget(self.budget.0.min(most)))
+    }
+
+    /// The cheapest plan there is, where few skus can be served whole.
+    fn by_sets(&mut self, allowed: &Allowed) -> Option<Proposal> {
+        self.begin(allowed);
+        let (wants, bonds) = (allowed.len(), self.bonds);
+        if wants > SKUS_MAX {
+            return None;
+        }
+        let by_want: Vec<&[u64]> = allowed.iter().map(Vec::as_slice).collect();
+        let scope = leaning(self.scope, &by_want);
+        self.planner.subsets.barred.extend((0..1 << wants).map(|set| !bonds.suit(set)));
+        let few = self.planner.plan_few(&scope, self.order);
+        self.planner.subsets.barred.clear();
+        let Few::Planned(proposal) = few else { return None };
+        Some(proposal)
+    }
+
+    /// Keeps a plan that keeps all bonds, where it is the best.
+    fn offer(&mut self, proposal: Proposal) {
+        if self.best.as_ref().is_none_or(|best| key(&proposal) < key(best)) {
+            self.best = Some(proposal);
+        }
+    }
+
+    /// Looks for a plan that keeps all bonds: wants stay where they are served, those of few nodes first or last, and what is
+    /// left is planned again.
+    fn stay(&mut self, part: &Part, is_last: bool) {
+        let mut order = scarce_first(&part.allowed);
+        if is_last {
+            order.reverse();
+        }
+        let mut stay = vec![false; order.len()];
+        let (mut allowed, mut proposal) = (part.allowed.clone(), part.proposal.clone());
+        while let Some(broken) = self.bonds.broken_by(&self.planner.demand, &proposal.picks) {
+            let Some(own) = self.next() else { return };
+            let (demand, before) = (&self.planner.demand, allowed.clone());
+            match broken {
+                Broken::Together(..) => [allowed, _] = self.bonds.parts(&allowed, broken),
+                Broken::Apart(..) => {
+                    self.bonds.settle(demand, &proposal.picks, &order, &mut stay, &mut allowed);
+                }
+            }
+            if allowed == before {
+                return;
+            }
+            match self.plan(allowed.clone(), (0, 0), own) {
+                Ok(part) => proposal = part.proposal,
+                Err(refusal) => return self.refused.consider(refusal),
+            }
+        }
+        self.offer(proposal);
+    }
+
+    /// Looks for such a plan by dealing wants out to nodes one after the other, those of few nodes first, each where it costs
+    /// least beside those before it.
+    fn deal(&mut self, part: &Part) {
+        let scope = self.scope;
+        let foes = self.bonds.foes(part.allowed.len());
+        let limit = if self.limit == 0 { usize::MAX } else { usize::from(self.limit) };
+        let nothing: Vec<u64> = part.allowed.first().map_or_else(Vec::new, |bits| vec![0; bits.len()]);
+        let mut dealt = vec![nothing.clone(); part.allowed.len()];
+        let mut open = nothing;
+        let mut senders = Vec::new();
+        for want in scarce_first(&part.allowed) {
+            let mut able = part.allowed[want].clone();
+            for with in self.bonds.with(want) {
+                let narrows = dealt[with].iter().any(|word| *word != 0);
+                let to = if narrows { &dealt[with] } else { &part.allowed[with] };
+                able.iter_mut().zip(to).for_each(|(able, to)| *able &= to);
+                for foe in &foes[with] {
+                    able.iter_mut().zip(&dealt[*foe]).for_each(|(able, foe)| *able &= !foe);
+                }
+            }
+            let Want { sku, units, .. } = self.planner.demand.wants[want];
+            senders.clear();
+            for node in (0..scope.sheet.sites.len() as u32).filter(|node| has_bit(&able, *node)) {
+                let from = scope.candidate(node);
+                let once = if has_bit(&open, node) { 0 } else { from.fixed_floor() };
+                let cost = once.saturating_add(from.line).saturating_add(from.unit.saturating_mul(units));
+                senders.push((cost, node));
+            }
+            senders.sort_unstable();
+            let mut left = units;
+            for (_, node) in &senders {
+                if left <= 0 {
+                    break;
+                }
+                let there = scope.there(sku, NodeIx(*node)) - scope.buffer(want, *node);
+                let opened: u32 = open.iter().map(|word| word.count_ones()).sum();
+                if there <= 0 || !has_bit(&open, *node) && opened as usize >= limit {
+                    continue;
+                }
+                left -= there;
+                set_bit(&mut open, *node, true);
+                set_bit(&mut dealt[want], *node, true);
+            }
+        }
+        let own = self.next().unwrap_or(Budget(0));
+        match self.plan(dealt, (0, 0), own) {
+            Ok(part) if !self.is_broken(&part.proposal) => self.offer(part.proposal),
+            Ok(_) => {}
+            Err(refusal) => self.refused.consider(refusal),
+        }
+    }
+
+    /// Parts the question where plans break bonds, until the best plan that keeps all is proven or the work is done.
+    fn part(mut self, part: Part) -> Result<Proposal, Refusal> {
+        let mut open = vec![part];
+        // What no plan costs less than, over the parts that were not looked into any further.
+        let mut bound = i64::MAX;
+        while let Some(at) = (0..open.len()).min_by_key(|at| open[*at].rank()) {
+            let part = open.swap_remove(at);
+            let beats = |best: &Proposal| part.rank() >= (missing(best), best.plan.cost.0);
+            if self.best.as_ref().is_some_and(beats) {
+                break;
+            }
+            let Some(broken) = self.bonds.broken_by(&self.planner.demand, &part.proposal.picks) else {
+                bound = bound.min(part.bound);
+                self.offer(part.proposal);
+                continue;
+            };
+            for allowed in self.bonds.parts(&part.allowed, broken) {
+                let Some(own) = self.next() else {
+                    bound = bound.min(part.bound);
+                    break;
+                };
+                match self.plan(allowed, part.rank(), own) {
+                    Ok(part) => open.push(part),
+                    Err(refusal) => {
+                        // A part of which too little can be had is none; that it takes too many shipments is not proven.
+                        if refusal.code == RefusalCode::TooManyShipments {
+                            bound = bound.min(part.bound);
+                        }
+                        self.refused.consider(refusal);
+                    }
+                }
+            }
+        }
+        let Some(mut best) = self.best else {
+            self.refused.done()?;
+            return Err(Refusal::of(RefusalCode::NoNode, Field::Line).at(0));
+        };
+        // What leaves out less may cost more: bounds of such parts say nothing about the best one.
+        let left = open.iter().filter(|part| missing(&part.proposal) <= missing(&best));
+        bound = left.map(|part| part.bound).fold(bound, i64::min);
+        best.plan.bound = Money(bound.min(best.plan.cost.0));
+        Ok(best)
+    }
+}
+
+/// The scope where these nodes alone may serve each want. Prices are left out: which plans mind them differs, and costs are
+/// compared here.
+fn leaning<'a>(scope: &Scope<'a>, by_want: &'a [&'a [u64]]) -> Scope<'a> {
+    Scope { leaning: Leaning { by_want, ..scope.leaning }, prices: None, ..*scope }
+}
+
+/// The wants, those first that few nodes may serve.
+fn scarce_first(allowed: &Allowed) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..allowed.len()).collect();
+    order.sort_by_key(|want| allowed[*want].iter().map(|word| word.count_ones()).sum::<u32>());
+    order
+}
