@@ -154,6 +154,65 @@ fn every_bad_row_is_told_with_file_line_column_and_reason() {
             ],
         ),
         (
+            "orders that the daemon refuses whatever is in stock, and nodes that are too dear for it",
+            &[
+                (
+                    "nodes.csv",
+                    "code,kind,lat,lon,time_zone,seller,cost_per_order,cost_per_line,cost_per_unit\n\
+                     N1,dc,1,1,UTC,acme,1000000,1000000,1000000\nN2,dc,1,1,UTC,zest,1000000.000001,1000001,1e9\n\
+                     N3,dc,1,1,UTC,acme,1000000000000,,\n",
+                ),
+                ("skus.csv", "code\nA\nB\nK\n"),
+                ("kits.csv", "kit,sku,quantity\nK,A,1000000000\nK,B,1\n"),
+                (
+                    "orders.csv",
+                    "order,sku,quantity,seller,substitutable,value,lat,lon\n\
+                     O1,A,1,,,1000000000,1,1\nO2,A,1,,,1000000001,1,1\n\
+                     O3,A,1073741823,,,,1,1\nO3,A,1,,,,,\nO4,A,1073741823,,,,1,1\nO4,A,2,,,,,\n\
+                     O5,B,1,,,,1,1\nO5,K,2,,,,,\nO6,B,1,,,,1,1\nO6,K,1,,yes,,,\n\
+                     O7,A,1,nobody,,,1,1\nO8,A,1,acme,,,1,1\nO8,A,1,zest,,,,\nO9,A,1,acme,yes,,1,1\nO9,A,1,acme,,,,\n",
+                ),
+            ],
+            &[
+                ("nodes.csv:3 cost_per_order", "above the limit, 1000000.00"),
+                ("nodes.csv:3 cost_per_line", "above the limit"),
+                ("nodes.csv:3 cost_per_unit", "\"1e9\""),
+                ("nodes.csv:4 cost_per_order", "above the limit"),
+                ("orders.csv:3 value", "above the limit, 1000000000.00"),
+                ("orders.csv:7 quantity", "QuantityTooLarge"),
+                ("orders.csv:9 quantity", "QuantityTooLarge"),
+                ("orders.csv:11 substitutable", "SkuIsKit"),
+                ("orders.csv:14 ", "SellersDiffer"),
+            ],
+        ),
+        (
+            "an order of a seller of no node",
+            &[
+                ("nodes.csv", NODES),
+                ("skus.csv", SKUS),
+                ("orders.csv", "order,sku,quantity,seller,lat,lon\nO,B,1,,1,1\nO,A,1,acme,,\n"),
+            ],
+            &[("orders.csv:3 seller", "UnknownSeller")],
+        ),
+        (
+            "a quote that never closes, at the end and behind good rows",
+            &[
+                ("skus.csv", "code\n\"A"),
+                ("nodes.csv", "code,kind,lat,lon,time_zone\n\"D\"\"C\",dc,1,1,UTC\nE,\"dc,1,1,UTC\n"),
+            ],
+            &[("nodes.csv:3 ", "never closes"), ("skus.csv:2 ", "never closes")],
+        ),
+        (
+            "a quote in the header that never closes",
+            &[("skus.csv", "\"code")],
+            &[("skus.csv:1 ", "never closes")],
+        ),
+        (
+            "quotes that close",
+            &[("skus.csv", "\"code\",flags\n\"A\",\"cold\"\r\nB\"2\",\n\"C\"\"3\",\"\"\nD,\"cold\"")],
+            &[],
+        ),
+        (
             "supplies without a day, of nothing known, twice for a cell",
             &[
                 ("nodes.csv", NODES),
@@ -332,6 +391,19 @@ fn what_is_no_table_is_told_in_few_bytes_and_read_in_few() {
     }
     let (_, bad) = read(&[("skus.csv", "code,\u{1b}[31m\n")]);
     assert!(!bad.to_string().contains('\u{1b}'), "{bad}");
+}
+
+#[test]
+fn an_order_of_more_lines_than_the_daemon_takes_is_told() {
+    let orders = |lines: usize| {
+        let rows: String = (1..lines).map(|_| "O,A,1,,\n").collect();
+        format!("order,sku,quantity,lat,lon\nO,A,1,1,1\n{rows}")
+    };
+    let told = |lines| read(&[("orders.csv", orders(lines).as_str())]).1;
+    assert!(told(10_000).is_empty());
+    let bad = told(10_001);
+    let [row] = bad.rows() else { panic!("{bad}") };
+    assert!(row.line == 2 && row.reason.contains("ListTooLong"), "{row}");
 }
 
 const LONG_CODE: &str = "{\"code\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}\n";

@@ -220,3 +220,27 @@ fn orders_wait_for_supply_and_what_waits_is_told_apart_from_what_ships() {
     let units = ["units", "units_waiting", "units_unfilled"].map(|name| waits[name].clone());
     assert_eq!(units, [json!(55), json!(5), json!(0)]);
 }
+
+#[test]
+fn orders_are_refused_as_the_daemon_would_refuse_them() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = shop(dir.path());
+    write(dir.path(), "skus.csv", "code\nMUG\nSET\n");
+    write(dir.path(), "kits.csv", "kit,sku,quantity\nSET,MUG,2\n");
+    let same = write(dir.path(), "same.toml", "name = \"same\"\n");
+    for (name, rows) in [
+        ("UnknownSeller", "A,MUG,1,nobody,,41.8,-87.7\n"),
+        ("QuantityTooLarge", "A,MUG,1073741824,,,41.8,-87.7\nA,MUG,1073741824,,,,\n"),
+        ("SkuIsKit", "A,SET,1,,yes,41.8,-87.7\n"),
+    ] {
+        let orders = write(
+            dir.path(),
+            "refused.csv",
+            &format!("order,sku,quantity,seller,substitutable,lat,lon\n{rows}"),
+        );
+        let report = told(&["replay", "--data", &data, "--orders", &orders, "--policy", &same, "--json"]);
+        for way in 0..2 {
+            assert_eq!(report["ways"][way]["refused"], json!({ name: 1 }), "{report}");
+        }
+    }
+}

@@ -11,6 +11,9 @@ pub const CODE_LEN_MAX: usize = 64;
 /// Longest postal code, in bytes.
 pub const POSTAL_LEN_MAX: usize = 16;
 
+/// The most that each cost of a node may be, so that sums over any order that could be shipped fit 64 bits.
+pub const COST_MAX: Money = Money(1_000_000_000_000);
+
 /// A sellable item, as it is put into the catalogue. Putting a known code changes the rest.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SkuSpec {

@@ -129,6 +129,9 @@ pub struct Reserve {
     pub best_effort: bool,
 }
 
+/// The most an order may be worth: below 2^53 micros, so that policies compare it exactly.
+pub const VALUE_MAX: Money = Money(1_000_000_000_000_000);
+
 /// What a client wants to have delivered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {

@@ -39,7 +39,9 @@ pub mod tariff;
 
 pub use apply::apply;
 pub use catalogue::{Node, NodeTable, SkuFacts};
-pub use decide::{CommandRef, Decision, Outcome, Planned, Submission, check_order, decide};
+pub use decide::{
+    CommandRef, Decision, Goods, Outcome, Planned, Submission, check_lines, check_order, decide,
+};
 pub use digest::{digest, quantities};
 pub use expire::expire;
 pub use facts::Facts;

@@ -3,7 +3,10 @@
 
 use std::str::FromStr;
 
-use earmark_protocol::catalogue::{CODE_LEN_MAX, NodeKind, POSTAL_LEN_MAX, capabilities, sku_flags};
+use earmark_protocol::catalogue::{
+    CODE_LEN_MAX, COST_MAX, NodeKind, POSTAL_LEN_MAX, capabilities, sku_flags,
+};
+use earmark_protocol::command::VALUE_MAX;
 use earmark_protocol::geo::Position;
 use earmark_protocol::ids::{Money, QUANTITY_MAX, Segment, TimestampMs};
 
@@ -70,6 +73,21 @@ pub fn segment(text: &str) -> Result<Segment, String> {
 /// An amount of money of at most six decimals, not negative.
 pub fn money(text: &str) -> Result<Money, String> {
     text.parse().map_err(|wrong| format!("{text:?}: {wrong}"))
+}
+
+/// A cost of a node: an amount of money up to [`COST_MAX`].
+pub fn cost(text: &str) -> Result<Money, String> {
+    money_up_to(COST_MAX, text)
+}
+
+/// What an order is worth: an amount of money up to [`VALUE_MAX`].
+pub fn value(text: &str) -> Result<Money, String> {
+    money_up_to(VALUE_MAX, text)
+}
+
+fn money_up_to(most: Money, text: &str) -> Result<Money, String> {
+    let amount = money(text)?;
+    if amount > most { Err(format!("{text:?} is above the limit, {}", money_text(most))) } else { Ok(amount) }
 }
 
 /// A percentage of at most two decimals, in hundredths of a percent.

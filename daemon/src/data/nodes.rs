@@ -40,9 +40,9 @@ pub fn parse(row: &mut Row<'_>) -> Option<NodeSpec> {
     let group = row.optional("group", field::code).unwrap_or_default();
     let priority = row.optional("priority", field::number).unwrap_or_default();
     let capabilities = row.optional("capabilities", field::node_capabilities);
-    let cost_per_order = row.optional("cost_per_order", field::money).unwrap_or_default();
-    let cost_per_line = row.optional("cost_per_line", field::money).unwrap_or_default();
-    let cost_per_unit = row.optional("cost_per_unit", field::money).unwrap_or_default();
+    let cost_per_order = row.optional("cost_per_order", field::cost).unwrap_or_default();
+    let cost_per_line = row.optional("cost_per_line", field::cost).unwrap_or_default();
+    let cost_per_unit = row.optional("cost_per_unit", field::cost).unwrap_or_default();
     let calendar = row.optional("calendar", field::code).unwrap_or_default();
     let postal = row.optional("postal", field::postal).unwrap_or_default();
     let per_day = ["orders_per_day", "lines_per_day", "units_per_day"];

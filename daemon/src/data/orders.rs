@@ -170,7 +170,7 @@ pub fn parse(row: &mut Row<'_>) -> Option<OrderRow> {
     let to_store = row.optional("to_store", field::code);
     let channel = row.optional("channel", field::number);
     let shipments_max = row.optional("shipments_max", field::number);
-    let value = row.optional("value", field::money);
+    let value = row.optional("value", field::value);
     let at = row.optional("at", field::moment);
     let deliver_by = row.optional("deliver_by", field::moment);
     let supply_by = row.optional("supply_by", field::day);

@@ -8,6 +8,7 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 use serde_json::Value;
 
+use super::quotes::Quotes;
 use super::trouble::BadRows;
 
 /// A column of a data file.
@@ -168,9 +169,11 @@ struct Reading<'a, T, P> {
 
 impl<T, P: FnMut(&mut Row<'_>) -> Option<T>> Reading<'_, T, P> {
     fn csv(&mut self, input: impl Read) {
-        let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(input);
+        let mut reader =
+            csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(Quotes::new(input));
         let mut record = csv::ByteRecord::new();
         let places = match reader.read_byte_record(&mut record) {
+            Ok(true) if is_cut_off(&reader) => return self.bad.push(self.file, 1, "", CUT_OFF),
             Ok(true) => match self.header(&record) {
                 Some(places) => places,
                 None => return,
@@ -189,6 +192,9 @@ impl<T, P: FnMut(&mut Row<'_>) -> Option<T>> Reading<'_, T, P> {
                 Err(error) => return self.bad.push(self.file, line, "", unreadable(&error)),
             }
             let line = record.position().map_or(line, csv::Position::line);
+            if is_cut_off(&reader) {
+                return self.bad.push(self.file, line, "", CUT_OFF);
+            }
             if record.len() != places.len() {
                 let reason = format!("it has {} fields; the header names {}", record.len(), places.len());
                 self.bad.push(self.file, line, "", reason);
@@ -313,6 +319,14 @@ fn put(field: &mut Option<String>, text: &str) {
 
 fn names(columns: &[Column]) -> String {
     columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", ")
+}
+
+/// Why a record is not taken that the end of the file ended.
+const CUT_OFF: &str = "a quote opens and never closes; close it, or get the whole file";
+
+/// Whether the record that was read last has a quote that never closes.
+fn is_cut_off<R: Read>(reader: &csv::Reader<Quotes<R>>) -> bool {
+    reader.get_ref().unclosed().is_some_and(|opened| opened < reader.position().byte())
 }
 
 fn unreadable(error: &csv::Error) -> String {

@@ -7,7 +7,7 @@ use earmark_engine::resume::{TooSmall, resize};
 use earmark_engine::routing::{Planner, Priced, Proposal, Take};
 use earmark_engine::{
     Capacity, CommandRef, Decision, Outcome, Planned, Reader, ReserveError, Rules, State, Submission, apply,
-    decide,
+    check_order, decide,
 };
 use earmark_protocol::command::{Command, CommandBody, Order, Reserve, SetPolicy, SetStock, StockCount};
 use earmark_protocol::ids::{CommandId, HoldClass, NodeIx, SkuIx, Tenant, TimestampMs};
@@ -234,6 +234,7 @@ impl Ground {
     /// Why nothing of it could be had.
     pub fn plan(&mut self, placed: &Placed, at: TimestampMs, best_effort: bool) -> Result<Proposal, Refusal> {
         let (reader, order) = (&self.reader, &placed.order);
+        check_order(reader, self.tenant, order)?;
         self.planner.at(at).plan(reader, reader.lanes(), self.tenant, order, best_effort, &[])
     }
 

@@ -3,19 +3,16 @@
 use std::collections::{HashMap, HashSet};
 
 use earmark_protocol::catalogue::POSTAL_LEN_MAX;
-use earmark_protocol::command::{Delivery, Order, SellerLines};
+use earmark_protocol::command::{Delivery, Order, SellerLines, VALUE_MAX};
 use earmark_protocol::ids::{
     HoldClass, LineId, Money, NodeIx, QUANTITY_MAX, Segment, SkuIx, Tenant, TimestampMs,
 };
 use earmark_protocol::kit::Component;
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 
+use crate::Reader;
 use crate::catalogue::Node;
 use crate::rules::Rules;
-use crate::{NodeTable, Reader};
-
-/// The most an order may be worth, in micros: below 2^53, so that policies compare it exactly.
-const VALUE_MAX: i64 = 1_000_000_000_000_000;
 
 /// Collects refusals and keeps the one that stands first: the lowest number, then the earliest place in the list.
 #[derive(Default)]
@@ -111,7 +108,6 @@ pub fn check_order(reader: &Reader, tenant: Tenant, order: &Order) -> Result<(),
     let rules = reader.rules();
     let nodes = reader.nodes();
     let unknown_node = |node: NodeIx| nodes.get(tenant, node).is_none();
-    first.take(list_len(rules, order.lines.len(), Field::Line));
     first.take(list_limit(rules, order.nodes.len(), Field::Nodes));
     if rules.channels.get(usize::from(order.channel.0)).is_none() {
         first.consider(Refusal::of(RefusalCode::UnknownChannel, Field::Channel));
@@ -132,13 +128,53 @@ pub fn check_order(reader: &Reader, tenant: Tenant, order: &Order) -> Result<(),
             }
         }
     }
-    if order.value.is_some_and(|Money(value)| !(0..=VALUE_MAX).contains(&value)) {
-        first.consider(Refusal::of(RefusalCode::QuantityTooLarge, Field::Value).detail(VALUE_MAX));
-    }
     for (index, node) in order.nodes.iter().enumerate().take(rules.lines_max as usize) {
         if unknown_node(*node) {
             first.consider(Refusal::of(RefusalCode::UnknownNode, Field::Nodes).at(index));
         }
+    }
+    let goods = Goods {
+        components: |at| sku(reader, tenant, at).map(|_| nodes.kits.get(at)),
+        is_seller: |seller: &str| {
+            let is_own = |node: &Node| node.tenant == tenant && node.spec.seller == seller;
+            nodes.nodes.iter().any(is_own)
+        },
+    };
+    consider_lines(rules, order, &goods, &mut first);
+    first.done()
+}
+
+/// What is sold, and by whom, wherever that is kept.
+pub struct Goods<C, S> {
+    /// What a sku is put together of, where it is a kit; or why there is no such sku.
+    pub components: C,
+    /// Whether a node is of this seller.
+    pub is_seller: S,
+}
+
+/// Checks what an order says of itself and its lines, as [`check_order`] does.
+///
+/// # Errors
+/// The refusal that stands first.
+pub fn check_lines<'a>(
+    rules: &Rules,
+    order: &Order,
+    goods: &Goods<impl Fn(SkuIx) -> Result<Option<&'a [Component]>, Refusal>, impl Fn(&str) -> bool>,
+) -> Result<(), Refusal> {
+    let mut first = First::default();
+    consider_lines(rules, order, goods, &mut first);
+    first.done()
+}
+
+fn consider_lines<'a>(
+    rules: &Rules,
+    order: &Order,
+    goods: &Goods<impl Fn(SkuIx) -> Result<Option<&'a [Component]>, Refusal>, impl Fn(&str) -> bool>,
+    first: &mut First,
+) {
+    first.take(list_len(rules, order.lines.len(), Field::Line));
+    if order.value.is_some_and(|value| !(Money(0)..=VALUE_MAX).contains(&value)) {
+        first.consider(Refusal::of(RefusalCode::QuantityTooLarge, Field::Value).detail(VALUE_MAX.0));
     }
     let mut parts = 0;
     let lines_max = order.lines.len().min(rules.lines_max as usize);
@@ -150,8 +186,8 @@ pub fn check_order(reader: &Reader, tenant: Tenant, order: &Order) -> Result<(),
         }
         first.take(quantity(line.quantity).map_err(|refusal| refusal.at(index)));
         let itself = [Component { sku: line.sku, quantity: 1 }];
-        let own = first.take(sku(reader, tenant, line.sku).map_err(|refusal| refusal.at(index)));
-        let components = own.and_then(|_| nodes.kits.get(line.sku)).unwrap_or(&itself);
+        let kit = first.take((goods.components)(line.sku).map_err(|refusal| refusal.at(index)));
+        let components = kit.flatten().unwrap_or(&itself);
         parts += components.len();
         for component in components {
             let sum = sums.entry(component.sku).or_default();
@@ -163,16 +199,22 @@ pub fn check_order(reader: &Reader, tenant: Tenant, order: &Order) -> Result<(),
     }
     first.take(list_limit(rules, parts, Field::Component));
     if !order.substitutable.is_empty() {
-        check_substitutable(rules, &nodes, order, &mut first);
+        check_substitutable(rules, order, |sku| kit_of(goods, sku).is_some(), first);
     }
     if !order.sellers.is_empty() {
-        check_sellers(rules, &nodes, tenant, order, &mut first);
+        check_sellers(rules, order, |sku| kit_of(goods, sku), &goods.is_seller, first);
     }
-    first.done()
+}
+
+fn kit_of<'a, S>(
+    goods: &Goods<impl Fn(SkuIx) -> Result<Option<&'a [Component]>, Refusal>, S>,
+    sku: SkuIx,
+) -> Option<&'a [Component]> {
+    (goods.components)(sku).ok().flatten()
 }
 
 /// Checks of which lines substitutes may be sent: lines of the order, and none of a kit.
-fn check_substitutable(rules: &Rules, nodes: &NodeTable, order: &Order, first: &mut First) {
+fn check_substitutable(rules: &Rules, order: &Order, is_kit: impl Fn(SkuIx) -> bool, first: &mut First) {
     first.take(list_limit(rules, order.substitutable.len(), Field::Substitute));
     let known: HashMap<LineId, SkuIx> = order.lines.iter().map(|line| (line.line, line.sku)).collect();
     let mut seen = HashSet::new();
@@ -180,7 +222,7 @@ fn check_substitutable(rules: &Rules, nodes: &NodeTable, order: &Order, first: &
         let mut refuse = |code| first.consider(Refusal::of(code, Field::Substitute).at(index));
         match known.get(line) {
             None => refuse(RefusalCode::UnknownLine),
-            Some(sku) if nodes.kits.get(*sku).is_some() => refuse(RefusalCode::SkuIsKit),
+            Some(sku) if is_kit(*sku) => refuse(RefusalCode::SkuIsKit),
             Some(_) => {}
         }
         if !seen.insert(*line) {
@@ -190,7 +232,13 @@ fn check_substitutable(rules: &Rules, nodes: &NodeTable, order: &Order, first: &
 }
 
 /// Checks whose lines are whose.
-fn check_sellers(rules: &Rules, nodes: &NodeTable, tenant: Tenant, order: &Order, first: &mut First) {
+fn check_sellers<'a>(
+    rules: &Rules,
+    order: &Order,
+    kit: impl Fn(SkuIx) -> Option<&'a [Component]>,
+    is_seller: impl Fn(&str) -> bool,
+    first: &mut First,
+) {
     first.take(list_limit(rules, order.sellers.len(), Field::Seller));
     let known: HashSet<LineId> = order.lines.iter().map(|line| line.line).collect();
     let mut sellers: HashMap<LineId, usize> = HashMap::new();
@@ -198,8 +246,7 @@ fn check_sellers(rules: &Rules, nodes: &NodeTable, tenant: Tenant, order: &Order
         order.sellers.iter().enumerate().take(rules.lines_max as usize)
     {
         let mut refuse = |code| first.consider(Refusal::of(code, Field::Seller).at(index));
-        let is_own = |node: &Node| node.tenant == tenant && !seller.is_empty() && node.spec.seller == *seller;
-        if !nodes.nodes.iter().any(is_own) {
+        if seller.is_empty() || !is_seller(seller) {
             refuse(RefusalCode::UnknownSeller);
         }
         for line in lines {
@@ -214,7 +261,7 @@ fn check_sellers(rules: &Rules, nodes: &NodeTable, tenant: Tenant, order: &Order
     for (index, line) in order.lines.iter().enumerate().take(rules.lines_max as usize) {
         let seller = sellers.get(&line.line).map(|at| order.sellers[*at].seller.as_str());
         let itself = [Component { sku: line.sku, quantity: 1 }];
-        for component in nodes.kits.get(line.sku).unwrap_or(&itself) {
+        for component in kit(line.sku).unwrap_or(&itself) {
             if *of_sku.entry(component.sku).or_insert(seller) != seller {
                 first.consider(Refusal::of(RefusalCode::SellersDiffer, Field::Line).at(index));
             }

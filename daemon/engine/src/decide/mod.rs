@@ -27,7 +27,7 @@ use earmark_protocol::ids::{CommandId, Lsn, Tenant, TimestampMs};
 use earmark_protocol::refusal::Refusal;
 use earmark_protocol::reply::{Plan, Refused, Reply, Reserved};
 
-pub use check::check_order;
+pub use check::{Goods, check_lines, check_order};
 
 use crate::outcomes::CompactReply;
 use crate::record::{Effect, Record};

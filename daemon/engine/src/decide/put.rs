@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use earmark_protocol::catalogue::{
-    CODE_LEN_MAX, DayLoad, NodeSpec, NodeState, POSTAL_LEN_MAX, SkuSpec, capabilities, sku_flags,
+    CODE_LEN_MAX, COST_MAX, DayLoad, NodeSpec, NodeState, POSTAL_LEN_MAX, SkuSpec, capabilities, sku_flags,
 };
 use earmark_protocol::command::{SetNodeState, SetPolicy};
 use earmark_protocol::ids::{Money, SkuIx, Tenant, TimestampMs};
@@ -18,9 +18,6 @@ use crate::promise::time_zone;
 use crate::record::Effect;
 use crate::state::State;
 use crate::tariff::{Tariffs, check as tariff_check};
-
-/// Costs of a node stay below this many micros, so that sums over any order fit 64 bits.
-const COST_MAX: i64 = 1_000_000_000_000;
 
 pub(super) fn done(changed: usize) -> Verdict {
     let (status, deadline) = (None, TimestampMs(0));
@@ -142,8 +139,8 @@ fn check_node(state: &State, tenant: Tenant, spec: &NodeSpec) -> Result<(), Refu
         first.consider(Refusal::of(RefusalCode::UnknownTimeZone, Field::TimeZone));
     }
     let costs = [spec.cost_per_order, spec.cost_per_line, spec.cost_per_unit];
-    if costs.iter().any(|Money(cost)| !(0..=COST_MAX).contains(cost)) {
-        first.consider(Refusal::of(RefusalCode::QuantityTooLarge, Field::Cost).detail(COST_MAX));
+    if costs.iter().any(|cost| !(Money(0)..=COST_MAX).contains(cost)) {
+        first.consider(Refusal::of(RefusalCode::QuantityTooLarge, Field::Cost).detail(COST_MAX.0));
     }
     first.done()
 }

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use earmark_protocol::catalogue::COST_MAX;
 use earmark_protocol::ids::{Money, TimestampMs};
 use toml::de::DeValue;
 
@@ -13,8 +14,6 @@ use super::tokens::Mistake;
 
 /// Longest name of a policy or rule, in bytes.
 const NAME_LEN_MAX: usize = 64;
-/// The most a rule or weight may cost: what a node may.
-const COST_MAX: i64 = 1_000_000_000_000;
 /// The most days for which a policy has orders wait: calendars of nodes are looked at some more days ahead.
 const BACKORDER_DAYS_MAX: u16 = 365;
 
@@ -121,7 +120,7 @@ impl Reader<'_> {
             DeValue::Float(number) => number.as_str(),
             _ => "",
         };
-        let money = written.parse().ok().filter(|Money(cost)| *cost <= COST_MAX);
+        let money = written.parse().ok().filter(|cost: &Money| *cost <= COST_MAX);
         if money.is_none() {
             let reason = "expected an amount from 0 to 1000000, with at most six decimals, like \"2.50\"";
             self.mistake(value.span().start, reason);
