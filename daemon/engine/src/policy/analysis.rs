@@ -24,12 +24,22 @@ const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 /// Warnings about a policy, in the order of its text.
 pub(crate) fn warnings(text: &str, policy: &Policy) -> Vec<Finding> {
     let mut found: Vec<(usize, String)> = Vec::new();
-    for (name, _) in policy.order_conditions().filter(|(_, term)| is_never(term)) {
+    let said_at = |name: &str| policy.said_at.get(name).copied().unwrap_or_default();
+    let only = policy.reach.only_when.iter().map(|term| ("only_when", term));
+    for (name, _) in policy.order_conditions().chain(only).filter(|(_, term)| is_never(term)) {
         let does = match name {
             "split_when" => "no order may be split; write shipments_max = 1",
+            "only_when" => "this version is for no order",
             _ => "it is about no order; leave it away",
         };
-        found.push((0, format!("{name} is never true: {does}")));
+        found.push((said_at(name), format!("{name} is never true: {does}")));
+    }
+    let minds_lateness = [("late", policy.refuses_late), ("late_day", policy.late_day_cost.0 > 0)];
+    for (name, _) in minds_lateness.into_iter().filter(|(_, minds)| *minds && policy.transit().is_none()) {
+        let reason = format!(
+            "{name} is about nothing that is shipped, which never is late; say transit_miles_per_day"
+        );
+        found.push((said_at(name), reason));
     }
     let hits: Vec<_> = policy.rules.iter().map(|rule| conjunctions(&rule.hits())).collect();
     for (rule, hits) in policy.rules.iter().zip(&hits) {
@@ -37,6 +47,7 @@ pub(crate) fn warnings(text: &str, policy: &Policy) -> Vec<Finding> {
             found.push((rule.body_at, warning));
         }
     }
+    found.extend(none_left(policy, &found));
     for (at, rule) in policy.rules.iter().enumerate() {
         let shadow = policy.rules.iter().enumerate().find(|(other_at, other)| {
             let covers = |a: usize, b: usize| match (&hits[a], &hits[b]) {
@@ -74,6 +85,18 @@ pub(crate) fn warnings(text: &str, policy: &Policy) -> Vec<Finding> {
     );
     found.sort();
     found.into_iter().map(|(at, reason)| finding(text, at, Severity::Warning, reason)).collect()
+}
+
+/// The first rule beside which those before it leave no node; rules that were warned of already are left aside.
+fn none_left(policy: &Policy, found: &[(usize, String)]) -> Option<(usize, String)> {
+    let firm = policy.rules.iter().filter(|rule| rule.is_hard() && rule.otherwise.is_none());
+    let mut left = Vec::new();
+    firm.filter(|rule| found.iter().all(|(at, _)| *at != rule.body_at)).find_map(|rule| {
+        left.push(Term::Not(Box::new(rule.hits())));
+        let reason =
+            || format!("{:?} leaves no node: rules before it exclude all that it does not", rule.name);
+        is_never(&Term::And(left.clone())).then(|| (rule.body_at, reason()))
+    })
 }
 
 /// What is wrong with a rule by itself.

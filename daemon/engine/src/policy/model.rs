@@ -1,5 +1,7 @@
 //! A policy as it was written: settings and rules, before anything is known of nodes and orders.
 
+use std::collections::BTreeMap;
+
 use earmark_protocol::ids::{Money, TimestampMs};
 use jiff::tz::TimeZone;
 
@@ -56,6 +58,8 @@ pub struct Policy {
     pub(crate) buffers: Vec<Buffer>,
     /// By which services orders go.
     pub(crate) upgrades: Vec<Upgrade>,
+    /// Where the value of each setting stands in the text.
+    pub(crate) said_at: BTreeMap<&'static str, usize>,
 }
 
 /// What becomes of an order some of which cannot be had.
@@ -98,6 +102,7 @@ impl Default for Policy {
             bonds: Vec::new(),
             buffers: Vec::new(),
             upgrades: Vec::new(),
+            said_at: BTreeMap::new(),
         }
     }
 }

@@ -143,6 +143,9 @@ impl Reader<'_> {
         let (mut unfillable, mut backorder_days) = (None, None);
         for (key, value) in table {
             let at = value.span().start;
+            policy
+                .said_at
+                .extend(KEYS.iter().find(|known| *known == key.get_ref()).map(|known| (*known, at)));
             match key.get_ref().as_ref() {
                 "name" => policy.name = self.name(value).unwrap_or_default(),
                 "time_zone" => {
@@ -235,7 +238,10 @@ impl Reader<'_> {
             match key.get_ref().as_ref() {
                 "shipment" => policy.shipment_cost = self.money(value).unwrap_or_default(),
                 "mile" => policy.mile_cost = self.money(value).unwrap_or_default(),
-                "late_day" => policy.late_day_cost = self.money(value).unwrap_or_default(),
+                "late_day" => {
+                    policy.late_day_cost = self.money(value).unwrap_or_default();
+                    policy.said_at.insert("late_day", value.span().start);
+                }
                 unknown => {
                     self.unknown(unknown, key.span(), &["shipment", "mile", "late_day"], "weights are");
                 }

@@ -174,8 +174,20 @@ fn rules_that_never_match_or_only_repeat_others_are_warned_of() {
             rule("a", "exclude = 'node.cold'") + &rule("b", "exclude = 'node.cold == true'"),
             "7:11: warning: \"b\" does nothing",
         ),
-        ("split_when = 'order.units < 1'".to_owned(), "1:1: warning: split_when is never true"),
-        ("review_when = 'order.units < 1'".to_owned(), "1:1: warning: review_when is never true"),
+        ("split_when = 'order.units < 1'".to_owned(), "2:14: warning: split_when is never true"),
+        ("review_when = 'order.units < 1'".to_owned(), "2:15: warning: review_when is never true"),
+        ("refuse_when = 'order.units < 1'".to_owned(), "2:15: warning: refuse_when is never true"),
+        ("partial_when = 'order.units < 1'".to_owned(), "2:16: warning: partial_when is never true"),
+        (
+            "only_when = 'order.units > 5 && order.units < 2'".to_owned(),
+            "2:13: warning: only_when is never true: this version is for no order",
+        ),
+        ("late = 'refuse'".to_owned(), "2:8: warning: late is about nothing that is shipped"),
+        ("weights.late_day = 3".to_owned(), "2:20: warning: late_day is about nothing that is shipped"),
+        (
+            rule("a", "exclude = 'node.kind == \"dc\"'") + &rule("b", "require = 'node.kind == \"dc\"'"),
+            "7:11: warning: \"b\" leaves no node: rules before it",
+        ),
         (rule("a", "apart = 'line.cold && !line.cold'"), "4:9: warning: \"a\" can never match: no line"),
         (
             rule("a", "when = 'time.hour > 23'\nkeep = 'node.cold'\nunits = 1"),

@@ -93,7 +93,8 @@ impl Reader<'_> {
         let moment = text.and_then(|text| text.parse::<jiff::Timestamp>().ok());
         let moment = moment.and_then(|moment| u64::try_from(moment.as_millisecond()).ok()).map(TimestampMs);
         if moment.is_none() {
-            let reason = "expected a moment with its offset from UTC, like 2027-11-26T00:00:00-05:00";
+            let reason = "expected a moment with its offset from UTC, like 2027-11-26T00:00:00-05:00, from 1970 to \
+                          9999-12-30T22:00:00Z";
             self.mistake(value.span().start, reason);
         }
         moment
