@@ -131,8 +131,8 @@ impl Planner {
                 return Ok(Proposal { epoch, ..self.plan_lines(question, order, version)? });
             };
             if apart.lines.is_empty() {
-                let (at, why) = first_of(order, &left_out);
-                return Err(Refusal::of(why, Field::Line).at(at));
+                let version = chosen.map_or(0, |(version, _)| version);
+                return Err(self.why_none(question, &table.kits, order, version, &left_out));
             }
             let taking = match question.taking {
                 Taking::Whole if round > 0 => Taking::Part,
@@ -183,6 +183,30 @@ impl Planner {
             }
         }
         unreachable!("a line that is left out altogether is even")
+    }
+
+    /// Why nothing is left of an order, by the version of the policy that it chose; 0 for none.
+    fn why_none(
+        &mut self,
+        question: &Question<'_>,
+        kits: &Kits,
+        order: &Order,
+        version: u32,
+        left_out: &[Unfilled],
+    ) -> Refusal {
+        let (at, why) = first_of(order, left_out);
+        if why != RefusalCode::TooManyShipments {
+            return Refusal::of(why, Field::Line).at(at);
+        }
+        let Question { reader, tenant, .. } = *question;
+        let policies = self.bookmark.policies(reader);
+        let apart = self.take_apart(kits, reader, tenant, order, &[]);
+        let apart = apart.as_ref().unwrap_or(order);
+        // A policy says its limit by the whole order.
+        let limit = self
+            .read_order(reader, tenant, apart, true)
+            .map_or(0, |()| self.terms(policies.version(tenant, version), reader, apart).shipments);
+        Refusal::of(why, Field::Shipments).detail(i64::from(limit))
     }
 }
 

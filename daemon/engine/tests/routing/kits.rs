@@ -141,6 +141,29 @@ fn best_effort_has_whole_kits_and_leaves_nothing_of_one_that_is_short() {
 }
 
 #[test]
+fn kits_that_no_allowed_shipment_has_whole_are_refused_with_the_limit() {
+    let world = shop([5, 5, 5, 5]);
+    let order = order(&[line(0, KITS[0], 2)]);
+    let limited = Order { shipments_max: 1, ..order.clone() };
+    let state = with_kits(&world, &[&[(0, 1), (1, 1)]]);
+    let refused = |state: &State, order: &Order, best_effort: bool| {
+        let reader = state.reader();
+        let planned = Planner::new().plan(&reader, reader.lanes(), Tenant(0), order, best_effort, &[]);
+        planned.map(|proposal| proposal.plan).expect_err("no node has a whole kit")
+    };
+    let expected = Refusal::of(RefusalCode::TooManyShipments, Field::Shipments).detail(1);
+    for best_effort in [false, true] {
+        assert_eq!(refused(&state, &limited, best_effort), expected);
+    }
+    // As a policy has it, too.
+    let mut state = state;
+    set(&mut state, "one", "split_when = 'order.units > 50'");
+    for best_effort in [false, true] {
+        assert_eq!(refused(&state, &order, best_effort), expected);
+    }
+}
+
+#[test]
 fn an_order_is_as_large_as_its_kits_taken_apart() {
     let reader = with_kits(&shop([9; 4]), &[&[(0, 2), (1, 1)]]).reader();
     let asked = order(&[line(1, KITS[0], 3), line(2, SkuIx(3), 4)]);

@@ -131,7 +131,10 @@ impl Model {
         let kits = || wish.order.lines.iter().any(|line| self.components(line.sku).is_some());
         let is_of_line =
             matches!(refusal.field, Field::Line | Field::Sku) && refusal.code >= RefusalCode::SkuRetired;
-        if wish.without.is_some() || !wish.best_effort || !kits() || !is_of_line {
+        let limit = self.shipments_max(wish);
+        let of_limit = Refusal::of(RefusalCode::TooManyShipments, Field::Shipments).detail(limit as i64);
+        let is_known = is_of_line || refusal == of_limit;
+        if wish.without.is_some() || !wish.best_effort || !kits() || !is_known {
             return false;
         }
         let mut noes = Noes::default();
@@ -143,7 +146,7 @@ impl Model {
                 self.served(wish, component.sku, units) < units
             }),
         };
-        let limited = self.shipments_max(wish) < usize::MAX;
+        let limited = limit < usize::MAX;
         noes.first().is_none() && (limited || wish.order.lines.iter().all(none_of))
     }
 
