@@ -138,6 +138,8 @@ numbered!(
         /// See [`RefusalCode::meaning`].
         UnknownService = 47, "A rule of the policy names a service that no carrier has; index is its line and detail its column. Put the service first, or correct the name.";
         /// See [`RefusalCode::meaning`].
+        CostTooLarge = 48, "What the order could cost is more than can be counted; order fewer units at once, or lower the costs of nodes, carriers or rules that stand far above the others.";
+        /// See [`RefusalCode::meaning`].
         SkuRetired = 50, "The sku is out of sale.";
         /// See [`RefusalCode::meaning`].
         NodeNotActive = 51, "The node is paused or retired.";

@@ -22,7 +22,7 @@ use super::prices::Prices;
 use super::repair::Repair;
 use super::scope::{Credit, Leaning, Scope, Sight, check_nodes};
 use super::sellers;
-use super::settle::{First, too_large};
+use super::settle::{First, too_dear};
 use super::solve::{SMALL_SKUS, Search, budget};
 use super::subsets::{self, Subsets};
 use super::upgrades::Upgrades;
@@ -197,7 +197,7 @@ impl Planner {
             let planned = planned.and_then(|mut proposal| {
                 proposal.plan.upgrades = upgrades.rules;
                 let is_priced = proposal.plan.cost.0 < NEVER;
-                if is_priced { Ok(Proposal { epoch: sight.epoch, ..proposal }) } else { Err(too_large()) }
+                if is_priced { Ok(Proposal { epoch: sight.epoch, ..proposal }) } else { Err(too_dear()) }
             });
             (planned, could_give_way)
         })

@@ -1,6 +1,5 @@
 //! How many units of each want are served, and what refuses an order of which something is missing.
 
-use earmark_protocol::ids::QUANTITY_MAX;
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 
 use super::case::Candidate;
@@ -71,10 +70,10 @@ impl Planner {
         let most = dearest(|candidate| candidate.unit.saturating_add(candidate.line)) * i128::from(sum)
             + dearest(|candidate| candidate.carriage.gram) * grams
             + dearest(Candidate::fixed_floor) * case.list.len() as i128;
-        if most > i128::from(i64::MAX / 4) { Err(too_large()) } else { Ok(()) }
+        if most > i128::from(i64::MAX / 4) { Err(too_dear()) } else { Ok(()) }
     }
 }
 
-pub(super) fn too_large() -> Refusal {
-    Refusal::of(RefusalCode::QuantityTooLarge, Field::Quantity).detail(i64::from(QUANTITY_MAX))
+pub(super) fn too_dear() -> Refusal {
+    Refusal::of(RefusalCode::CostTooLarge, Field::Whole)
 }

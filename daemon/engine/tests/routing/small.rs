@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use earmark_engine::routing::{Planner, Proposal};
+use earmark_protocol::catalogue::COST_MAX;
 use earmark_protocol::command::Order;
-use earmark_protocol::ids::Tenant;
+use earmark_protocol::ids::{QUANTITY_MAX, Tenant};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 
 use crate::oracle::{cheapest, demand, judge, limit, reachable};
@@ -120,4 +121,18 @@ fn best_effort_takes_all_that_can_be_had_for_least() {
         partly += usize::from(served != wanted);
     }
     assert!(partly > 500 && limited > 100, "{partly} {limited}");
+}
+
+#[test]
+fn an_order_whose_cost_cannot_be_counted_is_refused_for_its_cost() {
+    let mut random = fastrand::Rng::with_seed(5);
+    let mut world = World::wide(&mut random, 3, 1, 1.0, 9);
+    let mut order = world.wide_order(&mut random, 1, 9);
+    order.lines[0].quantity = QUANTITY_MAX;
+    world.stock.values_mut().for_each(|units| *units = QUANTITY_MAX as i32);
+    world.nodes.iter_mut().for_each(|node| node.cost_per_unit = COST_MAX);
+    for best_effort in [false, true] {
+        let refusal = plan(&world, &order, best_effort).expect_err("it costs too much");
+        assert_eq!(refusal, Refusal::of(RefusalCode::CostTooLarge, Field::Whole));
+    }
 }
