@@ -123,6 +123,14 @@ fn a_wrong_command_line_is_wrong_usage() {
 }
 
 #[test]
+fn records_up_to_one_before_the_first_are_wrong_usage() {
+    let output = earmark(&["log", "dump", "/no/such/directory", "--from", "5", "--to", "2"]);
+    assert_eq!(code(&output), 2);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("records 5 to 2") && text.contains("--to"), "{text}");
+}
+
+#[test]
 fn a_command_line_that_cannot_be_read_is_told_as_json_where_that_was_asked_for() {
     for arguments in [
         vec!["--json"],

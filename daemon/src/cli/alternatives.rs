@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::codes::{Names, Unnamed, all_nodes};
 use super::outcome::Failure;
-use super::words::{Policies, cents, gave_way_text, plan_json, plural};
+use super::words::{Policies, cents, gave_way_text, plan_json, plural, without_detail};
 
 /// Chosen nodes that are left out, one at a time, at most: those whose shipments cost most.
 const WITHOUT_MAX: usize = 6;
@@ -213,7 +213,7 @@ impl Near {
                 let more =
                     if more == 0 { String::new() } else { format!(" and {}", plural(more, "other line")) };
                 let reason = alone.unfilled[0].reason;
-                format!("it could not serve line {first}{more} whole: {}", lower(reason.meaning()))
+                format!("it could not serve line {first}{more} whole: {}", lower(&without_detail(reason)))
             }
             (Err(Refusal { code: RefusalCode::NoNode, .. }), _) => {
                 let late = if self.wished { ", or it would come too late" } else { "" };
@@ -262,7 +262,7 @@ fn compared(plan: &Plan, other: &Plan) -> String {
 }
 
 fn why(refusal: &Refusal) -> String {
-    lower(refusal.code.meaning())
+    lower(&without_detail(refusal.code))
 }
 
 /// A sentence as a part of another.

@@ -209,6 +209,7 @@ pub(super) async fn stats(args: &StatsArgs, session: &Session) -> Outcome {
     }
     let mut json = json!({ "stats": counters });
     if args.digest {
+        let attempted = "asking for the digest, which takes an admin's token";
         let Reply::Digest(digest) = query(&client, Query::Digest, attempted).await? else {
             return Err(Failure::unexpected(attempted));
         };

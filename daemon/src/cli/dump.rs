@@ -33,6 +33,12 @@ pub(super) struct DumpArgs {
 
 /// Prints the records, and answers with their number.
 pub(super) fn dump(args: &DumpArgs, as_json: bool) -> Outcome {
+    if args.from > args.to {
+        let (from, to) = (args.from, args.to);
+        return Err(Failure::usage(format!(
+            "dumping records {from} to {to}: there are none; let --to be {from} or more"
+        )));
+    }
     let storage = look(&args.directory)?;
     let mut printer = Printer {
         args,

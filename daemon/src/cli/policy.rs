@@ -132,7 +132,9 @@ pub(super) async fn show(args: &ShowArgs, session: &Session) -> Outcome {
         Some(view) => {
             let (version, name, since) = (view.version, &view.name, moment_text(view.since));
             let head = format!("# version {version} of the policy, {name:?}, set at {since}");
-            Ok(Answer { text: format!("{head}\n{}", view.text), json: json!({ "policy": view }) })
+            let mut json = json!({ "policy": view });
+            json["policy"]["since"] = json!(since);
+            Ok(Answer { text: format!("{head}\n{}", view.text), json })
         }
         None if args.version == 0 => {
             let text = "there is no policy: every node may serve, at its own cost".to_owned();

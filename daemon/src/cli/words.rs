@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use earmark_protocol::command::{Delivery, Order, OrderLine};
 use earmark_protocol::ids::{Money, TimestampMs};
+use earmark_protocol::refusal::RefusalCode;
 use earmark_protocol::reply::{
     Carriage, Eliminated, Plan, PolicyView, ReservationView, RowView, Shipment, Status, Substituted, Upgrade,
 };
@@ -141,7 +142,8 @@ pub(super) fn plan_text(plan: &Plan, names: &Names) -> String {
     let mut text = table.text("  ");
     for unfilled in &plan.unfilled {
         let (line, quantity, reason) = (unfilled.line, unfilled.quantity, unfilled.reason);
-        text += &format!("  line {line}: {quantity} not filled, {}: {}\n", reason.name(), reason.meaning());
+        text +=
+            &format!("  line {line}: {quantity} not filled, {}: {}\n", reason.name(), without_detail(reason));
     }
     text += &substituted_text(plan, names);
     if plan.review {
@@ -385,7 +387,7 @@ pub(super) fn explanation(view: &ReservationView, names: &Names, policies: &Poli
         }
         for unfilled in &plan.unfilled {
             let (line, quantity, reason) = (unfilled.line, unfilled.quantity, unfilled.reason);
-            text += &format!("  Line {line}: {quantity} found no place. {}\n", reason.meaning());
+            text += &format!("  Line {line}: {quantity} found no place. {}\n", without_detail(reason));
         }
         // What was routed again in vain costs nothing, and obeys nothing.
         if !plan.shipments.is_empty() {
@@ -479,9 +481,24 @@ pub(super) fn plural(number: usize, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
+/// What a refusal means, where nothing says its detail.
+pub(super) fn without_detail(code: RefusalCode) -> String {
+    let meaning = code.meaning();
+    meaning.split_once("; detail ").map_or_else(|| meaning.to_owned(), |(said, _)| format!("{said}."))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_meaning_without_its_detail_is_a_sentence() {
+        assert_eq!(without_detail(RefusalCode::OutOfStock), "Not enough is available.");
+        assert_eq!(without_detail(RefusalCode::SkuRetired), "The sku is out of sale.");
+        for code in RefusalCode::ALL.iter().filter(|code| code.number() >= 70) {
+            assert!(!without_detail(*code).contains("detail says the limit"), "{code:?}");
+        }
+    }
 
     #[test]
     fn a_plan_says_whether_it_is_proven_cheapest() {

@@ -117,7 +117,9 @@ pub fn postal(text: &str) -> Result<String, String> {
 
 /// A moment: RFC 3339.
 pub fn moment(text: &str) -> Result<TimestampMs, String> {
-    let wrong = || format!("{text:?} is no moment; write it like 2026-11-27T08:30:00Z");
+    let wrong = || {
+        format!("{text:?} is no moment from 1970 to 9999-12-30T22:00:00Z; write it like 2026-11-27T08:30:00Z")
+    };
     let timestamp: jiff::Timestamp = text.parse().map_err(|_| wrong())?;
     u64::try_from(timestamp.as_millisecond()).map(TimestampMs).map_err(|_| wrong())
 }

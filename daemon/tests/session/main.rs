@@ -189,6 +189,8 @@ fn a_substitute_is_sent_where_order_and_policy_allow_it() {
     let policy = directory.path().join("instead.toml");
     std::fs::write(&policy, "name = \"instead\"\nunfillable = \"substitute\"\n").expect("it can be written");
     served.done(&["policy", "set", &policy.to_string_lossy()]);
+    let shown = served.done(&["policy", "show"]);
+    assert!(shown["policy"]["since"].as_str().is_some_and(|since| since.ends_with('Z')), "{shown}");
     served.refused(&[&["reserve"], &order[..]].concat(), "OutOfStock");
     served.refused(&["quote", "MUG-BLUE", "--to", "41.85,-87.65", "--substitutable", "7"], "UnknownLine");
     let instead = serde_json::json!([{ "line": 0, "ordered": "MUG-BLUE", "sent": "MUG-RED" }]);
