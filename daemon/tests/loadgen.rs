@@ -156,6 +156,38 @@ fn an_account_is_found_true_after_a_kill() {
     assert_eq!(verifying.join().expect("it does not panic"), ExitCode::SUCCESS);
 }
 
+#[test]
+fn a_load_that_loses_its_daemon_keeps_what_it_measured() {
+    let mut served = Served::start("memory");
+    assert_eq!(served.loadgen(&["generate", "--skus", "1", "--nodes", "1"]), ExitCode::SUCCESS);
+    let out = served.directory.path().join("lost.json");
+    let load = ["run", "hold", "--pipes", "2", "--rate", "500", "--batch", "1", "--seconds", "3", "--warmup", "0"];
+    let arguments = served.arguments(&[&load[..], &["--quiet", "--out", out.to_str().expect("ours")]].concat());
+    let before = lsn(&served);
+    let running = std::thread::spawn(move || earmark_loadgen::command_line(arguments));
+    for _ in 0..1_000 {
+        if lsn(&served) > before + 100 {
+            break;
+        }
+    }
+    served.daemon.kill().expect("it runs");
+    assert_eq!(running.join().expect("it does not panic"), ExitCode::from(1));
+    let result: Value = serde_json::from_slice(&std::fs::read(out).expect("it was kept")).expect("it is JSON");
+    assert!(result["answered"].as_u64() > Some(0) && result["errors"].as_u64() > Some(0), "{result}");
+    assert!(!result["pipes_lost"].as_array().expect("a list").is_empty(), "{result}");
+}
+
+#[test]
+fn a_load_that_cannot_begin_leaves_no_result_and_no_connection() {
+    let served = Served::start("memory");
+    let out = served.directory.path().join("none.json");
+    let load = ["run", "hold", "--quiet", "--out", out.to_str().expect("a path of ours")];
+    // Nothing has stock.
+    assert_eq!(served.loadgen(&load), ExitCode::from(1));
+    assert!(!out.exists());
+    assert_eq!(served.stats()["stats"]["connections"], 1, "the one that asks");
+}
+
 fn lsn(served: &Served) -> u64 {
     served.stats()["stats"]["lsn"].as_u64().expect("the daemon counts")
 }

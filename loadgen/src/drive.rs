@@ -196,6 +196,7 @@ impl Thread {
         runtime.block_on(self.put_on(words, workload))
     }
 
+    /// Dials, puts the load on, and says goodbye, whatever came of it.
     async fn put_on<L: Workload>(
         mut self,
         words: &mpsc::UnboundedSender<Word<L>>,
@@ -203,7 +204,20 @@ impl Thread {
     ) -> Result<Word<L>, Trouble> {
         let dialer = Dialer::new(&self.load.config).map_err(Trouble::daemon(OPENING))?;
         let mut connections = Vec::new();
-        let pipes = self.open(&dialer, &mut connections).await.map_err(Trouble::daemon(OPENING))?;
+        let done = self.put_on_pipes(&dialer, &mut connections, words, workload).await;
+        connections.iter().for_each(Connection::close);
+        dialer.goodbye().await;
+        done
+    }
+
+    async fn put_on_pipes<L: Workload>(
+        &mut self,
+        dialer: &Dialer,
+        connections: &mut Vec<Connection>,
+        words: &mpsc::UnboundedSender<Word<L>>,
+        workload: impl Fn(usize) -> L,
+    ) -> Result<Word<L>, Trouble> {
+        let pipes = self.open(dialer, connections).await.map_err(Trouble::daemon(OPENING))?;
         let _ = words.send(Word::Ready);
         let begin = loop {
             if let Some(begin) = *self.begins.borrow_and_update() {
@@ -231,8 +245,6 @@ impl Thread {
             .collect();
         self.keep_time(&floor, schedule.as_deref(), window).await?;
         let (workloads, lost) = self.gather(lanes, &floor, window).await;
-        connections.iter().for_each(Connection::close);
-        dialer.wait_idle().await;
         let meter = floor.meter.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Ok(Word::Done(meter, workloads, lost))
     }

@@ -45,8 +45,9 @@ pub(crate) struct RunArgs {
 pub(crate) async fn run(args: &RunArgs) -> Result<Outcome, Trouble> {
     can_be_written([&args.out, &args.html, &args.hgrm].into_iter().flatten())?;
     let bench = Bench::open(&args.shape, &args.connect).await?;
-    let outcome = bench.measure(&args.shape).await?;
+    let outcome = bench.measure(&args.shape).await;
     bench.close().await;
+    let outcome = outcome?;
     if let Some(file) = &args.out {
         write(file, &serde_json::to_string_pretty(&outcome).expect("a result is plain data"))?;
     }
@@ -71,7 +72,13 @@ impl<'a> Bench<'a> {
     pub(crate) async fn open(shape: &Shape, connect: &'a Connect) -> Result<Self, Trouble> {
         let recorded = shape.orders.as_deref().map(baskets::read).transpose()?.unwrap_or_default();
         let client = connect.client().await?;
-        let world = World::look(&client, shape.skus as usize).await?;
+        let world = match World::look(&client, shape.skus as usize).await {
+            Ok(world) => world,
+            Err(trouble) => {
+                client.close().await;
+                return Err(trouble);
+            }
+        };
         Ok(Self { client, connect, world, recorded })
     }
 
@@ -132,10 +139,14 @@ impl<'a> Bench<'a> {
         let server = Process::serving(load.config.address);
         let before = stats(&self.client).await?;
         let driven = drive(&load, server, workload, shape.volume.progress()).await?;
-        let after = stats(&self.client).await?;
         let setup = setup(shape, &load, server, &self.world);
         let mut outcome = outcome(setup, &driven, &load);
-        outcome.daemon = growth(&before, &after);
+        match stats(&self.client).await {
+            Ok(after) => outcome.daemon = growth(&before, &after),
+            // What was measured until the daemon went is the result, and says that pipes were lost.
+            Err(_) if !outcome.pipes_lost.is_empty() => {}
+            Err(trouble) => return Err(trouble),
+        }
         Ok((outcome, driven.workloads))
     }
 }

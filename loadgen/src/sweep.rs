@@ -134,27 +134,11 @@ pub(crate) async fn sweep(args: &SweepArgs) -> Result<(String, Value), Trouble> 
     can_be_written(&args.html)?;
     can_be_written(&args.svg)?;
     let bench = Bench::open(&args.shape, &args.connect).await?;
-    let mut tried = Vec::new();
-    let mut search = Search::new(args.from, args.halvings);
-    let mut next = Some(args.from);
-    while let Some(rate) = next {
-        let mut one = measure(&bench, args, rate).await?;
-        for _ in 1..args.tries {
-            if !one.kept {
-                one = measure(&bench, args, rate).await?;
-            }
-        }
-        next = search.after(one.kept);
-        tried.push(one);
-    }
-    for times in &args.beyond {
-        if let Some(best) = search.kept {
-            tried.push(measure(&bench, args, best * times).await?);
-        }
-    }
+    let tried = try_rates(&bench, args).await;
     bench.close().await;
+    let (mut tried, best) = tried?;
     tried.sort_by(|one, other| one.wanted_per_s.total_cmp(&other.wanted_per_s));
-    let curve = curve(&tried, search.kept, args.p99_us);
+    let curve = curve(&tried, best, args.p99_us);
     if let Some(file) = &args.html {
         write(file, &page(&curve))?;
     }
@@ -162,9 +146,32 @@ pub(crate) async fn sweep(args: &SweepArgs) -> Result<(String, Value), Trouble> 
         write(file, &curve.charts[0].file())?;
     }
     Ok((
-        text(&tried, search.kept, args.p99_us),
-        json!({ "p99_us": args.p99_us, "best_rate_per_s": search.kept, "tried": tried }),
+        text(&tried, best, args.p99_us),
+        json!({ "p99_us": args.p99_us, "best_rate_per_s": best, "tried": tried }),
     ))
+}
+
+/// All rates that were tried, and the best one that was kept.
+async fn try_rates(bench: &Bench<'_>, args: &SweepArgs) -> Result<(Vec<Tried>, Option<f64>), Trouble> {
+    let mut tried = Vec::new();
+    let mut search = Search::new(args.from, args.halvings);
+    let mut next = Some(args.from);
+    while let Some(rate) = next {
+        let mut one = measure(bench, args, rate).await?;
+        for _ in 1..args.tries {
+            if !one.kept {
+                one = measure(bench, args, rate).await?;
+            }
+        }
+        next = search.after(one.kept);
+        tried.push(one);
+    }
+    for times in &args.beyond {
+        if let Some(best) = search.kept {
+            tried.push(measure(bench, args, best * times).await?);
+        }
+    }
+    Ok((tried, search.kept))
 }
 
 async fn measure(bench: &Bench<'_>, args: &SweepArgs, rate: f64) -> Result<Tried, Trouble> {

@@ -107,7 +107,7 @@ pub(super) fn quic(config: &Config, certificate: &Certificate, cores: usize) -> 
 pub(super) async fn accept(core: Arc<Core>, endpoint: Endpoint) {
     while let Some(incoming) = endpoint.accept().await {
         let Some(connected) = core.shared().connect() else {
-            core.shared().tell_turned_away(&incoming.remote_address().to_string(), NO_ROOM);
+            core.shared().refuse_connection(&incoming.remote_address().to_string(), NO_ROOM);
             incoming.refuse();
             continue;
         };
@@ -203,7 +203,7 @@ impl UnixSocket {
         loop {
             match self.listener.accept().await {
                 Ok(_) if Arc::strong_count(&self.open) > self.connections_max => {
-                    core.shared().tell_turned_away("unix socket", NO_DESCRIPTOR);
+                    core.shared().refuse_connection("unix socket", NO_DESCRIPTOR);
                 }
                 Ok((stream, _)) => serve_unix(&core, stream, Arc::clone(&self.open)),
                 Err(error) => {
@@ -226,7 +226,7 @@ impl Drop for UnixSocket {
 
 fn serve_unix(core: &Arc<Core>, stream: UnixStream, open: Arc<()>) {
     let Some(connected) = core.shared().connect() else {
-        core.shared().tell_turned_away("unix socket", NO_ROOM);
+        core.shared().refuse_connection("unix socket", NO_ROOM);
         return;
     };
     let core = Arc::clone(core);

@@ -124,7 +124,6 @@ impl Shared {
         let connected = Connected(Arc::clone(self));
         let count = self.connections.fetch_add(1, Ordering::Relaxed) + 1;
         if count > self.connections_max || self.is_draining() {
-            self.connections_refused.fetch_add(1, Ordering::Relaxed);
             return None;
         }
         self.connections_opened.fetch_add(1, Ordering::Relaxed);
@@ -178,6 +177,12 @@ impl Shared {
 
     pub(super) fn pipes_open(&self) -> usize {
         self.pipes_open.load(Ordering::SeqCst)
+    }
+
+    /// Counts a connection that was turned away, and tells.
+    pub(super) fn refuse_connection(&self, peer: &str, why: &str) {
+        self.connections_refused.fetch_add(1, Ordering::Relaxed);
+        self.tell_turned_away(peer, why);
     }
 
     /// Tells that a peer was turned away, at most once a second: strangers are not to fill the operator's disk.

@@ -145,6 +145,7 @@ async fn connections_beyond_the_limit_are_turned_away() {
     };
     assert!(Client::connect(second).await.is_err());
     assert_eq!(world.stat("connections").await, 1);
+    assert!(world.stat("connections_refused").await > 0);
     world.stop().await;
 }
 

@@ -63,8 +63,12 @@ fn read(file: &Path) -> Result<Outcome, Trouble> {
 /// Finds out now whether a result could be kept in these files, and not when it is there.
 pub(crate) fn can_be_written<'a>(files: impl IntoIterator<Item = &'a PathBuf>) -> Result<(), Trouble> {
     for file in files {
-        let opened = std::fs::File::options().append(true).create(true).open(file);
-        opened.map_err(|error| Trouble::usage(format!("writing {}", file.display()), error))?;
+        let wrong = |error| Trouble::usage(format!("writing {}", file.display()), error);
+        let is_new = !file.exists();
+        std::fs::File::options().append(true).create(true).open(file).map_err(wrong)?;
+        if is_new {
+            std::fs::remove_file(file).map_err(wrong)?;
+        }
     }
     Ok(())
 }

@@ -174,7 +174,7 @@ impl Client {
         for pipe in &self.shared.pipes {
             pipe.wake_after(calls::Calls::close);
         }
-        self.shared.dialer.wait_idle().await;
+        self.shared.dialer.goodbye().await;
     }
 
     async fn reply(&self, body: Body, id: Option<CommandId>) -> Result<Reply, ClientError> {
