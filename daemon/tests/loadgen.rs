@@ -161,8 +161,10 @@ fn a_load_that_loses_its_daemon_keeps_what_it_measured() {
     let mut served = Served::start("memory");
     assert_eq!(served.loadgen(&["generate", "--skus", "1", "--nodes", "1"]), ExitCode::SUCCESS);
     let out = served.directory.path().join("lost.json");
-    let load = ["run", "hold", "--pipes", "2", "--rate", "500", "--batch", "1", "--seconds", "3", "--warmup", "0"];
-    let arguments = served.arguments(&[&load[..], &["--quiet", "--out", out.to_str().expect("ours")]].concat());
+    let load =
+        ["run", "hold", "--pipes", "2", "--rate", "500", "--batch", "1", "--seconds", "3", "--warmup", "0"];
+    let arguments =
+        served.arguments(&[&load[..], &["--quiet", "--out", out.to_str().expect("ours")]].concat());
     let before = lsn(&served);
     let running = std::thread::spawn(move || earmark_loadgen::command_line(arguments));
     for _ in 0..1_000 {
@@ -172,7 +174,8 @@ fn a_load_that_loses_its_daemon_keeps_what_it_measured() {
     }
     served.daemon.kill().expect("it runs");
     assert_eq!(running.join().expect("it does not panic"), ExitCode::from(1));
-    let result: Value = serde_json::from_slice(&std::fs::read(out).expect("it was kept")).expect("it is JSON");
+    let result: Value =
+        serde_json::from_slice(&std::fs::read(out).expect("it was kept")).expect("it is JSON");
     assert!(result["answered"].as_u64() > Some(0) && result["errors"].as_u64() > Some(0), "{result}");
     assert!(!result["pipes_lost"].as_array().expect("a list").is_empty(), "{result}");
 }

@@ -123,7 +123,8 @@ fn carry_out(command: &Command) -> Result<Answer, Trouble> {
             }
             Command::Sweep(args) => {
                 let (text, json) = sweep(args).await?;
-                Ok(Answer { text, json, done: true })
+                let done = !json["best_rate_per_s"].is_null();
+                Ok(Answer { text, json, done })
             }
             Command::Report(args) => {
                 let (text, json) = report(args)?;

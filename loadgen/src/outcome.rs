@@ -135,12 +135,13 @@ pub(crate) struct Point {
 }
 
 impl Outcome {
-    /// Whether no pipe was lost, and no unit was sold that is not promised.
+    /// Whether no pipe was lost, not all was refused but in a sale, and no unit was sold that is not promised.
     pub(crate) fn is_sound(&self) -> bool {
         let is_unanswered = self.all.errors > 0;
+        let is_heard = self.all.answered > self.all.refused || self.sale.is_some();
         let is_kept =
             |sale: &Sale| sale.promised <= sale.units && (sale.sold == sale.promised || is_unanswered);
-        self.pipes_lost.is_empty() && self.sale.as_ref().is_none_or(is_kept)
+        is_heard && self.pipes_lost.is_empty() && self.sale.as_ref().is_none_or(is_kept)
     }
 }
 
@@ -204,7 +205,11 @@ impl fmt::Display for Outcome {
         let (setup, all) = (&self.setup, &self.all);
         let how = match setup.in_flight {
             Some(in_flight) => format!("closed loop, {in_flight} in flight"),
-            None => format!("open loop, {:?} wanted per second", setup.rates_per_s),
+            None if setup.rates_per_s.is_empty() => "open loop, at the orders' own times".to_owned(),
+            None => {
+                let rates: Vec<_> = setup.rates_per_s.iter().map(f64::to_string).collect();
+                format!("open loop, {} wanted per second", rates.join(", then "))
+            }
         };
         writeln!(
             f,

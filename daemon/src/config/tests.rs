@@ -118,7 +118,7 @@ fn page() -> String {
         "# Configuration\n\n\
          Every setting has one name, `section.name`, and can be given in three places; the later is the stronger:\n\n\
          1. a TOML file (`earmark serve --config FILE`): `[section]`, then `name = value`;\n\
-         2. an environment variable: `EARMARK_SECTION_NAME`;\n\
+         2. an environment variable: `EARMARK_SECTION_NAME` (variables that begin with no section are left alone);\n\
          3. a flag of `earmark serve`: `--section.name VALUE`.\n\n\
          In variables and flags, text needs no quotes; lists are written as in TOML. A name that is none of these, a \
          value of another kind or out of bounds, and settings that contradict each other are refused before \

@@ -37,7 +37,14 @@ impl Certificate {
         let Some(directory) = directory else { return make().map(|(own, ..)| own) };
         let (certificate, key) = (directory.join(CERTIFICATE_FILE), directory.join(KEY_FILE));
         if certificate.exists() || key.exists() {
-            return Self::read(&certificate, &key);
+            return Self::read(&certificate, &key).with_context(|| {
+                format!(
+                    "taking the daemon's own certificate: {} and {} belong together; put back what is missing, or remove \
+                     both: then new ones are made, and clients elsewhere need the new certificate",
+                    certificate.display(),
+                    key.display()
+                )
+            });
         }
         let (own, certificate_pem, key_pem) = make()?;
         // The key first: a certificate is what says that both are there.
