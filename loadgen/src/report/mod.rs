@@ -5,6 +5,7 @@ mod chart;
 mod page;
 
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -64,10 +65,12 @@ fn read(file: &Path) -> Result<Outcome, Trouble> {
 pub(crate) fn can_be_written<'a>(files: impl IntoIterator<Item = &'a PathBuf>) -> Result<(), Trouble> {
     for file in files {
         let wrong = |error| Trouble::usage(format!("writing {}", file.display()), error);
-        let is_new = !file.exists();
-        std::fs::File::options().append(true).create(true).open(file).map_err(wrong)?;
-        if is_new {
-            std::fs::remove_file(file).map_err(wrong)?;
+        match std::fs::File::create_new(file) {
+            Ok(_) => std::fs::remove_file(file).map_err(wrong)?,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                std::fs::File::options().append(true).create(true).open(file).map_err(wrong)?;
+            }
+            Err(error) => return Err(wrong(error)),
         }
     }
     Ok(())

@@ -15,8 +15,10 @@ use super::kits::take_apart;
 use super::obey::Terms;
 use super::planner::{Obeying, Planner, Question, Taking};
 use super::scope::Scope;
+use super::settle::too_dear;
 use super::stops::{Bounds, Left, Way, groups};
 use super::substitutes::as_sent;
+use crate::tariff::fares::NEVER;
 
 /// What the order says of waiting, and what was planned of it so far.
 pub(super) struct Waiting<'a> {
@@ -68,6 +70,9 @@ impl Planner {
         let apart = Order { deliver_by_ms: None, ..apart.unwrap_or_else(|| sent.clone()) };
         let waiting = Waiting { order: &apart, by, wished: order.deliver_by_ms, in_stock: &in_stock };
         let Ok(Waited { proposal, limit, .. }) = self.let_wait(question, &waiting) else { return planned };
+        if proposal.plan.cost.0 >= NEVER {
+            return planned.or_else(|_| Err(too_dear()));
+        }
         let proposal = Proposal { epoch, ..proposal };
         let unfilled = &proposal.plan.unfilled;
         let is_more = missing(&proposal) < missing(&in_stock);

@@ -156,7 +156,10 @@ impl Planner {
             let best_effort = taking == Taking::Stock || policy.takes_part(taking.is_part(), holds);
             let terms = Terms::under(policy, order, scope.reader.rules().shipments_max, holds);
             let (bonds, buffers) = (Bonds::of(ruling, asked), ruling.buffers(asked));
+            // What the order's lines alone say; each plan adds what stood in its own way.
+            let known = planner.reasons.clone();
             loop {
+                planner.reasons.clone_from(&known);
                 let by_want = by_want(ruling, planner.demand.wants.len());
                 let sold = sellers::within(scope.leaning.by_want, &by_want);
                 let by_want = if sold.is_empty() { by_want } else { sellers::bits(&sold) };

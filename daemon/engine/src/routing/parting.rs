@@ -7,6 +7,8 @@
 //! plan that keeps all bonds is lost; each is planned again, the one that could be the cheapest first. So what is claimed
 //! proven stays proven, whatever prices a shipment; and all plans together may take few times the work of one.
 
+use std::cmp::Ordering;
+
 use earmark_protocol::command::Order;
 use earmark_protocol::ids::{Money, NodeIx};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
@@ -305,7 +307,8 @@ impl Parting<'_> {
     /// Parts the question where plans break bonds, until the best plan that keeps all is proven or the work is done.
     fn part(mut self, part: Part) -> Result<Proposal, Refusal> {
         let mut open = vec![part];
-        // What no plan costs less than, over the parts that were not looked into any further.
+        // What no plan of a part costs less than that was not looked into any further, and what it leaves out.
+        let mut left: Vec<(u64, i64)> = Vec::new();
         let mut bound = i64::MAX;
         while let Some(at) = (0..open.len()).min_by_key(|at| open[*at].rank()) {
             let part = open.swap_remove(at);
@@ -320,7 +323,7 @@ impl Parting<'_> {
             };
             for allowed in self.bonds.parts(&part.allowed, broken) {
                 let Some(own) = self.next() else {
-                    bound = bound.min(part.bound);
+                    left.push(part.rank());
                     break;
                 };
                 match self.plan(allowed, part.rank(), own) {
@@ -328,7 +331,7 @@ impl Parting<'_> {
                     Err(refusal) => {
                         // A part of which too little can be had is none; that it takes too many shipments is not proven.
                         if refusal.code == RefusalCode::TooManyShipments {
-                            bound = bound.min(part.bound);
+                            left.push(part.rank());
                         }
                         self.refused.consider(refusal);
                     }
@@ -339,9 +342,19 @@ impl Parting<'_> {
             self.refused.done()?;
             return Err(Refusal::of(RefusalCode::NoNode, Field::Line).at(0));
         };
-        // What leaves out less may cost more: bounds of such parts say nothing about the best one.
-        let left = open.iter().filter(|part| missing(&part.proposal) <= missing(&best));
-        bound = left.map(|part| part.bound).fold(bound, i64::min);
+        left.extend(open.iter().map(Part::rank));
+        for (part_missing, part_bound) in left {
+            bound = match part_missing.cmp(&missing(&best)) {
+                // A plan of it that leaves out as much as the best one may cost less than this bound says.
+                Ordering::Less => bound.min(0),
+                Ordering::Equal => bound.min(part_bound),
+                Ordering::Greater => bound,
+            };
+        }
+        // Under a limit of shipments a part may hold more than its plan was found to.
+        if self.limit > 0 && missing(&best) > 0 {
+            bound = bound.min(0);
+        }
         best.plan.bound = Money(bound.min(best.plan.cost.0));
         Ok(best)
     }

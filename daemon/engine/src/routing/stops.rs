@@ -26,6 +26,8 @@ use crate::tariff::fares::Goods;
 const WAYS_MAX: usize = 20_000;
 /// Most times that all skus are looked at again then.
 const ROUNDS_MAX: usize = 4;
+/// And so many looks at a sku of a way.
+const LOOKS_MAX: usize = 1_000_000;
 /// Most nodes where one sku may wait that are looked at: those that are cheapest for it alone.
 const STOPS_MAX: usize = 16;
 
@@ -113,7 +115,10 @@ impl Planner {
                         || scope.split_lines && bounds.shipments == usize::MAX);
                 (best_of_all(left, ways, worth), is_free && left.iter().all(|left| left.is_all))
             }
-            None => (best_one_by_one(left, worth), false),
+            None => {
+                let may_wait_anywhere = bounds.bonds.is_empty() && bounds.shipments == usize::MAX;
+                (best_one_by_one(left, may_wait_anywhere, worth), false)
+            }
         }
     }
 
@@ -144,20 +149,27 @@ impl Planner {
         let (sku, flags) = (self.demand.wants[want].sku, self.demand.wants[want].flags);
         let taken: Vec<NodeIx> =
             waiting.in_stock.picks.iter().filter(|pick| pick.sku == sku).map(|pick| pick.node).collect();
-        let mut stops: Vec<Stop> = Vec::new();
-        for (node, units, day, draws) in self.coming(scope, Due::until(self.now, waiting.by), want, units) {
+        let mut coming = self.coming(scope, Due::until(self.now, waiting.by), want, units);
+        coming.retain(|(node, ..)| {
             // Where a want may not be split, it waits where the rest of it ships.
-            let is_split = !scope.split_lines && taken.iter().any(|other| *other != node);
-            let serves = self.gatherer.eligible(scope, node.0) && scope.suits(want, flags, node.0);
-            if !is_split
-                && serves
-                && let Some(leaves) = self.leaves(scope, (waiting, bounds), node, day)
-            {
-                stops.push(Stop { from: scope.candidate(node.0), units, day, leaves, draws });
+            let is_split = !scope.split_lines && taken.iter().any(|other| other != node);
+            !is_split && self.gatherer.eligible(scope, node.0) && scope.suits(want, flags, node.0)
+        });
+        let mut stops: Vec<Stop> = Vec::new();
+        let mut most = 0;
+        // When something leaves is asked of those alone to which most comes, and of others only where it never does.
+        while stops.is_empty()
+            && let Some(next) = coming.iter().map(|(_, units, ..)| *units).max()
+        {
+            most = next;
+            let (these, others) = coming.into_iter().partition(|(_, units, ..)| *units == most);
+            coming = others;
+            for (node, units, day, draws) in these {
+                if let Some(leaves) = self.leaves(scope, (waiting, bounds), node, day) {
+                    stops.push(Stop { from: scope.candidate(node.0), units, day, leaves, draws });
+                }
             }
         }
-        let most = stops.iter().map(|stop| stop.units).max().unwrap_or(0);
-        stops.retain(|stop| stop.units == most);
         let is_all = stops.len() <= STOPS_MAX;
         if !is_all {
             let goods = self.demand.wants[want].goods(most);
@@ -306,13 +318,25 @@ fn best_of_all(left: &[Left], ways: usize, worth: impl Fn(&Way) -> Option<Worth>
     worths.min().map_or_else(|| vec![None; left.len()], |(_, number)| way(number))
 }
 
-/// A good way: each sku where that is best beside all others, until nothing gets better.
-fn best_one_by_one(left: &[Left], worth: impl Fn(&Way) -> Option<Worth>) -> Way {
+/// A good way: each sku where that is best beside all others, until nothing gets better or the work is done. What has no
+/// place by then gets its first one, where none is forbidden.
+fn best_one_by_one(left: &[Left], may_wait_anywhere: bool, worth: impl Fn(&Way) -> Option<Worth>) -> Way {
     let mut way: Way = vec![None; left.len()];
+    // What a way is worth is asked of all its skus.
+    let mut looks = LOOKS_MAX / left.len().max(1);
     for _ in 0..ROUNDS_MAX {
         let before = way.clone();
-        for (at, left) in left.iter().enumerate() {
-            let choices = std::iter::once(None).chain((0..left.at.len()).map(Some));
+        for (at, of_sku) in left.iter().enumerate() {
+            let Some(rest) = looks.checked_sub(of_sku.at.len() + 1) else {
+                if may_wait_anywhere {
+                    for (choice, left) in way.iter_mut().zip(left) {
+                        *choice = choice.or((!left.at.is_empty()).then_some(0));
+                    }
+                }
+                return way;
+            };
+            looks = rest;
+            let choices = std::iter::once(None).chain((0..of_sku.at.len()).map(Some));
             let with = |choice: Option<usize>| {
                 let mut with = way.clone();
                 with[at] = choice;
