@@ -71,7 +71,7 @@ impl Planner {
         let waiting = Waiting { order: &apart, by, wished: order.deliver_by_ms, in_stock: &in_stock };
         let Ok(Waited { proposal, limit, .. }) = self.let_wait(question, &waiting) else { return planned };
         if proposal.plan.cost.0 >= NEVER {
-            return planned.or_else(|_| Err(too_dear()));
+            return planned.map_err(|_| too_dear());
         }
         let proposal = Proposal { epoch, ..proposal };
         let unfilled = &proposal.plan.unfilled;
