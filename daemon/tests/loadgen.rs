@@ -72,9 +72,11 @@ impl Served {
     #[track_caller]
     fn run(&self, arguments: &[&str]) -> Value {
         let out = self.directory.path().join("result.json");
-        let small =
-            ["--pipes", "2", "--batch", "4", "--seconds", "0.3", "--warmup", "0.1", "--quiet", "--out"];
-        let arguments = [&["run"], arguments, &small, &[out.to_str().expect("a path of ours")]].concat();
+        // Recorded orders come one by one, from the first.
+        let short: &[_] = if arguments[0] == "replay" { &[] } else { &["--batch", "4", "--warmup", "0.1"] };
+        let small = ["--pipes", "2", "--seconds", "0.3", "--quiet", "--out"];
+        let arguments =
+            [&["run"], arguments, short, &small, &[out.to_str().expect("a path of ours")]].concat();
         assert_eq!(self.loadgen(&arguments), ExitCode::SUCCESS, "{arguments:?}");
         let json = std::fs::read(out).expect("the result was kept");
         serde_json::from_slice(&json).expect("it is JSON")
@@ -189,6 +191,18 @@ fn a_load_that_cannot_begin_leaves_no_result_and_no_connection() {
     assert_eq!(served.loadgen(&load), ExitCode::from(1));
     assert!(!out.exists());
     assert_eq!(served.stats()["stats"]["connections"], 1, "the one that asks");
+}
+
+#[test]
+fn a_token_that_the_daemon_does_not_know_is_a_refusal_as_it_is_of_the_command_line() {
+    let served = Served::start("memory");
+    let file = served.directory.path().join("other.token");
+    std::fs::write(&file, "nobody's").expect("the directory is ours");
+    let token = ["--token-file", file.to_str().expect("a path of ours")];
+    let stats = served.arguments(&[&["stats"][..], &token].concat());
+    let asked = Command::new(env!("CARGO_BIN_EXE_earmark")).args(&stats[1..]).output();
+    assert_eq!(asked.expect("the binary can be run").status.code(), Some(1));
+    assert_eq!(served.loadgen(&[&["run", "--quiet"][..], &token].concat()), ExitCode::from(1));
 }
 
 fn lsn(served: &Served) -> u64 {

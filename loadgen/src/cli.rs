@@ -87,7 +87,7 @@ fn print(text: &str, exit: ExitCode) -> ExitCode {
     match writeln!(io::stdout(), "{text}") {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             complain(&format!("writing the answer to standard output: {error}; keep it with --out FILE"));
-            ExitCode::from(1)
+            ExitCode::from(3)
         }
         _ => exit,
     }
@@ -101,7 +101,7 @@ fn complain(text: &str) {
 /// On a small runtime for what is asked before and after; the load has threads of its own.
 fn carry_out(command: &Command) -> Result<Answer, Trouble> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Trouble::Failed(format!("starting a runtime: {error}")))?;
+    let runtime = runtime.map_err(|error| Trouble::Machine(format!("starting a runtime: {error}")))?;
     runtime.block_on(async {
         match command {
             Command::Generate(args) => {

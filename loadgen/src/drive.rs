@@ -92,7 +92,7 @@ pub(crate) async fn drive<L: Workload>(
             // Nobody listens where another thread has failed.
             let _ = words.send(word);
         });
-        started.map_err(|error| Trouble::Failed(format!("starting a thread for the load: {error}")))?;
+        started.map_err(|error| Trouble::Machine(format!("starting a thread for the load: {error}")))?;
     }
     drop(words);
     for _ in 0..load.threads {
@@ -191,7 +191,7 @@ impl Thread {
         workload: impl Fn(usize) -> L,
     ) -> Result<Word<L>, Trouble> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| Trouble::Failed(format!("starting a runtime: {error}")))?;
+        let runtime = runtime.map_err(|error| Trouble::Machine(format!("starting a runtime: {error}")))?;
         // On the runtime as a task of its own: what is polled by `block_on` itself is polled at every wake-up.
         runtime.block_on(self.put_on(words, workload))
     }
@@ -321,7 +321,7 @@ impl Thread {
             tokio::time::sleep_until(self.clock.instant(window.to)).await;
             return Ok(());
         };
-        let failed = |error| Trouble::Failed(format!("keeping time for an open loop: {error}"));
+        let failed = |error| Trouble::Machine(format!("keeping time for an open loop: {error}"));
         let mut ticker = Ticker::every(*tick).map_err(failed)?;
         let (threads, number) = (self.load.threads as u64, self.number as u64);
         loop {

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use earmark_protocol::client::ClientError;
+use earmark_protocol::client::{ClientError, Ending};
 use earmark_protocol::refusal::Refusal;
 
 /// What stood in the way.
@@ -27,9 +27,12 @@ pub(crate) enum Trouble {
     /// The daemon has nothing to put a load on.
     #[error("{0}")]
     Empty(String),
-    /// A promise was broken, or the machine gave out.
+    /// A promise was broken, or the load came to nothing.
     #[error("{0}")]
     Failed(String),
+    /// The machine gave out.
+    #[error("{0}")]
+    Machine(String),
 }
 
 impl Trouble {
@@ -43,10 +46,16 @@ impl Trouble {
 
     /// 1 refused or failed, 2 wrong usage, 3 unreachable: the exit codes of `earmark`.
     pub(crate) fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self {
-            Self::Refused { .. } | Self::Unexpected { .. } | Self::Empty(_) | Self::Failed(_) => 1,
-            Self::Usage(_) | Self::Daemon { cause: ClientError::Configuration { .. }, .. } => 2,
-            Self::Daemon { .. } => 3,
+        let ending = match self {
+            Self::Refused { .. } | Self::Empty(_) | Self::Failed(_) => Ending::Refused,
+            Self::Usage(_) => Ending::Misused,
+            Self::Unexpected { .. } | Self::Machine(_) => Ending::Unreachable,
+            Self::Daemon { cause, .. } => cause.ending(),
+        };
+        ExitCode::from(match ending {
+            Ending::Refused => 1,
+            Ending::Misused => 2,
+            Ending::Unreachable => 3,
         })
     }
 }

@@ -4,8 +4,7 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use earmark_protocol::client::ClientError;
-use earmark_protocol::hello::PipeError;
+use earmark_protocol::client::{ClientError, Ending};
 use earmark_protocol::ids::CommandId;
 use earmark_protocol::refusal::{Refusal, RefusalCode};
 use earmark_protocol::reply::Status;
@@ -106,10 +105,10 @@ impl Failure {
     #[must_use]
     pub(super) fn client(attempted: &str, error: &ClientError) -> Self {
         let text = format!("{attempted}: {error}");
-        match error {
-            ClientError::Pipe(PipeError::TokenUnknown) => Self::refused(text),
-            ClientError::Configuration { .. } | ClientError::TooLong(_) => Self::usage(text),
-            _ => Self::unreachable(text),
+        match error.ending() {
+            Ending::Refused => Self::refused(text),
+            Ending::Misused => Self::usage(text),
+            Ending::Unreachable => Self::unreachable(text),
         }
     }
 

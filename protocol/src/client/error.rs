@@ -83,6 +83,29 @@ pub enum ClientError {
     Closed,
 }
 
+/// What kind of end a call came to, where a program says so by its exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The daemon said no.
+    Refused,
+    /// What was asked cannot be asked that way: the program was used wrongly.
+    Misused,
+    /// There is no daemon, or it gave no answer that can be used.
+    Unreachable,
+}
+
+impl ClientError {
+    /// What kind of end it is: one meaning for all programs.
+    #[must_use]
+    pub fn ending(&self) -> Ending {
+        match self {
+            Self::Pipe(PipeError::TokenUnknown) => Ending::Refused,
+            Self::Configuration { .. } | Self::TooLong(_) => Ending::Misused,
+            _ => Ending::Unreachable,
+        }
+    }
+}
+
 fn no_answer(deadline_ms: u64, sent: bool, id: Option<&CommandId>, trouble: Option<&str>) -> String {
     let mut text = format!("waiting for an answer: none within {deadline_ms} ms");
     if let Some(trouble) = trouble {

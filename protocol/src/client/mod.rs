@@ -45,7 +45,7 @@ use tokio::time::Instant;
 pub use self::config::{ClientConfig, Trust};
 pub use self::credentials::Credentials;
 pub use self::dial::{Connection, Dialer};
-pub use self::error::ClientError;
+pub use self::error::{ClientError, Ending};
 pub use self::transport::TransportSettings;
 
 use self::call::{Call, PipeCalls};
