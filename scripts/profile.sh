@@ -46,7 +46,7 @@ for _ in $(seq 200); do
   sleep 0.05
 done
 "$target/release/earmark-loadgen" generate
-"$target/release/earmark-loadgen" run --lifetime-ms 1000 --warmup 2 --seconds 6 --quiet "$@" >"$out/load.txt" &
+"$target/release/earmark-loadgen" run --warmup 2.5 --seconds 6 --quiet "$@" >"$out/load.txt" &
 load=$!
 sleep 3
 # The cpu-clock is there on virtual machines, too, which hide the counters of the processor.

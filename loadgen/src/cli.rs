@@ -4,11 +4,12 @@ use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use serde_json::json;
 
 use crate::error::Trouble;
 use crate::generate::{GenerateArgs, generate};
+use crate::obeyed;
 use crate::report::{ReportArgs, report};
 use crate::run::{RunArgs, run};
 use crate::sweep::{SweepArgs, sweep};
@@ -52,8 +53,10 @@ struct Answer {
 #[must_use]
 pub fn command_line(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<_> = arguments.into_iter().collect();
-    let cli = match Cli::try_parse_from(&arguments) {
-        Ok(cli) => cli,
+    let read = Cli::command().try_get_matches_from(&arguments);
+    let read = read.and_then(|given| Ok((Cli::from_arg_matches(&given)?, given)));
+    let (cli, given) = match read {
+        Ok(read) => read,
         Err(error) if error.use_stderr() && arguments.iter().any(|argument| argument == "--json") => {
             let text = error.render().to_string();
             let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
@@ -65,7 +68,7 @@ pub fn command_line(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    match carry_out(&cli.command) {
+    match check(&given).and_then(|()| carry_out(&cli.command)) {
         Ok(answer) => {
             let exit = if answer.done { ExitCode::SUCCESS } else { ExitCode::from(1) };
             let text = if cli.json { answer.json.to_string() } else { answer.text };
@@ -96,6 +99,15 @@ fn print(text: &str, exit: ExitCode) -> ExitCode {
 /// Nobody may be listening.
 fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "error: {text}");
+}
+
+/// Refuses options that would be left out without a word.
+fn check(given: &ArgMatches) -> Result<(), Trouble> {
+    match given.subcommand() {
+        Some(("run", given)) => obeyed::by_run(given),
+        Some(("sweep", given)) => obeyed::by_sweep(given),
+        _ => Ok(()),
+    }
 }
 
 /// On a small runtime for what is asked before and after; the load has threads of its own.
@@ -136,10 +148,56 @@ fn carry_out(command: &Command) -> Result<Answer, Trouble> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        super::Cli::command().debug_assert();
+        Cli::command().debug_assert();
+    }
+
+    fn checked(line: &str) -> Result<(), String> {
+        let words = std::iter::once("earmark-loadgen").chain(line.split_whitespace());
+        let given = Cli::command().try_get_matches_from(words).map_err(|error| error.to_string())?;
+        check(&given).map_err(|trouble| trouble.to_string())
+    }
+
+    #[test]
+    fn options_that_a_load_would_not_obey_are_refused_with_what_to_do() {
+        for (line, option, instead) in [
+            ("run hold --orders o.csv", "--orders with `hold`", "cart, quote, atp, peak-day, replay"),
+            ("run --lines-max 3", "--lines-max with `hold`", "cart"),
+            ("run quote --lifetime-ms 9", "--lifetime-ms with `quote`", "hold"),
+            ("run cart --units 5", "--units with `cart`", "flash-sale"),
+            ("run flash-sale --seed 2", "--seed with `flash-sale`", "hold"),
+            ("run replay --orders o.csv --rate 5", "--rate with `replay`", "leave it out"),
+            ("run --rate 5 --in-flight 256", "--in-flight beside --rate", "give one of them"),
+            ("run --tick-us 50", "--tick-us in a closed loop", "give --rate"),
+            ("sweep --rate 1000", "--rate in a sweep", "--from"),
+            ("sweep --in-flight 1000", "--in-flight in a sweep", "`run`"),
+            ("sweep hold --orders o.csv", "--orders with `hold`", "cart"),
+            ("sweep replay --orders o.csv", "sweeping `replay`", "sweep cart"),
+        ] {
+            let told = checked(line).expect_err(line);
+            assert!(told.contains(option) && told.contains(instead), "{line}: {told}");
+        }
+        for line in [
+            "run --in-flight 4096 --batch 64 --lifetime-ms 1000 --skus 5 --seed 7",
+            "run --rate 1000,2000 --tick-us 50",
+            "run cart --orders o.csv --lines-max 2 --confirm 50 --release 10 --in-flight 256",
+            "run atp --checks-per-order 3",
+            "run flash-sale --units 5 --routed",
+            "run peak-day --rate 5",
+            "run replay --orders o.csv --speed 9 --tick-us 50",
+            "sweep cart --from 100 --tick-us 50",
+        ] {
+            assert_eq!(checked(line), Ok(()), "{line}");
+        }
+    }
+
+    #[test]
+    fn datagrams_smaller_than_quic_asks_of_every_path_are_refused() {
+        for (bytes, taken) in [("10", false), ("1199", false), ("1200", true), ("65536", false)] {
+            assert_eq!(checked(&format!("run --mtu-max {bytes}")).is_ok(), taken, "{bytes}");
+        }
     }
 }

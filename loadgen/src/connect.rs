@@ -43,8 +43,8 @@ pub(crate) struct Connect {
     /// Put the load on the daemon's unix socket; what it is asked before and after still goes over QUIC
     #[arg(long, value_name = "PATH")]
     pub(crate) unix: Option<PathBuf>,
-    /// The largest datagram that MTU discovery tries, in bytes
-    #[arg(long, value_name = "BYTES")]
+    /// The largest datagram that MTU discovery tries, in bytes; at least 1,200, which QUIC asks of every path
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(1_200..))]
     mtu_max: Option<u16>,
     /// Send each datagram with a call of its own, instead of many that the kernel cuts (GSO)
     #[arg(long)]

@@ -16,6 +16,7 @@ mod error;
 mod generate;
 mod lane;
 mod meter;
+mod obeyed;
 mod outcome;
 mod pace;
 mod process;
