@@ -6,10 +6,10 @@ use std::fmt;
 use earmark_protocol::ids::{Lsn, TimestampMs};
 
 use crate::decide::{Decision, Outcome};
-use crate::image::Scalars;
-use crate::record::Effect;
+use crate::image::{Memory, Scalars};
+use crate::record::{Effect, Record};
 use crate::rules::Capacity;
-use crate::state::State;
+use crate::state::{ReserveError, State};
 
 /// A capacity that has no room for what is there already.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +51,18 @@ pub fn resize(state: &State, capacity: &Capacity, decision: &mut Decision) -> Re
     }
     decision.record.effects.push(Effect::Capacity(Box::new(capacity.clone())));
     Ok(true)
+}
+
+/// Whether the system has the memory that this record gives a state: it is reserved, and given back. A record that is applied
+/// must be, so this is asked before.
+///
+/// # Errors
+/// Where there is no address space for it.
+pub fn reservable(record: &Record) -> Result<(), ReserveError> {
+    match &record.effects[..] {
+        [Effect::Capacity(capacity)] => Memory::new(capacity).map(drop),
+        _ => Ok(()),
+    }
 }
 
 /// Makes a record by which all holds live for at least `grace_ms` from now, so that nobody loses one to the time in which

@@ -110,26 +110,29 @@ pub struct State {
 /// The memory for a state could not be reserved.
 #[derive(Debug)]
 pub struct ReserveError {
-    pub(crate) source: std::io::Error,
-    pub(crate) capacity: Capacity,
+    /// The settings under `[capacity]` that the memory depends on.
+    pub settings: &'static [&'static str],
+    /// What they said.
+    pub capacity: Capacity,
+    /// What the system said.
+    pub cause: std::io::Error,
 }
 
 impl std::fmt::Display for ReserveError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "reserving address space for {:?}: {}; lower the largest setting under [capacity], or allow the process more \
-             address space (ulimit -v)",
-            self.capacity, self.source
-        )
+        write!(f, "reserving address space for ")?;
+        let numbers = self.capacity.numbers();
+        for (place, (name, number)) in
+            numbers.iter().filter(|(name, _)| self.settings.contains(name)).enumerate()
+        {
+            write!(f, "{}capacity.{name} = {number}", if place > 0 { " and " } else { "" })?;
+        }
+        write!(f, ": {}; lower the largest setting under [capacity], or ", self.cause)?;
+        write!(f, "allow the process more address space (ulimit -v)")
     }
 }
 
-impl std::error::Error for ReserveError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.source)
-    }
-}
+impl std::error::Error for ReserveError {}
 
 impl State {
     /// An empty state with room for `capacity`. Memory is reserved here and touched only when it is used.

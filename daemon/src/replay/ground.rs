@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use earmark_engine::resume::{TooSmall, resize};
+use earmark_engine::resume::{TooSmall, reservable, resize};
 use earmark_engine::routing::{Planner, Priced, Proposal, Take};
 use earmark_engine::{
     Capacity, CommandRef, Decision, Outcome, Planned, Reader, ReserveError, Rules, State, Submission, apply,
@@ -34,8 +34,8 @@ pub enum ReplayError {
     #[error("there is no file {0}; give a directory with nodes, skus and stock")]
     NoFile(&'static str),
     /// The address space for it cannot be had.
-    #[error("reserving memory for the copy: {0:?}; end something else, or raise the limit of address space")]
-    Memory(ReserveError),
+    #[error("making a copy of the stock to route on: {0}")]
+    Memory(#[from] ReserveError),
     /// The data directory cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -90,7 +90,7 @@ impl Ground {
             ..Capacity::smallest()
         };
         let capacity = with_room(&smallest, orders, lines);
-        let mut ground = Self::new(State::new(&capacity, rules).map_err(ReplayError::Memory)?, Tenant(0));
+        let mut ground = Self::new(State::new(&capacity, rules)?, Tenant(0));
         for calendars in data.calendars.iter().flat_map(|file| file.rows.chunks(BATCH)) {
             let specs = calendars.iter().map(|row| row.value.clone()).collect();
             ground.fill("calendars", CommandBody::PutCalendars(specs))?;
@@ -159,6 +159,7 @@ impl Ground {
         let mut state = copy(storage, rules)?;
         let mut decision = Decision::default();
         if resize(&state, &with_room(state.capacity(), orders, lines), &mut decision)? {
+            reservable(&decision.record)?;
             apply(&mut state, &decision.record);
         }
         Ok(Self::new(state, tenant))

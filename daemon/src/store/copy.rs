@@ -30,7 +30,7 @@ pub fn copy(storage: &Arc<dyn Storage>, rules: &Rules) -> Result<State, StoreErr
     let (mut state, from) = match loaded {
         Some(loaded) => (loaded.state, loaded.cut.map(|cut| cut.position)),
         // The log's first record says what capacity it was made for.
-        None => (State::new(&Capacity::smallest(), rules.clone()).map_err(StoreError::reserve)?, None),
+        None => (State::new(&Capacity::smallest(), rules.clone())?, None),
     };
     let (mut replay, mut failed) = (Replay::default(), None);
     find(storage, from, &mut |frame| {

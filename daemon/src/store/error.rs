@@ -53,9 +53,13 @@ impl StoreError {
         Self::Record { lsn, what: error.to_string() }
     }
 
-    /// There is no memory for a state.
-    pub(super) fn reserve(error: ReserveError) -> Self {
-        Self::State { image: "an empty state".to_owned(), error: LoadError::Reserve(error) }
+    /// This image gives no state.
+    pub(super) fn state(image: &str, error: LoadError) -> Self {
+        match error {
+            // Nothing is wrong with the image.
+            LoadError::Reserve(error) => Self::Reserve(error),
+            error => Self::State { image: image.to_owned(), error },
+        }
     }
 
     /// Whether the disk is full: room can be made, nothing is broken.

@@ -49,7 +49,7 @@ pub fn load(
     }
     // The log's first record says what capacity it was made for.
     let smallest = Capacity::smallest();
-    let state = State::new(&smallest, rules.clone()).map_err(StoreError::reserve)?;
+    let state = State::new(&smallest, rules.clone())?;
     Ok(Loaded { state, cut: None, bytes: 0 })
 }
 
@@ -65,7 +65,7 @@ pub fn load_image(
     progress: &(dyn Fn(Stage) + Sync),
 ) -> Result<Loaded, StoreError> {
     let reader = ImageReader::open(storage, name)?;
-    let no_state = |error| StoreError::State { image: name.to_owned(), error };
+    let no_state = |error| StoreError::state(name, error);
     let mut scalars = Vec::new();
     if let Some(section) = reader.section(SCALARS) {
         scalars.resize(usize::try_from(section.bytes()).unwrap_or(usize::MAX), 0);

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use earmark_engine::resume::{grace, resize};
+use earmark_engine::resume::{grace, reservable, resize};
 use earmark_engine::{Capacity, Decision, Rules, State, apply};
 use earmark_protocol::ids::TimestampMs;
 use earmark_snapshot::image::Cut;
@@ -110,8 +110,7 @@ pub fn open(
     let (mut log, recovered) = recovery.resume(acknowledgers.remove(0))?;
     let mut decision = Decision::default();
     if resize(&state, &opening.capacity, &mut decision)? {
-        // What is logged must be applied, so it is tried first.
-        drop(State::new(&opening.capacity, opening.rules.clone())?);
+        reservable(&decision.record)?;
         take(&mut state, &mut log, &decision);
     }
     if grace(&state, opening.now, opening.grace_ms, &mut decision) {

@@ -1,5 +1,6 @@
 //! From frames of the log to a state: the same `apply` as live. Recovery and the follower that makes images both do it here.
 
+use earmark_engine::resume::reservable;
 use earmark_engine::{PREFETCH, Record, State, apply, prefetch_records};
 use earmark_protocol::ids::{Lsn, TimestampMs};
 use earmark_snapshot::log::Frame;
@@ -21,7 +22,7 @@ impl Replay {
     /// as the committer does live.
     ///
     /// # Errors
-    /// Where a record cannot be read, or is not the next one of this state.
+    /// Where a record cannot be read, is not the next one of this state, or asks for memory that the system does not have.
     pub fn frame(&mut self, state: &mut State, frame: &Frame<'_>) -> Result<(), StoreError> {
         let now = TimestampMs(frame.header.time_ms);
         let mut coming = frame.records();
@@ -37,6 +38,7 @@ impl Replay {
                     let what = format!("the state is at {}", state.lsn());
                     return Err(StoreError::Record { lsn: record.lsn.0, what });
                 }
+                reservable(record)?;
                 apply(state, record);
             }
         }

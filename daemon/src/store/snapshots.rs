@@ -27,7 +27,7 @@ const STAND_US: u64 = 60_000_000;
 pub enum NotMade {
     /// Nothing is kept on disk.
     NothingKept,
-    /// The disk has no room for it.
+    /// The disk, or the memory that the process may have, has no room for it.
     Full,
     /// The daemon stops.
     Stopping,
@@ -137,7 +137,7 @@ impl Snapshots {
                     Ok(made)
                 }
                 Ok(None) => Err(NotMade::Stopping),
-                Err(error) if error.is_full() => {
+                Err(error) if error.is_full() || matches!(error, StoreError::Reserve(_)) => {
                     tracing::warn!(%error, "no image could be made; the log goes on, make room");
                     let again_us = keeping.limits.every_us.saturating_sub(FULL_US);
                     last.at = Moment(now.0.saturating_sub(again_us * 1_000));

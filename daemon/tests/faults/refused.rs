@@ -86,3 +86,36 @@ fn a_capacity_that_has_no_room_for_what_is_there() {
         assert_eq!(shop::digest(&process.connect().await).await.held, 3);
     });
 }
+
+#[test]
+fn more_memory_than_the_process_may_have() {
+    const GIB: u64 = 1 << 30;
+    let data = tempfile::tempdir().unwrap();
+    let facts_bytes = (64 * GIB).to_string();
+    runtime().block_on(async {
+        // Killed before there is an image: its log says how much memory it has.
+        let mut process = Process::start_with(data.path(), |program| {
+            program.args(["--capacity.facts_bytes", &facts_bytes]);
+        });
+        shop::stock(&process.connect().await, 1).await;
+        process.kill();
+    });
+    let limited = |arguments: &[&str]| {
+        let within = format!("ulimit -v {}; exec \"$0\" \"$@\"", 48 * GIB / 1024);
+        let mut command = Command::new("sh");
+        command.args(["-c", &within, env!("CARGO_BIN_EXE_earmark")]).args(arguments);
+        let output = command.arg("--data-dir").arg(data.path()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        said
+    };
+    let orders = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/store/orders.csv");
+    let policy = orders.with_file_name("../policy.toml");
+    let replay = ["replay", "--orders", orders.to_str().unwrap(), "--policy", policy.to_str().unwrap()];
+    for arguments in [&["serve", "--server.listen", "127.0.0.1:0"][..], &replay] {
+        let said = limited(arguments);
+        let named = format!("reserving address space for capacity.facts_bytes = {facts_bytes}: ");
+        assert!(said.contains(&named) && said.contains("ulimit -v"), "{said}");
+        assert!(!said.contains("panicked") && !said.contains("another version"), "{said}");
+    }
+}

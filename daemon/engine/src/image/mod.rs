@@ -74,21 +74,24 @@ pub(crate) struct Memory {
 
 impl Memory {
     pub(crate) fn new(capacity: &Capacity) -> Result<Self, ReserveError> {
-        let reserve = || {
-            let slots = capacity.reservations.clamp(1, 1 << 30);
-            let commands = capacity.commands.clamp(1, 1 << 30);
-            Ok(Self {
-                skus: SkuMemory::new(capacity.skus.max(1), capacity.sku_code_bytes)?,
-                inventory: InventoryMemory::new(capacity.cells.max(1))?,
-                reservations: ReservationMemory::new(slots, capacity.lines.max(1))?,
-                texts: facts::memory(capacity.facts_bytes)?,
-                ids: Ids::new(slots as usize + commands as usize)?,
-                outcomes: Outcomes::memory(commands)?,
-                movements: Movements::memory(capacity.movements)?,
-                days: Days::memory(capacity.nodes)?,
-            })
+        let lacks = |settings: &'static [&'static str]| {
+            move |cause| ReserveError { settings, capacity: capacity.clone(), cause }
         };
-        reserve().map_err(|source| ReserveError { source, capacity: capacity.clone() })
+        let slots = capacity.reservations.clamp(1, 1 << 30);
+        let commands = capacity.commands.clamp(1, 1 << 30);
+        let skus = SkuMemory::new(capacity.skus.max(1), capacity.sku_code_bytes);
+        let reservations = ReservationMemory::new(slots, capacity.lines.max(1));
+        let ids = Ids::new(slots as usize + commands as usize);
+        Ok(Self {
+            skus: skus.map_err(lacks(&["skus", "sku_code_bytes"]))?,
+            inventory: InventoryMemory::new(capacity.cells.max(1)).map_err(lacks(&["cells"]))?,
+            reservations: reservations.map_err(lacks(&["reservations", "lines"]))?,
+            texts: facts::memory(capacity.facts_bytes).map_err(lacks(&["facts_bytes"]))?,
+            ids: ids.map_err(lacks(&["reservations", "commands"]))?,
+            outcomes: Outcomes::memory(commands).map_err(lacks(&["commands"]))?,
+            movements: Movements::memory(capacity.movements).map_err(lacks(&["movements"]))?,
+            days: Days::memory(capacity.nodes).map_err(lacks(&["nodes"]))?,
+        })
     }
 
     /// Whether all that is in use, say these scalars, is within the arenas.
