@@ -104,6 +104,7 @@ fn a_wrong_command_line_is_wrong_usage() {
         vec!["demo", "--orders", "orders.csv"],
         vec!["serve", "--no-such-setting", "1"],
         vec!["serve", "--server.listen", "here"],
+        vec!["serve", "--log.level", "info=loud"],
         vec!["serve", "--config", "/no/such/file"],
         // No certificate lies there.
         vec!["atp", "MUG", "--data-dir", &nowhere],
@@ -194,6 +195,20 @@ fn a_daemon_that_is_not_there_is_unreachable() {
     let told = earmark(&[&["--json", "node", "list"], connection.as_slice()].concat());
     assert_eq!(code(&told), 3);
     assert_eq!(object(&told)["kind"], "unreachable");
+}
+
+#[test]
+fn a_variable_that_is_nearly_one_of_a_setting_is_warned_of() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_earmark"));
+    command.env("EARMARK_SEVER_LISTEN", "127.0.0.1:0").env("EARMARK_PORT", "tcp://10.0.0.1:7447");
+    // A file is no directory for data: the start ends there.
+    let output = command.arg("serve").arg("--data-dir").arg(file.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(code(&output), 3, "{said}");
+    let warns = |name: &str| said.lines().any(|line| line.contains("WARN") && line.contains(name));
+    assert!(warns("EARMARK_SEVER_LISTEN") && said.contains("EARMARK_SERVER_LISTEN"), "{said}");
+    assert!(!warns("EARMARK_PORT"), "{said}");
 }
 
 #[test]

@@ -165,7 +165,7 @@ fn both(
 }
 
 fn read(args: &ReplayArgs) -> Result<(Source, DataFile<OrderData>), Failure> {
-    let config = Config::load(args.config.as_deref(), std::env::vars(), &[])
+    let config = Config::load(args.config.as_deref(), std::env::vars_os(), &[])
         .map_err(|error| Failure::usage(error.to_string()))?;
     let storage = args.data_dir.as_deref().map(look).transpose()?;
     let mut bad = BadRows::new(BAD_ROWS_MAX);

@@ -31,12 +31,21 @@ pub(super) fn serve(args: &ServeArgs, matches: Option<&ArgMatches>) -> Outcome {
         return Ok(Answer { json: json!({ "config": text }), text });
     }
     let flags = matches.map(config::flag_values).unwrap_or_default();
-    let mut config = Config::load(args.config.as_deref(), std::env::vars(), &flags)
+    let mut config = Config::load(args.config.as_deref(), std::env::vars_os(), &flags)
         .map_err(|error| Failure::usage(error.to_string()))?;
     // The other commands look for certificate and token there.
     config.durability.directory.get_or_insert_with(|| args.data_dir.clone());
     crate::serve::install_logging(&config.log)
-        .and_then(|()| crate::serve::run(config))
+        .and_then(|()| {
+            warn_of_misspelt();
+            crate::serve::run(config)
+        })
         .map_err(|error| Failure::unreachable(format!("serving: {error:#}")))?;
     Ok(Answer { text: "stopped".to_owned(), json: json!({ "stopped": true }) })
+}
+
+fn warn_of_misspelt() {
+    for (variable, likely) in config::misspelt(std::env::vars_os().map(|(name, _)| name)) {
+        tracing::warn!(variable, likely, "an environment variable sets nothing, and is nearly one that does");
+    }
 }

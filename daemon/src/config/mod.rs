@@ -6,7 +6,8 @@ mod settings;
 mod source;
 mod value;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
 
@@ -14,7 +15,7 @@ pub use settings::{
     Capacity, Commit, Config, Durability, Logging, Overload, Routing, Rules, SECTIONS, SETTINGS, Section,
     Security, Server, Setting, Tariff,
 };
-pub use source::{default_file, flag_values, flags};
+pub use source::{default_file, flag_values, flags, misspelt};
 pub use value::{CommitMode, DurabilityMode, HoldClassSetting, LogFormat, PriceMode, SalesChannel, Value};
 
 /// Where a value was given; in messages it stands before what is wrong with it.
@@ -73,34 +74,60 @@ impl fmt::Display for ConfigError {
     }
 }
 
+/// What could not be read.
+#[derive(Debug, Default)]
+struct Misread {
+    problems: Vec<Problem>,
+    /// The sections of which something may not have been read.
+    sections: BTreeSet<&'static str>,
+}
+
+impl Misread {
+    /// Notes a problem with something in a section; with one that is none, it may have been meant for any.
+    fn note(&mut self, section: &str, origin: Origin, message: String) {
+        self.problems.push(Problem { origin, message });
+        let named = SECTIONS.iter().map(|known| known.name).filter(|name| *name == section);
+        self.sections.extend(named);
+        if !SECTIONS.iter().any(|known| known.name == section) {
+            self.sections.extend(SECTIONS.iter().map(|known| known.name));
+        }
+    }
+}
+
 impl Config {
     /// The configuration of a file (where one is given), the environment and flags, each stronger than the one
-    /// before. `environment` is usually `std::env::vars()`, `flags` what [`flag_values`] found.
+    /// before. `environment` is usually `std::env::vars_os()`, `flags` what [`flag_values`] found.
     pub fn load(
         file: Option<&Path>,
-        environment: impl IntoIterator<Item = (String, String)>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
         flags: &[(String, String)],
     ) -> Result<Self, ConfigError> {
         let mut config = Self::default();
-        let mut problems = Vec::new();
+        let mut misread = Misread::default();
         if let Some(path) = file {
-            source::take_file(&mut config, path, &mut problems);
+            source::take_file(&mut config, path, &mut misread);
         }
-        source::take_environment(&mut config, environment, &mut problems);
-        source::take_flags(&mut config, flags, &mut problems);
-        if problems.is_empty() {
-            problems = config.problems();
-        }
-        if problems.is_empty() { Ok(config) } else { Err(ConfigError { problems }) }
+        source::take_environment(&mut config, environment, &mut misread);
+        source::take_flags(&mut config, flags, &mut misread);
+        config.checked(misread)
+    }
+
+    /// The configuration, where nothing was misread and nothing is impossible; else all that is wrong at once.
+    fn checked(self, misread: Misread) -> Result<Self, ConfigError> {
+        let impossible = self.problems(&misread);
+        let problems: Vec<_> = misread.problems.into_iter().chain(impossible).collect();
+        if problems.is_empty() { Ok(self) } else { Err(ConfigError { problems }) }
     }
 
     /// Refuse settings that are impossible, each alone or together.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let problems = self.problems();
+        let problems = self.problems(&Misread::default());
         if problems.is_empty() { Ok(()) } else { Err(ConfigError { problems }) }
     }
 
-    fn problems(&self) -> Vec<Problem> {
+    /// What is impossible. Settings of a section that was misread are not compared with each other: what is missed there may
+    /// have been given, and could not be read.
+    fn problems(&self, misread: &Misread) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut wrong = |key: &str, message: String| {
             let origin = self.origins.get(key).cloned().unwrap_or(Origin::Program);
@@ -119,14 +146,15 @@ impl Config {
         let security = &self.security;
         let own = [&security.certificate_file, &security.key_file, &security.tokens_file];
         let given = own.iter().filter(|file| file.is_some()).count();
-        if security.certificate_file.is_some() != security.key_file.is_some() {
+        let is_read = |section: &str| !misread.sections.contains(section);
+        if is_read("security") && security.certificate_file.is_some() != security.key_file.is_some() {
             let key = "security.certificate_file";
             wrong(
                 key,
                 "certificate and key belong together; give security.key_file too, or neither".to_owned(),
             );
         }
-        if !self.server.listen.ip().is_loopback() && given < own.len() {
+        if is_read("security") && !self.server.listen.ip().is_loopback() && given < own.len() {
             wrong(
                 "server.listen",
                 format!(
@@ -142,13 +170,17 @@ impl Config {
             wrong("durability.segment_bytes", format!("{bytes} is no multiple of 4096; give one"));
         }
         let shed = &self.overload;
-        if !(shed.quote_ms <= shed.reserve_ms
+        let grows = shed.quote_ms <= shed.reserve_ms
             && shed.reserve_ms <= shed.other_ms
-            && shed.other_ms <= shed.finish_ms)
-        {
+            && shed.other_ms <= shed.finish_ms;
+        if is_read("overload") && !grows {
             let message = "quotes are shed first, then reserves, then the rest, finishing steps last; \
                            give quote_ms ≤ reserve_ms ≤ other_ms ≤ finish_ms";
             wrong("overload.quote_ms", message.to_owned());
+        }
+        if let Err(error) = self.log.level.parse::<tracing_subscriber::EnvFilter>() {
+            let message = format!("{:?} is no level: {error}; give one like \"info\"", self.log.level);
+            wrong("log.level", message);
         }
         for class in &self.rules.classes {
             if class.name.is_empty() || class.lifetime_ms == 0 || class.lifetime_ms > class.lifetime_ms_max {
