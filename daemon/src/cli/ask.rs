@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use super::alternatives::alternatives;
 use super::codes::{Names, Unnamed, handles, query};
 use super::connect::{Connection, Session};
+use super::digest;
 use super::image::ImageCommand;
 use super::outcome::{Answer, Failure, Outcome};
 use super::policy;
@@ -213,12 +214,9 @@ pub(super) async fn stats(args: &StatsArgs, session: &Session) -> Outcome {
         let Reply::Digest(digest) = query(&client, Query::Digest, attempted).await? else {
             return Err(Failure::unexpected(attempted));
         };
-        json["digest"] = json!(digest);
-        if let Value::Object(sums) = &json["digest"] {
-            for (name, value) in sums {
-                table.row([format!("digest.{name}"), value.to_string()]);
-            }
-        }
+        let (digest, parts) = digest::told(&digest);
+        json["digest"] = digest;
+        parts.into_iter().for_each(|(name, value)| table.row([name, value]));
     }
     Ok(Answer { text: table.text(""), json })
 }

@@ -6,6 +6,7 @@ use earmark_protocol::codec;
 use earmark_protocol::reply::Plan;
 use serde_json::{Value, json};
 
+use super::digest::hash;
 use super::text::{class_text, moment_text};
 use super::words::{deadline_json, status};
 use crate::data::field::day_text;
@@ -179,11 +180,6 @@ fn words(effect: &Effect) -> (&'static str, Fields) {
 fn place(place: u32) -> [(&'static str, Value); 2] {
     let place = Place(place);
     [("node", json!(place.node())), ("segment", json!(place.segment()))]
-}
-
-/// A hash in hex: as a number it would lose bits in JSON.
-fn hash(hash: u64) -> Value {
-    json!(format!("{hash:016x}"))
 }
 
 fn stage_name(stage: Stage) -> &'static str {

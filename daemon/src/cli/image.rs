@@ -9,11 +9,13 @@ use clap::{Args, Subcommand};
 use earmark_engine::image::{SCALARS, SECTIONS, Summary};
 use earmark_engine::{Rules, quantities};
 use earmark_protocol::ids::{Tenant, TimestampMs};
+use earmark_protocol::reply::DigestReply;
 use earmark_snapshot::image::{ImageError, ImageReader, Inspection, images, inspect};
 use earmark_snapshot::log::segment_name;
 use earmark_snapshot::storage::Storage;
 use serde_json::{Value, json};
 
+use super::digest;
 use super::log::look;
 use super::outcome::{Answer, Failure, Outcome};
 use super::table::Table;
@@ -130,7 +132,7 @@ fn look_at(storage: &Arc<dyn Storage>, name: &str, args: &InspectArgs) -> Result
     }
     if args.digest && look.damage.is_none() {
         match load_image(&**storage, name, &Rules::default(), 1, &|_| {}) {
-            Ok(loaded) => look.add_digest(&json!(quantities(&loaded.state, Tenant(args.tenant)))),
+            Ok(loaded) => look.add_digest(&quantities(&loaded.state, Tenant(args.tenant))),
             Err(error) => look.add_error(name, &error.to_string()),
         }
     }
@@ -171,11 +173,11 @@ impl Look {
         self.json["forgotten_before"] = json!(forgotten_before);
     }
 
-    fn add_digest(&mut self, digest: &Value) {
-        let sums = digest.as_object().into_iter().flatten();
-        let sums = sums.map(|(name, value)| format!("  digest.{name} {value}\n"));
-        self.text += &sums.collect::<String>();
-        self.json["digest"] = digest.clone();
+    fn add_digest(&mut self, digest: &DigestReply) {
+        let (json, parts) = digest::told(digest);
+        self.text +=
+            &parts.into_iter().map(|(name, value)| format!("  {name} {value}\n")).collect::<String>();
+        self.json["digest"] = json;
     }
 
     /// Its bytes are right, and are no state of this build.

@@ -7,6 +7,7 @@ mod calendar;
 mod change;
 mod codes;
 mod connect;
+mod digest;
 mod dump;
 mod effects;
 mod files;
