@@ -7,7 +7,7 @@ use earmark_protocol::query::Query;
 use earmark_protocol::reply::Reply;
 use serde_json::{Value, json};
 
-use super::codes::query;
+use super::codes::all_pages;
 use super::connect::{Connection, Session};
 use super::outcome::{Answer, Failure, Outcome};
 use super::table::Table;
@@ -74,16 +74,14 @@ fn day_json(day: &str, hours: Option<&DayHours>) -> Value {
 }
 
 async fn all_calendars(client: &Client) -> Result<Vec<CalendarSpec>, Failure> {
-    let attempted = "listing calendars";
-    let mut calendars: Vec<CalendarSpec> = Vec::new();
-    loop {
-        let after = calendars.last().map(|last| last.code.clone()).unwrap_or_default();
-        match query(client, Query::Calendars { after }, attempted).await? {
-            Reply::Calendars(page) if page.is_empty() => return Ok(calendars),
-            Reply::Calendars(page) => calendars.extend(page),
-            _ => return Err(Failure::unexpected(attempted)),
-        }
-    }
+    let behind = |last: Option<&CalendarSpec>| Query::Calendars {
+        after: last.map(|last| last.code.clone()).unwrap_or_default(),
+    };
+    all_pages(client, "listing calendars", behind, |reply| match reply {
+        Reply::Calendars(page) => Some(page),
+        _ => None,
+    })
+    .await
 }
 
 #[cfg(test)]

@@ -116,9 +116,8 @@ impl Names {
         let attempted = "looking up the names of skus and nodes";
         let mut names = Self::default();
         while let Some(from) = unnamed.skus.pop_first() {
-            let page = match query(client, Query::Skus { from }, attempted).await? {
-                Reply::Skus(page) => page,
-                _ => return Err(Failure::unexpected(attempted)),
+            let Reply::Skus(page) = query(client, Query::Skus { from }, attempted).await? else {
+                return Err(Failure::unexpected(attempted));
             };
             for sku in page {
                 unnamed.skus.remove(&sku.sku);
@@ -126,7 +125,10 @@ impl Names {
             }
         }
         while let Some(from) = unnamed.nodes.pop_first() {
-            for node in node_page(client, from).await? {
+            let Reply::Nodes(page) = query(client, Query::Nodes { from }, attempted).await? else {
+                return Err(Failure::unexpected(attempted));
+            };
+            for node in page {
                 unnamed.nodes.remove(&node.node);
                 names.sellers.insert(node.node, node.spec.seller);
                 names.nodes.insert(node.node, node.spec.code);
@@ -166,22 +168,41 @@ impl Names {
 
 /// All nodes of the tenant.
 pub(super) async fn all_nodes(client: &Client) -> Result<Vec<NodeView>, Failure> {
-    let mut nodes: Vec<NodeView> = Vec::new();
-    loop {
-        let from = nodes.last().map_or(NodeIx(0), |last| NodeIx(last.node.0 + 1));
-        let page = node_page(client, from).await?;
-        if page.is_empty() {
-            return Ok(nodes);
-        }
-        nodes.extend(page);
-    }
+    let behind = |last: Option<&NodeView>| Query::Nodes { from: node_behind(last.map(|last| last.node)) };
+    all_pages(client, "listing nodes", behind, |reply| match reply {
+        Reply::Nodes(page) => Some(page),
+        _ => None,
+    })
+    .await
 }
 
-async fn node_page(client: &Client, from: NodeIx) -> Result<Vec<NodeView>, Failure> {
-    let attempted = "listing nodes";
-    match query(client, Query::Nodes { from }, attempted).await? {
-        Reply::Nodes(page) => Ok(page),
-        _ => Err(Failure::unexpected(attempted)),
+/// The first node that may stand behind this one in a list.
+#[must_use]
+pub(super) fn node_behind(node: Option<NodeIx>) -> NodeIx {
+    node.map_or(NodeIx(0), |node| NodeIx(node.0 + 1))
+}
+
+/// The first sku that may stand behind this one in a list.
+#[must_use]
+pub(super) fn sku_behind(sku: Option<SkuIx>) -> SkuIx {
+    sku.map_or(SkuIx(0), |sku| SkuIx(sku.0 + 1))
+}
+
+/// A whole list, asked for page by page until one is empty: `behind` asks for what stands behind the last row so far, `page`
+/// takes the rows out of the answer.
+pub(super) async fn all_pages<T>(
+    client: &Client,
+    attempted: &str,
+    behind: impl Fn(Option<&T>) -> Query,
+    page: impl Fn(Reply) -> Option<Vec<T>>,
+) -> Result<Vec<T>, Failure> {
+    let mut rows = Vec::new();
+    loop {
+        match page(query(client, behind(rows.last()), attempted).await?) {
+            Some(more) if more.is_empty() => return Ok(rows),
+            Some(more) => rows.extend(more),
+            None => return Err(Failure::unexpected(attempted)),
+        }
     }
 }
 

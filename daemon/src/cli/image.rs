@@ -20,7 +20,7 @@ use super::log::look;
 use super::outcome::{Answer, Failure, Outcome};
 use super::table::Table;
 use super::text::moment_text;
-use crate::store::load_image;
+use crate::store::{load_image, to_the_end};
 
 /// `earmark snapshot` without asking a daemon.
 #[derive(Clone, Debug, Subcommand)]
@@ -131,7 +131,7 @@ fn look_at(storage: &Arc<dyn Storage>, name: &str, args: &InspectArgs) -> Result
         Err(error) => look.add_error(name, &error),
     }
     if args.digest && look.damage.is_none() {
-        match load_image(&**storage, name, &Rules::default(), 1, &|_| {}) {
+        match load_image(&**storage, name, &Rules::default(), 1, &to_the_end) {
             Ok(loaded) => look.add_digest(&quantities(&loaded.state, Tenant(args.tenant))),
             Err(error) => look.add_error(name, &error.to_string()),
         }

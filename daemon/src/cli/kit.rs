@@ -3,7 +3,6 @@
 use clap::{Args, Subcommand};
 use earmark_protocol::client::Client;
 use earmark_protocol::command::CommandBody;
-use earmark_protocol::ids::SkuIx;
 use earmark_protocol::kit::{Component, KitSpec};
 use earmark_protocol::query::Query;
 use earmark_protocol::refusal::Field;
@@ -11,7 +10,7 @@ use earmark_protocol::reply::Reply;
 use serde_json::json;
 
 use super::change::{Id, send};
-use super::codes::{Names, Unnamed, handles, query};
+use super::codes::{Names, Unnamed, all_pages, handles, sku_behind};
 use super::connect::{Connection, Session};
 use super::outcome::{Answer, Failure, Outcome};
 use super::table::Table;
@@ -126,20 +125,18 @@ fn listing(kits: &[KitSpec], names: &Names) -> Answer {
 }
 
 async fn all_kits(client: &Client) -> Result<Vec<KitSpec>, Failure> {
-    let attempted = "listing kits";
-    let mut kits: Vec<KitSpec> = Vec::new();
-    loop {
-        let from = kits.last().map_or(SkuIx(0), |last| SkuIx(last.kit.0 + 1));
-        match query(client, Query::Kits { from }, attempted).await? {
-            Reply::Kits(page) if page.is_empty() => return Ok(kits),
-            Reply::Kits(page) => kits.extend(page),
-            _ => return Err(Failure::unexpected(attempted)),
-        }
-    }
+    let behind = |last: Option<&KitSpec>| Query::Kits { from: sku_behind(last.map(|last| last.kit)) };
+    all_pages(client, "listing kits", behind, |reply| match reply {
+        Reply::Kits(page) => Some(page),
+        _ => None,
+    })
+    .await
 }
 
 #[cfg(test)]
 mod tests {
+    use earmark_protocol::ids::SkuIx;
+
     use super::*;
 
     #[test]

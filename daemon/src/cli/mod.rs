@@ -4,6 +4,7 @@
 mod alternatives;
 mod ask;
 mod calendar;
+mod cells;
 mod change;
 mod codes;
 mod connect;

@@ -4,13 +4,12 @@ use clap::{Args, Subcommand};
 use earmark_protocol::catalogue::{DayLoad, NodeState};
 use earmark_protocol::client::Client;
 use earmark_protocol::command::{CommandBody, SetNodeState};
-use earmark_protocol::ids::NodeIx;
 use earmark_protocol::query::Query;
 use earmark_protocol::reply::{NodeDay, NodeView, Reply};
 use serde_json::json;
 
 use super::change::{Id, send};
-use super::codes::{all_nodes, node, query};
+use super::codes::{all_nodes, all_pages, node, node_behind};
 use super::connect::{Connection, Session};
 use super::outcome::{Answer, Failure, Outcome};
 use super::table::Table;
@@ -132,16 +131,12 @@ async fn days(args: &DaysArgs, session: &Session) -> Outcome {
 }
 
 async fn all_days(client: &Client) -> Result<Vec<NodeDay>, Failure> {
-    let attempted = "listing days of nodes";
-    let mut days: Vec<NodeDay> = Vec::new();
-    loop {
-        let from = days.last().map_or(NodeIx(0), |last| NodeIx(last.node.0 + 1));
-        match query(client, Query::NodeDays { from }, attempted).await? {
-            Reply::NodeDays(page) if page.is_empty() => return Ok(days),
-            Reply::NodeDays(page) => days.extend(page),
-            _ => return Err(Failure::unexpected(attempted)),
-        }
-    }
+    let behind = |last: Option<&NodeDay>| Query::NodeDays { from: node_behind(last.map(|last| last.node)) };
+    all_pages(client, "listing days of nodes", behind, |reply| match reply {
+        Reply::NodeDays(page) => Some(page),
+        _ => None,
+    })
+    .await
 }
 
 /// Days of these nodes: what is taken of each, of how much.
@@ -196,6 +191,7 @@ fn state_name(state: NodeState) -> &'static str {
 #[cfg(test)]
 mod tests {
     use earmark_protocol::catalogue::NodeSpec;
+    use earmark_protocol::ids::NodeIx;
 
     use super::*;
 

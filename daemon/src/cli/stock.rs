@@ -1,17 +1,16 @@
 //! `stock set`, `adjust`, `restock` and `transfer`.
 
 use clap::{Args, Subcommand};
-use earmark_protocol::client::Client;
 use earmark_protocol::command::{
-    AdjustStock, CellQuantity, CommandBody, Disposition, Restock, SetStock, StockChange, StockCount, Transfer,
+    AdjustStock, CommandBody, Disposition, Restock, SetStock, StockChange, StockCount, Transfer,
 };
-use earmark_protocol::ids::{NodeIx, SkuIx, TimestampMs};
-use earmark_protocol::refusal::Refusal;
+use earmark_protocol::ids::TimestampMs;
 
+use super::cells::{Cell, cell, cells, named, number, numbers};
 use super::change::{Id, send};
-use super::codes::{handles, node};
+use super::codes::node;
 use super::connect::{Connection, Session};
-use super::outcome::{Failure, Outcome};
+use super::outcome::Outcome;
 use super::text::{CellText, Place, moment};
 use crate::data::field;
 
@@ -105,8 +104,12 @@ async fn set(args: &SetArgs, session: &Session) -> Outcome {
     let units = numbers(&args.cells, field::count)?;
     let client = session.connect(&args.connection).await?;
     let cells = cells(&client, &args.cells).await?;
-    let counts = cells.into_iter().zip(&args.cells).zip(units).map(|(((sku, node), cell), on_hand)| {
-        StockCount { sku, node, segment: cell.at.segment, on_hand, safety: args.safety }
+    let counts = cells.into_iter().zip(units).map(|(Cell { sku, node, segment }, on_hand)| StockCount {
+        sku,
+        node,
+        segment,
+        on_hand,
+        safety: args.safety,
     });
     let set = SetStock { source: args.source, as_of: args.as_of, counts: counts.collect() };
     let attempted = format!("setting {} counts", args.cells.len());
@@ -118,11 +121,8 @@ async fn adjust(args: &AdjustArgs, session: &Session) -> Outcome {
     let deltas = numbers(&args.cells, field::number::<i32>)?;
     let client = session.connect(&args.connection).await?;
     let cells = cells(&client, &args.cells).await?;
-    let changes = cells
-        .into_iter()
-        .zip(&args.cells)
-        .zip(deltas)
-        .map(|(((sku, node), cell), delta)| StockChange { sku, node, segment: cell.at.segment, delta });
+    let cells = cells.into_iter().zip(deltas);
+    let changes = cells.map(|(Cell { sku, node, segment }, delta)| StockChange { sku, node, segment, delta });
     let adjust = AdjustStock { changes: changes.collect() };
     let attempted = format!("adjusting {} cells", args.cells.len());
     send(&client, args.id, CommandBody::AdjustStock(adjust), &attempted, |refusal| {
@@ -132,9 +132,9 @@ async fn adjust(args: &AdjustArgs, session: &Session) -> Outcome {
 }
 
 async fn restock(args: &RestockArgs, session: &Session) -> Outcome {
-    let quantity = field::quantity(&args.cell.number).map_err(|reason| wrong(&args.cell, &reason))?;
+    let quantity = number(&args.cell, field::quantity)?;
     let client = session.connect(&args.connection).await?;
-    let cell = cell(&client, &args.cell, quantity).await?;
+    let cell = cell(&client, &args.cell).await?.units(quantity);
     let disposition = if args.unsellable { Disposition::Unsellable } else { Disposition::Sellable };
     let body = CommandBody::Restock(Restock { cell, disposition });
     let attempted = format!("restocking {} of {} at {}", quantity, args.cell.sku, args.cell.at.node);
@@ -142,56 +142,12 @@ async fn restock(args: &RestockArgs, session: &Session) -> Outcome {
 }
 
 async fn transfer(args: &TransferArgs, session: &Session) -> Outcome {
-    let quantity = field::quantity(&args.cell.number).map_err(|reason| wrong(&args.cell, &reason))?;
+    let quantity = number(&args.cell, field::quantity)?;
     let client = session.connect(&args.connection).await?;
-    let from = cell(&client, &args.cell, quantity).await?;
+    let from = cell(&client, &args.cell).await?.units(quantity);
     let to_node = node(&client, &args.to.node).await?;
     let body = CommandBody::Transfer(Transfer { from, to_node, to_segment: args.to.segment });
     let (sku, node) = (&args.cell.sku, &args.cell.at.node);
     let attempted = format!("transferring {quantity} of {sku} from {node} to {}", args.to.node);
     send(&client, args.id, body, &attempted, |_| None).await
-}
-
-async fn cell(client: &Client, text: &CellText, quantity: u32) -> Result<CellQuantity, Failure> {
-    let cells = cell_quantities(client, std::slice::from_ref(text), vec![quantity]).await?;
-    cells.first().copied().ok_or_else(|| Failure::unexpected("looking up a cell"))
-}
-
-/// Cells with so many units each.
-pub(super) async fn cell_quantities(
-    client: &Client,
-    texts: &[CellText],
-    units: Vec<u32>,
-) -> Result<Vec<CellQuantity>, Failure> {
-    let cells = cells(client, texts).await?.into_iter().zip(texts).zip(units);
-    let of = |(((sku, node), text), quantity): (((SkuIx, NodeIx), &CellText), u32)| {
-        let segment = text.at.segment;
-        CellQuantity { sku, node, segment, quantity }
-    };
-    Ok(cells.map(of).collect())
-}
-
-/// Handles of skus and nodes.
-pub(super) async fn cells(client: &Client, texts: &[CellText]) -> Result<Vec<(SkuIx, NodeIx)>, Failure> {
-    let skus: Vec<_> = texts.iter().map(|text| text.sku.as_str()).collect();
-    let nodes: Vec<_> = texts.iter().map(|text| text.at.node.as_str()).collect();
-    let (skus, nodes) = handles(client, &skus, &nodes).await?;
-    Ok(skus.into_iter().zip(nodes).collect())
-}
-
-/// The number of each.
-pub(super) fn numbers<T>(
-    texts: &[CellText],
-    reading: impl Fn(&str) -> Result<T, String>,
-) -> Result<Vec<T>, Failure> {
-    texts.iter().map(|text| reading(&text.number).map_err(|reason| wrong(text, &reason))).collect()
-}
-
-fn wrong(text: &CellText, reason: &str) -> Failure {
-    Failure::usage(format!("reading {}@{}: {reason}", text.sku, text.at.node))
-}
-
-/// What the user called the cell that a refusal speaks of.
-pub(super) fn named(refusal: &Refusal, cells: &[CellText]) -> Option<String> {
-    cells.get(refusal.index? as usize).map(|cell| format!("{}@{}", cell.sku, cell.at.node))
 }

@@ -3,7 +3,6 @@
 use clap::{Args, Subcommand};
 use earmark_protocol::client::Client;
 use earmark_protocol::command::CommandBody;
-use earmark_protocol::ids::SkuIx;
 use earmark_protocol::query::Query;
 use earmark_protocol::refusal::{Field, Refusal};
 use earmark_protocol::reply::Reply;
@@ -11,7 +10,7 @@ use earmark_protocol::substitute::SubstituteSpec;
 use serde_json::json;
 
 use super::change::{Id, send};
-use super::codes::{Names, Unnamed, handles, query};
+use super::codes::{Names, Unnamed, all_pages, handles, sku_behind};
 use super::connect::{Connection, Session};
 use super::outcome::{Answer, Failure, Outcome};
 use super::table::Table;
@@ -108,14 +107,11 @@ fn listing(specs: &[SubstituteSpec], names: &Names) -> Answer {
 }
 
 async fn all(client: &Client) -> Result<Vec<SubstituteSpec>, Failure> {
-    let attempted = "listing substitutes";
-    let mut specs: Vec<SubstituteSpec> = Vec::new();
-    loop {
-        let from = specs.last().map_or(SkuIx(0), |last| SkuIx(last.sku.0 + 1));
-        match query(client, Query::Substitutes { from }, attempted).await? {
-            Reply::Substitutes(page) if page.is_empty() => return Ok(specs),
-            Reply::Substitutes(page) => specs.extend(page),
-            _ => return Err(Failure::unexpected(attempted)),
-        }
-    }
+    let behind =
+        |last: Option<&SubstituteSpec>| Query::Substitutes { from: sku_behind(last.map(|last| last.sku)) };
+    all_pages(client, "listing substitutes", behind, |reply| match reply {
+        Reply::Substitutes(page) => Some(page),
+        _ => None,
+    })
+    .await
 }

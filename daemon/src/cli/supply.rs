@@ -8,11 +8,11 @@ use earmark_protocol::reply::Reply;
 use earmark_protocol::supply::{Receive, SupplySpec, WaitView};
 use serde_json::json;
 
+use super::cells::{Cell, cells, named, numbers};
 use super::change::{Id, send};
-use super::codes::{Names, Unnamed, handles, query};
+use super::codes::{Names, Unnamed, all_pages, handles};
 use super::connect::{Connection, Session};
 use super::outcome::{Answer, Failure, Outcome};
-use super::stock::{cell_quantities, cells, named, numbers};
 use super::table::Table;
 use super::text::CellText;
 use crate::data::field::{self, day_text};
@@ -103,9 +103,13 @@ async fn put(args: &PutArgs, session: &Session) -> Outcome {
     let units = numbers(&args.cells, field::count)?;
     let client = session.connect(&args.connection).await?;
     let cells = cells(&client, &args.cells).await?;
-    let specs = cells.into_iter().zip(&args.cells).zip(units).map(|(((sku, node), cell), quantity)| {
-        let (code, segment) = (args.supply.clone(), cell.at.segment);
-        SupplySpec { code, sku, node, segment, quantity, day: args.day }
+    let specs = cells.into_iter().zip(units).map(|(Cell { sku, node, segment }, quantity)| SupplySpec {
+        code: args.supply.clone(),
+        sku,
+        node,
+        segment,
+        quantity,
+        day: args.day,
     });
     let body = CommandBody::PutSupplies(specs.collect());
     let attempted = format!("putting supply {} for {}", args.supply, day_text(args.day));
@@ -117,10 +121,8 @@ async fn put(args: &PutArgs, session: &Session) -> Outcome {
 async fn with_late(mut answer: Answer, client: &Client, texts: &[CellText]) -> Outcome {
     let cells = cells(client, texts).await?;
     let mut late = all_waiting(client, true).await?;
-    late.retain(|wait| {
-        let mut named = cells.iter().zip(texts);
-        named
-            .any(|(cell, text)| (*cell, text.at.segment) == ((wait.key.sku, wait.key.node), wait.key.segment))
+    late.retain(|WaitView { key, .. }| {
+        cells.contains(&Cell { sku: key.sku, node: key.node, segment: key.segment })
     });
     let hit = named_waiting(client, &late).await?;
     if !late.is_empty() {
@@ -134,7 +136,8 @@ async fn with_late(mut answer: Answer, client: &Client, texts: &[CellText]) -> O
 async fn receive(args: &ReceiveArgs, session: &Session) -> Outcome {
     let units = numbers(&args.cells, field::quantity)?;
     let client = session.connect(&args.connection).await?;
-    let cells = cell_quantities(&client, &args.cells, units).await?;
+    let cells = cells(&client, &args.cells).await?.into_iter().zip(units);
+    let cells = cells.map(|(cell, units)| cell.units(units)).collect();
     let body = CommandBody::Receive(Receive { code: args.supply.clone(), cells, closes: args.close });
     let attempted = format!("receiving supply {}", args.supply);
     let answer = send(&client, args.id, body, &attempted, |refusal| named(refusal, &args.cells)).await?;
@@ -200,16 +203,12 @@ fn queue(all: &[WaitView], names: &Names) -> Answer {
 }
 
 async fn all_waiting(client: &Client, late: bool) -> Result<Vec<WaitView>, Failure> {
-    let attempted = "listing who waits for supply";
-    let mut all: Vec<WaitView> = Vec::new();
-    loop {
-        let after = all.last().map(|last| last.key);
-        match query(client, Query::Waiting { after, late }, attempted).await? {
-            Reply::Waiting(page) if page.is_empty() => return Ok(all),
-            Reply::Waiting(page) => all.extend(page),
-            _ => return Err(Failure::unexpected(attempted)),
-        }
-    }
+    let behind = |last: Option<&WaitView>| Query::Waiting { after: last.map(|last| last.key), late };
+    all_pages(client, "listing who waits for supply", behind, |reply| match reply {
+        Reply::Waiting(page) => Some(page),
+        _ => None,
+    })
+    .await
 }
 
 fn listing(supplies: &[SupplySpec], names: &Names) -> Answer {
@@ -233,16 +232,12 @@ fn listing(supplies: &[SupplySpec], names: &Names) -> Answer {
 }
 
 async fn all_supplies(client: &Client) -> Result<Vec<SupplySpec>, Failure> {
-    let attempted = "listing supplies";
-    let mut supplies: Vec<SupplySpec> = Vec::new();
-    loop {
-        let after = supplies.last().map(SupplySpec::key);
-        match query(client, Query::Supplies { after }, attempted).await? {
-            Reply::Supplies(page) if page.is_empty() => return Ok(supplies),
-            Reply::Supplies(page) => supplies.extend(page),
-            _ => return Err(Failure::unexpected(attempted)),
-        }
-    }
+    let behind = |last: Option<&SupplySpec>| Query::Supplies { after: last.map(SupplySpec::key) };
+    all_pages(client, "listing supplies", behind, |reply| match reply {
+        Reply::Supplies(page) => Some(page),
+        _ => None,
+    })
+    .await
 }
 
 #[cfg(test)]
