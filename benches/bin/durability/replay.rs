@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use earmark::store::{Replay, load};
+use earmark::store::{Replay, load, to_the_end};
 use earmark_snapshot::log::{LogReader, Position};
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ pub(crate) fn measure(
         running.stop()?;
         let (mut read, mut replayed, mut frames, mut records) = (Vec::new(), Vec::new(), 0_u64, 0_u64);
         for _ in 0..runs {
-            let loaded = load(&*world.storage, &opening.rules, opening.threads, &|_| {})?;
+            let loaded = load(&*world.storage, &opening.rules, opening.threads, &to_the_end)?;
             let from = loaded.cut.map_or(Position::start(1), |cut| cut.position);
             let begun = now();
             let mut reader = LogReader::new(Arc::clone(&world.storage), from)?;

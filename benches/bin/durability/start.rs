@@ -1,6 +1,7 @@
 //! From a process that knows nothing to a state in memory, and the disk's own rate beside it.
 
 use std::fs::{File, OpenOptions};
+use std::ops::ControlFlow;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -88,7 +89,10 @@ fn start(world: &World) -> anyhow::Result<[f64; 4]> {
     let image = last_byte.lock().map_or(whole, |last_byte| *last_byte - begun);
     drop(opened);
     forget(&path)?;
-    let loaded = load(&*world.storage, &opening.rules, opening.threads, &tell)?;
+    let loaded = load(&*world.storage, &opening.rules, opening.threads, &|stage| {
+        tell(stage);
+        ControlFlow::Continue(())
+    })?;
     let index = last_byte.lock().map_or(whole, |last_byte| last_byte.elapsed());
     drop(loaded);
     forget(&path)?;

@@ -8,7 +8,7 @@ use earmark_snapshot::image::images;
 use earmark_snapshot::log::find;
 use earmark_snapshot::storage::Storage;
 
-use super::load::{load_image, load_threads};
+use super::load::{load_image, load_threads, to_the_end};
 use super::{Replay, StoreError};
 
 /// Copies the newest state there is: from the newest image that is whole, and the log behind it.
@@ -18,7 +18,7 @@ use super::{Replay, StoreError};
 pub fn copy(storage: &Arc<dyn Storage>, rules: &Rules) -> Result<State, StoreError> {
     let mut loaded = None;
     for image in images(&**storage)? {
-        match load_image(&**storage, &image.name, rules, load_threads(), &|_| {}) {
+        match load_image(&**storage, &image.name, rules, load_threads(), &to_the_end) {
             Ok(whole) => {
                 loaded = Some(whole);
                 break;

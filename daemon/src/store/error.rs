@@ -42,6 +42,9 @@ pub enum StoreError {
     /// The system has no room for the configured capacity.
     #[error(transparent)]
     Reserve(#[from] ReserveError),
+    /// Nobody wants any more what was being loaded.
+    #[error("loading an image: it was given up")]
+    GivenUp,
     /// The configured capacity has no room for what is there.
     #[error("starting on what the data directory holds: {0}")]
     TooSmall(#[from] TooSmall),

@@ -2,6 +2,7 @@
 //! recovery over again, beside the live state and without a word to the committer, so nothing waits for it. It stands
 //! where its last image is, and goes on from there for the next.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use earmark_engine::{Rules, State};
@@ -70,8 +71,24 @@ impl Follower {
     /// # Panics
     /// Where it has ended.
     pub fn step(&mut self) -> Result<Option<Made>, StoreError> {
+        self.step_while(&|| true)
+    }
+
+    /// The same, as long as it is wanted: to load an image takes long, and is given up within a piece of it. The next step
+    /// begins it anew.
+    ///
+    /// # Errors
+    /// As [`Follower::step`].
+    ///
+    /// # Panics
+    /// As [`Follower::step`].
+    pub fn step_while(&mut self, is_wanted: &(dyn Fn() -> bool + Sync)) -> Result<Option<Made>, StoreError> {
         let (at, made) = match std::mem::replace(&mut self.at, At::Ended) {
-            At::Begun => (At::Replaying(self.load()?), None),
+            At::Begun => match self.load(is_wanted) {
+                Ok(copied) => (At::Replaying(copied), None),
+                Err(StoreError::GivenUp) => (At::Begun, None),
+                Err(error) => return Err(error),
+            },
             At::Replaying(copied) => self.replay(copied)?,
             At::Writing(mut copied, mut writer) => {
                 match images::go_on(&*self.storage, &mut copied.state, &mut writer, self.stride.1)? {
@@ -88,8 +105,9 @@ impl Follower {
         Ok(made)
     }
 
-    fn load(&self) -> Result<Copied, StoreError> {
-        let loaded = load(&*self.storage, &self.rules, 1, &|_| {})?;
+    fn load(&self, is_wanted: &(dyn Fn() -> bool + Sync)) -> Result<Copied, StoreError> {
+        let progress = |_| if is_wanted() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+        let loaded = load(&*self.storage, &self.rules, 1, &progress)?;
         let position = loaded.cut.map_or(self.log_start, |cut| cut.position);
         let reader = LogReader::new(Arc::clone(&self.storage), position)?;
         Ok(Copied { state: Box::new(loaded.state), reader })
@@ -112,5 +130,33 @@ impl Follower {
             return Ok((At::Writing(copied, writer), None));
         }
         Ok((At::Replaying(copied), None))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use earmark_engine::Capacity;
+    use earmark_snapshot::storage::DataDir;
+
+    use super::*;
+
+    #[test]
+    fn an_image_that_is_not_wanted_any_more_is_given_up_while_it_is_loaded() {
+        let directory = tempfile::tempdir().unwrap();
+        let storage: Arc<dyn Storage> = Arc::new(DataDir::open(directory.path()).unwrap());
+        let mut state = State::new(&Capacity::smallest(), Rules::default()).unwrap();
+        let start = Position::start(7);
+        images::write_image(&storage, &mut state, start).unwrap();
+        let mut follower = Follower::new(storage, Rules::default(), start, 0);
+        let asked = AtomicU64::new(0);
+        let is_wanted = || {
+            asked.fetch_add(1, Ordering::Relaxed);
+            false
+        };
+        assert!(matches!(follower.step_while(&is_wanted), Ok(None)));
+        assert_eq!(asked.into_inner(), 1, "after the first piece");
+        assert!(matches!(follower.at, At::Begun), "the next step begins anew");
     }
 }

@@ -1,11 +1,12 @@
 //! From the newest image that is whole to a state in memory. A damaged one is set aside, and the one before it taken.
 
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use earmark_engine::image::{LoadError, Loading, SCALARS};
 use earmark_engine::{Capacity, Rules, State};
-use earmark_snapshot::image::{BLOCK_BYTES, Cut, ImageError, ImageReader, Section, images, set_aside};
+use earmark_snapshot::image::{BLOCK_BYTES, Cut, ImageReader, Section, images, set_aside};
 use earmark_snapshot::storage::Storage;
 
 use super::{Stage, StoreError};
@@ -15,6 +16,14 @@ use super::{Stage, StoreError};
 pub fn load_threads() -> usize {
     const PER_CORE: usize = 4;
     PER_CORE * std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Told how far loading is after each piece of it; says whether to go on.
+pub type Progress<'a> = &'a (dyn Fn(Stage) -> ControlFlow<()> + Sync);
+
+/// Goes on to the end, and tells nobody.
+pub fn to_the_end(_: Stage) -> ControlFlow<()> {
+    ControlFlow::Continue(())
 }
 
 /// A state as an image had it.
@@ -30,12 +39,12 @@ pub struct Loaded {
 /// The newest state that an image has, loaded by so many threads; an empty one where there is no image.
 ///
 /// # Errors
-/// A fault; an image of a newer version. Damage is told and passed over.
+/// A fault; an image of a newer version; that it was given up. Damage is told and passed over.
 pub fn load(
     storage: &dyn Storage,
     rules: &Rules,
     threads: usize,
-    progress: &(dyn Fn(Stage) + Sync),
+    progress: Progress<'_>,
 ) -> Result<Loaded, StoreError> {
     for image in images(storage)? {
         match load_image(storage, &image.name, rules, threads, progress) {
@@ -56,13 +65,13 @@ pub fn load(
 /// The state that this image has, loaded by so many threads.
 ///
 /// # Errors
-/// A fault; damage; an image of a newer version, or with sections that are no state of this build.
+/// A fault; damage; an image of a newer version, or with sections that are no state of this build; that it was given up.
 pub fn load_image(
     storage: &dyn Storage,
     name: &str,
     rules: &Rules,
     threads: usize,
-    progress: &(dyn Fn(Stage) + Sync),
+    progress: Progress<'_>,
 ) -> Result<Loaded, StoreError> {
     let reader = ImageReader::open(storage, name)?;
     let no_state = |error| StoreError::state(name, error);
@@ -75,7 +84,10 @@ pub fn load_image(
     let (bytes, done) = (reader.file_bytes(), AtomicU64::new(0));
     let progress = |more: u64| {
         let done = done.fetch_add(more, Ordering::Relaxed) + more;
-        progress(Stage::Image { done, bytes });
+        match progress(Stage::Image { done, bytes }) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(StoreError::GivenUp),
+        }
     };
     std::thread::scope(|scope| -> Result<(), StoreError> {
         for mut part in loading.parts() {
@@ -107,15 +119,15 @@ fn load_blocks(
     reader: &ImageReader,
     blocks: Vec<Block<'_>>,
     threads: usize,
-    progress: &(dyn Fn(u64) + Sync),
-) -> Result<(), ImageError> {
+    progress: &(dyn Fn(u64) -> Result<(), StoreError> + Sync),
+) -> Result<(), StoreError> {
     let blocks = Mutex::new(blocks.into_iter());
     let work = || {
         loop {
             let block = blocks.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some((section, number, piece)) = block else { return Ok(()) };
             reader.load_block(section, number, piece)?;
-            progress(piece.len() as u64);
+            progress(piece.len() as u64)?;
         }
     };
     if threads < 2 {

@@ -20,7 +20,7 @@ pub use error::StoreError;
 pub use follower::Follower;
 pub use images::{KEPT, Made, write_image};
 pub use keeper::{Keeper, Keeping, OnFault};
-pub use load::{Loaded, load, load_image, load_threads};
+pub use load::{Loaded, Progress, load, load_image, load_threads, to_the_end};
 pub use open::{Opened, Opening, Stage, open};
 pub use replay::Replay;
 pub use snapshots::{LastImage, NotMade, Snapshots};

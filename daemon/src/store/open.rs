@@ -1,6 +1,7 @@
 //! A start: the newest image, the log behind it, and then the records of the start itself: the capacity that is configured
 //! now, and grace for what is held. When this returns, all of it is durable, and the log can be written.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use earmark_engine::resume::{grace, reservable, resize};
@@ -95,7 +96,11 @@ pub fn open(
     opening: &Opening,
     progress: &(dyn Fn(Stage) + Sync),
 ) -> Result<Opened, StoreError> {
-    let loaded = load(&**storage, &opening.rules, opening.threads, progress)?;
+    let told = |stage| {
+        progress(stage);
+        ControlFlow::Continue(())
+    };
+    let loaded = load(&**storage, &opening.rules, opening.threads, &told)?;
     let (mut state, image) = (loaded.state, loaded.cut);
     let from = image.map(|cut| cut.position);
     let mut recovery = Recovery::open(Arc::clone(storage), opening.log.clone(), from, opening.new_log_id)?;

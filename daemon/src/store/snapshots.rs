@@ -228,7 +228,7 @@ impl Snapshots {
     ) -> Result<Option<Made>, StoreError> {
         while !self.is_stopping() && !ends.load(Ordering::Relaxed) {
             for _ in 0..steps() {
-                if let Some(made) = follower.step()? {
+                if let Some(made) = follower.step_while(&|| !self.is_stopping())? {
                     return Ok(Some(made));
                 }
             }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use earmark::store::{Opening, Replay, StoreError, load};
+use earmark::store::{Opening, Replay, StoreError, load, to_the_end};
 use earmark_engine::{State, digest};
 use earmark_snapshot::image::{ImageReader, images};
 use earmark_snapshot::log::{LogError, LogReader, Position};
@@ -48,7 +48,7 @@ impl World {
     /// Reads what is there before the daemon does, and compares it with what must be.
     fn witness(&mut self) -> Result<Left, StoreError> {
         self.assert_images_whole()?;
-        let loaded = load(&*self.storage, &self.rules, 1, &|_| {})?;
+        let loaded = load(&*self.storage, &self.rules, 1, &to_the_end)?;
         let (mut state, cut) = (loaded.state, loaded.cut);
         let position = cut.map_or(Position::start(self.log_id), |cut| cut.position);
         let mut reader = match LogReader::new(Arc::clone(&self.storage), position) {

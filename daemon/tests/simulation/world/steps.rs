@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use earmark::store::{StoreError, load};
+use earmark::store::{StoreError, load, to_the_end};
 use earmark_engine::digest;
 use earmark_protocol::command::{CellQuantity, Command, CommandBody, Hold, SetStock};
 use earmark_protocol::ids::{CommandId, HoldClass, Tenant};
@@ -282,7 +282,7 @@ impl World {
             assert!(made.lsn <= self.durable, "an image of what is not durable");
             self.story.met.images += 1;
             self.story.met.images_further += u64::from(life.went_on && made.bytes > 0);
-            let loaded = load(&*self.storage, &self.rules, 1, &|_| {})?;
+            let loaded = load(&*self.storage, &self.rules, 1, &to_the_end)?;
             let lsn = loaded.cut.map_or(0, |cut| cut.lsn);
             let is_spoilt = self.weather.has_lied || self.weather.has_spoilt;
             assert!(lsn == made.lsn || is_spoilt, "the newest image is not the one just made");
