@@ -2,6 +2,7 @@
 //! stock never looks in here. It keeps the turns, and knows no rule.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use earmark_protocol::ids::{CommandId, LineId, SkuIx, TimestampMs};
@@ -97,16 +98,49 @@ impl OfCell {
         in_time.map(|expected| u64::from(expected.quantity)).sum()
     }
 
+    /// These days, with all units that have come by each of them.
+    fn sums(&self, due: Due) -> Vec<(u32, u64)> {
+        let in_time = self.expected.values().filter(|expected| due.has(expected));
+        let mut sums: Vec<_> = in_time.map(|expected| (expected.day, u64::from(expected.quantity))).collect();
+        sums.sort_unstable();
+        let mut sum = 0;
+        for (_, units) in &mut sums {
+            sum += *units;
+            *units = sum;
+        }
+        sums
+    }
+
     /// The one of these days by which so many units have come; `None` where they do not.
     fn day_of(&self, units: u64, due: Due) -> Option<u32> {
-        let in_time = self.expected.values().filter(|expected| due.has(expected));
-        let mut days: Vec<_> = in_time.map(|expected| (expected.day, expected.quantity)).collect();
-        days.sort_unstable();
-        let sums = days.into_iter().scan(0, |sum, (day, quantity)| {
-            *sum += u64::from(quantity);
-            Some((day, *sum))
-        });
-        sums.into_iter().find(|(_, sum)| *sum >= units).map(|(day, _)| day)
+        first_with(&self.sums(due), units)
+    }
+}
+
+/// The first day by which so many units have come.
+fn first_with(sums: &[(u32, u64)], units: u64) -> Option<u32> {
+    sums.iter().find(|(_, sum)| *sum >= units).map(|(day, _)| *day)
+}
+
+/// What comes to a cell on some days, as it was read: it may be looked at while the writer goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Inbound {
+    pub(crate) place: Place,
+    /// Units of all who wait already.
+    waiting: u64,
+    /// The days, with all units that have come by each of them.
+    sums: Vec<(u32, u64)>,
+}
+
+impl Inbound {
+    /// Units that nobody waits for.
+    pub(crate) fn free(&self) -> u64 {
+        self.sums.last().map_or(0, |(_, sum)| sum.saturating_sub(self.waiting))
+    }
+
+    /// The day by which all who wait are served, and so many units more.
+    pub(crate) fn day_behind_all(&self, units: u64) -> Option<u32> {
+        first_with(&self.sums, self.waiting + units)
     }
 }
 
@@ -155,7 +189,18 @@ impl SupplyBook {
         of_sku.map(move |((_, place), of)| (*place, of.on(due).saturating_sub(of.waiting)))
     }
 
-    /// The same of one cell.
+    /// What comes to these places of a sku on these days, where there is some that nobody waits for.
+    pub(crate) fn inbound(&self, sku: SkuIx, places: RangeInclusive<Place>, due: Due) -> Vec<Inbound> {
+        let (first, last) = places.into_inner();
+        let of_sku = self.cells.range((sku, first)..=(sku, last));
+        let inbound = of_sku.map(|((_, place), of)| {
+            let (place, waiting) = (*place, of.waiting);
+            Inbound { place, waiting, sums: of.sums(due) }
+        });
+        inbound.filter(|inbound| inbound.free() > 0).collect()
+    }
+
+    /// Units of one cell that come on these days and that nobody waits for.
     pub(crate) fn free(&self, sku: SkuIx, place: Place, due: Due) -> u64 {
         self.cells.get(&(sku, place)).map_or(0, |of| of.on(due).saturating_sub(of.waiting))
     }

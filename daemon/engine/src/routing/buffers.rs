@@ -1,7 +1,9 @@
-//! What nodes keep back by rule, where a plan is decided: stock that went since it was made may not be made up for by it.
+//! What nodes keep back by rule, where a plan is decided: stock and supply that went since it was made may not be made up for by
+//! it.
 
 use earmark_protocol::command::Order;
 use earmark_protocol::ids::Tenant;
+use earmark_protocol::reply::Shipment;
 
 use super::Proposal;
 use super::lanes::LaneBook;
@@ -9,6 +11,7 @@ use super::planner::Planner;
 use super::scope::{Scope, Sight, named};
 use super::substitutes::as_sent;
 use crate::Reader;
+use crate::supply::Due;
 
 impl Planner {
     /// Whether a plan by the policy that the order obeys leaves at each node what that node keeps back.
@@ -40,14 +43,25 @@ impl Planner {
     }
 
     fn leave_enough(&self, scope: &Scope<'_>, proposal: &Proposal) -> bool {
-        let mut in_stock = proposal.plan.shipments.iter().filter(|shipment| !shipment.waits());
-        in_stock.all(|shipment| {
+        proposal.plan.shipments.iter().all(|shipment| {
             self.demand.wants.iter().enumerate().all(|(want, wanted)| {
                 let lines = shipment.lines.iter().filter(|line| line.sku == wanted.sku);
                 let taken: i64 = lines.map(|line| i64::from(line.quantity)).sum();
-                let keeps = scope.keeps(want, shipment.node.0);
-                taken == 0 || keeps == 0 || scope.there(wanted.sku, shipment.node) - taken >= keeps
+                taken == 0 || self.leaves_enough(scope, shipment, (want, taken))
             })
         })
+    }
+
+    /// Whether so many units of a want may go by a shipment, or wait for it.
+    fn leaves_enough(&self, scope: &Scope<'_>, shipment: &Shipment, (want, taken): (usize, i64)) -> bool {
+        let keeps = scope.keeps(want, shipment.node.0);
+        if keeps == 0 {
+            return true;
+        }
+        if shipment.waits() {
+            let due = Due::until(self.now, shipment.supply_day);
+            return self.still_come(scope, due, (want, taken), shipment.node);
+        }
+        scope.there(self.demand.wants[want].sku, shipment.node) - taken >= keeps
     }
 }

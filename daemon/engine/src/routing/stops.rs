@@ -12,10 +12,10 @@ use super::Pick;
 use super::awaiting::{Waiting, waits_for_stock};
 use super::bonds::Bonds;
 use super::case::Candidate;
+use super::coming::Coming;
 use super::planner::Planner;
 use super::scope::Scope;
 use super::write::carriage;
-use crate::inventory::Place;
 use crate::policy::Kept;
 use crate::promise::{TRANSIT_DAYS_MAX, days_late};
 use crate::supply::Due;
@@ -59,9 +59,6 @@ pub(super) struct Leaves {
     pub(super) promise_at: TimestampMs,
     pub(super) late_cost: i64,
 }
-
-/// What comes of a sku to a node: units, the day by which they have come, and to which segments.
-type Coming = (NodeIx, i64, u32, Vec<(Segment, u32)>);
 
 /// For each sku that is left: where it waits, if it does.
 pub(super) type Way = Vec<Option<usize>>;
@@ -149,22 +146,23 @@ impl Planner {
         let (sku, flags) = (self.demand.wants[want].sku, self.demand.wants[want].flags);
         let taken: Vec<NodeIx> =
             waiting.in_stock.picks.iter().filter(|pick| pick.sku == sku).map(|pick| pick.node).collect();
-        let mut coming = self.coming(scope, Due::until(self.now, waiting.by), want, units);
-        coming.retain(|(node, ..)| {
+        let may_wait = |node: NodeIx| {
             // Where a want may not be split, it waits where the rest of it ships.
-            let is_split = !scope.split_lines && taken.iter().any(|other| other != node);
+            let is_split = !scope.split_lines && taken.iter().any(|other| *other != node);
             !is_split && self.gatherer.eligible(scope, node.0) && scope.suits(want, flags, node.0)
-        });
+        };
+        let mut coming = self.coming(scope, Due::until(self.now, waiting.by), (want, units), may_wait);
         let mut stops: Vec<Stop> = Vec::new();
         let mut most = 0;
         // When something leaves is asked of those alone to which most comes, and of others only where it never does.
         while stops.is_empty()
-            && let Some(next) = coming.iter().map(|(_, units, ..)| *units).max()
+            && let Some(next) = coming.iter().map(|coming| coming.units).max()
         {
             most = next;
-            let (these, others) = coming.into_iter().partition(|(_, units, ..)| *units == most);
+            let (these, others): (Vec<Coming>, _) =
+                coming.into_iter().partition(|coming| coming.units == most);
             coming = others;
-            for (node, units, day, draws) in these {
+            for Coming { node, units, day, draws } in these {
                 if let Some(leaves) = self.leaves(scope, (waiting, bounds), node, day) {
                     stops.push(Stop { from: scope.candidate(node.0), units, day, leaves, draws });
                 }
@@ -182,44 +180,6 @@ impl Planner {
         }
         stops.sort_unstable_by_key(|stop| (stop.from.priority, stop.from.code_rank));
         (stops, is_all)
-    }
-
-    /// What comes of a want to each node on these days, so many units at most: how many, the day by which they have come, and to which
-    /// segments. The supply book is read here alone, and nothing that takes long is asked meanwhile.
-    fn coming(&self, scope: &Scope<'_>, due: Due, want: usize, units: i64) -> Vec<Coming> {
-        let sku = self.demand.wants[want].sku;
-        let book = scope.reader.supplies();
-        let free: Vec<(Place, u64)> = book.free_of(sku, due).filter(|(_, units)| *units > 0).collect();
-        let mut coming = Vec::new();
-        for of_node in free.chunk_by(|a, b| a.0.node() == b.0.node()) {
-            let node = of_node[0].0.node();
-            // Of what comes, a node makes up for what it should keep back first.
-            let keeps_back = scope.keeps(want, node.0) - scope.there(sku, node);
-            let (mut left, mut keeps_back, mut day) = (units, keeps_back.max(0), 0);
-            let mut draws = Vec::new();
-            for segment in scope.segments {
-                let place = Place::new(node, *segment);
-                let Some((_, comes)) = of_node.iter().find(|(at, _)| *at == place) else { continue };
-                let available = scope.reader.available(sku, node, *segment).unwrap_or(0);
-                let short = i64::from(available.min(0)).abs();
-                let comes = i64::try_from(*comes).unwrap_or(i64::MAX) - short;
-                let kept = keeps_back.min(comes.max(0));
-                keeps_back -= kept;
-                let drawn = (comes - kept).clamp(0, left);
-                if drawn > 0 {
-                    let behind = (short + kept + drawn).unsigned_abs();
-                    let served = book.day_behind_all(sku, place, behind, due);
-                    // Day 0 is no day to wait for.
-                    day = day.max(served.expect("as much comes on these days")).max(1);
-                    draws.push((*segment, u32::try_from(drawn).unwrap_or(u32::MAX)));
-                    left -= drawn;
-                }
-            }
-            if left < units {
-                coming.push((node, units - left, day, draws));
-            }
-        }
-        coming
     }
 
     /// When what has come to a node on a day leaves it; `None` where it never does, or is late and may not be.

@@ -144,6 +144,53 @@ fn days_begin_by_the_policys_clock_and_what_is_picked_up_does_not_wait() {
 }
 
 #[test]
+fn what_nodes_keep_back_is_promised_to_nobody_when_plans_made_at_once_are_held() {
+    let (mut state, order) = shop(&[], &[(0, 0, 10)], &[(0, 5)]);
+    set(
+        &mut state,
+        "keep",
+        "unfillable = \"backorder\"\nbackorder_days = 3\n[[rule]]\nname = \"four\"\nkeep = 'true'\nunits = 4",
+    );
+    let planned = plan(&state, &order, false);
+    assert_eq!(waits(planned.as_ref().expect("six are to be had")), [(0, 0, 5)]);
+    assert!(matches!(hold(&mut state, &order, &planned, 1), Outcome::Reply(Reply::Reserved(_))));
+    assert!(matches!(hold(&mut state, &order, &planned, 2), Outcome::Conflict), "four of the five left are kept");
+    let one = Order { lines: vec![OrderLine { quantity: 1, ..order.lines[0] }], ..order.clone() };
+    let planned_one = plan(&state, &one, false);
+    assert!(matches!(hold(&mut state, &one, &planned_one, 3), Outcome::Reply(Reply::Reserved(_))));
+    let refusal = plan(&state, &one, false).expect_err("what is left is kept");
+    assert_eq!((refusal.code, refusal.detail), (RefusalCode::OutOfStock, 0));
+}
+
+#[test]
+fn what_is_kept_back_may_come_later_than_what_waits_and_to_another_segment() {
+    let mut random = fastrand::Rng::with_seed(5);
+    let mut world = World::wide(&mut random, 1, 1, 0.0, 9);
+    world.rules.channels = vec![vec![Segment(0), Segment(1)]];
+    let mut order = world.wide_order(&mut random, 1, 1);
+    order.lines[0].quantity = 7;
+    let mut state = world.state();
+    let supply = |segment, quantity, day| SupplySpec {
+        code: "PO-1".to_owned(),
+        sku: SkuIx(0),
+        node: NodeIx(0),
+        segment: Segment(segment),
+        quantity,
+        day: TODAY + day,
+    };
+    run(&mut state, CommandBody::PutSupplies(vec![supply(0, 2, 3), supply(1, 10, 2)]));
+    set(
+        &mut state,
+        "keep",
+        "unfillable = \"backorder\"\nbackorder_days = 3\n[[rule]]\nname = \"five\"\nkeep = 'true'\nunits = 5",
+    );
+    let planned = plan(&state, &order, false);
+    let shipments = &planned.as_ref().expect("it waits").plan.shipments;
+    assert_eq!(shipments[0].supply_day, TODAY + 3, "what is kept has come by then, too");
+    assert!(matches!(hold(&mut state, &order, &planned, 1), Outcome::Reply(Reply::Reserved(_))));
+}
+
+#[test]
 fn lines_that_go_together_wait_together_where_stock_lacks_them() {
     let coming = [(0, 0, 5), (0, 1, 5), (1, 1, 5), (1, 2, 5)];
     let (mut state, mut order) = shop(&[(2, 0, 9)], &coming, &[(0, 2), (1, 3), (2, 1)]);
