@@ -2,10 +2,12 @@
 //!
 //! Stock comes first, as without: this room adds shipments of what is left, and takes nothing back of what is there. All that
 //! is left of a sku waits at one node. The plan says what waits in shipments of their own, behind all others, each with its
-//! `supply_day`. Where it may wait is said in `stops`.
+//! `supply_day`. Where it may wait is said in `stops`, and which way to wait is the best in `ways`.
+
+use std::collections::{HashMap, HashSet};
 
 use earmark_protocol::command::{Delivery, Order, OrderLine};
-use earmark_protocol::ids::{LineId, Money, NodeIx, SkuIx, TimestampMs};
+use earmark_protocol::ids::{LineId, Money, NodeIx, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 use earmark_protocol::reply::{Plan, Shipment, ShipmentLine, Unfilled};
 
@@ -16,8 +18,10 @@ use super::obey::Terms;
 use super::planner::{Obeying, Planner, Question, Taking};
 use super::scope::Scope;
 use super::settle::too_dear;
-use super::stops::{Bounds, Left, Way, groups};
+use super::stops::{Bounds, Left};
 use super::substitutes::as_sent;
+use super::ways::{Way, groups};
+use crate::Reader;
 use crate::tariff::fares::NEVER;
 
 /// What the order says of waiting, and what was planned of it so far.
@@ -53,43 +57,74 @@ impl Planner {
         let Some(by) = self.waits_until(question, order) else { return planned };
         // Read before all that it stands for: where that changes, the plan is of an epoch that is over.
         let epoch = planned.as_ref().map_or_else(|_| question.reader.epoch(), |proposal| proposal.epoch);
-        let table = self.bookmark.table(question.reader);
-        // What the policy has left out already is what is in stock; else it is planned whatever the policy says of that.
-        let in_stock = match &planned {
-            Ok(proposal) => proposal.clone(),
-            Err(_) => match self.plan_in_stock(&Question { taking: Taking::Stock, ..*question }, order) {
-                Ok(proposal) => proposal,
-                Err(refusal) => self.nothing_in_stock(question, order, refusal.code),
-            },
+        let (in_stock, refusal) = match planned {
+            // What the policy has left out already is what is not in stock.
+            Ok(in_stock) => (in_stock, None),
+            Err(refusal) => (self.in_stock_of_refused(question, order, refusal.code), Some(refusal)),
         };
+        let apart = self.as_planned(question, order, &in_stock);
+        let waiting = Waiting { order: &apart, by, wished: order.deliver_by_ms, in_stock: &in_stock };
+        let waited = self.let_wait(question, &waiting).ok();
+        let proposal = match (refusal, waited) {
+            (None, waited) => with_more(in_stock, waited),
+            (Some(refusal), None) => return Err(refusal),
+            (Some(refusal), Some(waited)) => self.as_wanted(question, order, &waiting, waited, refusal)?,
+        };
+        Ok(Proposal { epoch, ..proposal })
+    }
+
+    /// The plan of what is in stock of an order that was refused for this reason: it is planned whatever the policy says of what is
+    /// left out.
+    fn in_stock_of_refused(&mut self, question: &Question<'_>, order: &Order, why: RefusalCode) -> Proposal {
         let Question { reader, tenant, taking, .. } = *question;
+        let table = self.bookmark.table(reader);
+        let apart = take_apart(&table.kits, reader, tenant, order, &[]);
+        let apart = apart.as_ref().unwrap_or(order);
+        let policy = self.version_for(reader, tenant, apart);
+        // Where what there is was asked for, there is nothing.
+        let took_part = self.takes_part(reader, tenant, apart, policy, taking.is_part());
+        let in_stock = if took_part {
+            Err(why)
+        } else {
+            let question = Question { taking: Taking::Stock, ..*question };
+            self.plan_in_stock(&question, order).map_err(|refusal| refusal.code)
+        };
+        in_stock.unwrap_or_else(|why| nothing_in_stock(reader, tenant, order, (policy, why)))
+    }
+
+    /// The order with what was planned to be sent, its kits taken apart. What leaves later than now is late in its own way, so no
+    /// date is wished.
+    fn as_planned(&mut self, question: &Question<'_>, order: &Order, in_stock: &Proposal) -> Order {
+        let table = self.bookmark.table(question.reader);
         let sent = as_sent(order, &in_stock.plan);
         let sent = sent.as_ref().unwrap_or(order);
-        let apart = self.take_apart(&table.kits, reader, tenant, sent, &[]);
-        // What leaves later than now is late in its own way.
-        let apart = Order { deliver_by_ms: None, ..apart.unwrap_or_else(|| sent.clone()) };
-        let waiting = Waiting { order: &apart, by, wished: order.deliver_by_ms, in_stock: &in_stock };
-        let Ok(Waited { proposal, limit, .. }) = self.let_wait(question, &waiting) else { return planned };
-        if proposal.plan.cost.0 >= NEVER {
-            return planned.map_err(|_| too_dear());
+        let apart = self.take_apart(&table.kits, question.reader, question.tenant, sent, &[]);
+        Order { deliver_by_ms: None, ..apart.unwrap_or_else(|| sent.clone()) }
+    }
+
+    /// The plan with what waits of an order that was refused without, where it is whole now, or need not be.
+    fn as_wanted(
+        &mut self,
+        question: &Question<'_>,
+        order: &Order,
+        waiting: &Waiting<'_>,
+        waited: Waited,
+        refusal: Refusal,
+    ) -> Result<Proposal, Refusal> {
+        let Question { reader, tenant, taking, .. } = *question;
+        let Waited { proposal, limit, .. } = waited;
+        if is_too_dear(&proposal) {
+            return Err(too_dear());
         }
-        let proposal = Proposal { epoch, ..proposal };
-        let unfilled = &proposal.plan.unfilled;
-        let is_more = missing(&proposal) < missing(&in_stock);
-        let is_taken = unfilled.is_empty()
-            || self.takes_part(reader, tenant, &apart, proposal.plan.policy, taking.is_part());
-        match planned {
-            _ if is_more && is_taken => Ok(proposal),
-            // Why no more of it waits is told, too.
-            Ok(planned) if !is_more => {
-                Ok(Proposal { plan: Plan { unfilled: unfilled.clone(), ..planned.plan }, ..planned })
-            }
-            Ok(planned) => Ok(planned),
-            Err(refusal) => {
-                let is_held_up = unfilled.iter().any(|left| left.reason == RefusalCode::TooManyShipments);
-                Err(if is_more || is_held_up { first_left(&proposal, order, limit) } else { refusal })
-            }
+        let (version, unfilled) = (proposal.plan.policy, &proposal.plan.unfilled);
+        let is_more = missing(&proposal) < missing(waiting.in_stock);
+        let is_enough = unfilled.is_empty()
+            || self.takes_part(reader, tenant, waiting.order, version, taking.is_part());
+        if is_more && is_enough {
+            return Ok(proposal);
         }
+        let is_held_up = unfilled.iter().any(|left| left.reason == RefusalCode::TooManyShipments);
+        Err(if is_more || is_held_up { first_left(&proposal, order, limit) } else { refusal })
     }
 
     /// The last day on which what an order waits for may come: that it says itself, or else that its policy says of what is
@@ -115,23 +150,6 @@ impl Planner {
         let table = self.bookmark.table(reader);
         let apart = take_apart(&table.kits, reader, tenant, order, &[]);
         self.version_for(reader, tenant, apart.as_ref().unwrap_or(order))
-    }
-
-    /// The plan of an order of which nothing can be had now, for this reason: all of it is left out.
-    fn nothing_in_stock(&mut self, question: &Question<'_>, order: &Order, why: RefusalCode) -> Proposal {
-        let Question { reader, tenant, .. } = *question;
-        let policy = self.version_of_whole(question, order);
-        let left_out = |line: &OrderLine| {
-            let is_retired = reader.own_sku(tenant, line.sku).is_some_and(|facts| facts.retired);
-            let reason = match why {
-                _ if is_retired => RefusalCode::SkuRetired,
-                RefusalCode::SkuRetired => RefusalCode::OutOfStock,
-                why => why,
-            };
-            Unfilled { line: line.line, quantity: line.quantity, reason }
-        };
-        let unfilled = order.lines.iter().map(left_out).collect();
-        Proposal { epoch: 0, picks: Vec::new(), plan: Plan { policy, unfilled, ..Plan::default() } }
     }
 
     /// The plan with what waits. That goes by the same services as the rest, and by those for which more rules give way where
@@ -202,17 +220,15 @@ impl Planner {
         if bounds.shipments < usize::MAX && !proposal.plan.unfilled.is_empty() {
             let (free, _) =
                 self.best_way(scope, waiting, &Bounds { shipments: usize::MAX, ..*bounds }, &left);
-            for ((left, limited), free) in left.iter().zip(&way).zip(&free) {
-                let is_whole = free.is_some_and(|at| left.at[at].units == left.units);
-                if limited.is_some() || !is_whole {
-                    continue;
-                }
-                let lines = self.demand.lines_of(&self.demand.wants[left.want]);
-                let lines: Vec<LineId> = lines.map(|at| waiting.order.lines[at].line).collect();
-                let of_want = |unfilled: &&mut Unfilled| lines.contains(&unfilled.line);
-                for unfilled in proposal.plan.unfilled.iter_mut().filter(of_want) {
-                    unfilled.reason = RefusalCode::TooManyShipments;
-                }
+            let held_up = left.iter().zip(&way).zip(&free).filter(|((left, limited), free)| {
+                limited.is_none() && free.is_some_and(|at| left.at[at].units == left.units)
+            });
+            let lines = |left: &Left| self.demand.lines_of(&self.demand.wants[left.want]);
+            let lines = held_up.flat_map(|((left, _), _)| lines(left));
+            let lines: HashSet<LineId> = lines.map(|at| waiting.order.lines[at].line).collect();
+            let of_lines = |unfilled: &&mut Unfilled| lines.contains(&unfilled.line);
+            for unfilled in proposal.plan.unfilled.iter_mut().filter(of_lines) {
+                unfilled.reason = RefusalCode::TooManyShipments;
             }
         }
         proposal
@@ -228,24 +244,23 @@ impl Planner {
         is_best: bool,
     ) -> Proposal {
         let mut proposal = waiting.in_stock.clone();
-        let mut open: Vec<Unfilled> = waits_for_stock(&proposal, &self.of_kits).copied().collect();
+        let open = waits_for_stock(&proposal, &self.of_kits);
+        let mut open: HashMap<LineId, u32> = open.map(|left| (left.line, left.quantity)).collect();
         let (before, mut least) = (proposal.plan.cost, 0_i64);
         for ((node, day), group) in groups(left, way) {
             let (cost, leaves, carriage) = self.cost(scope, &group);
             let mut lines = Vec::new();
             for (left, stop) in &group {
                 let want = &self.demand.wants[left.want];
-                let of_want: Vec<LineId> =
-                    self.demand.lines_of(want).map(|at| waiting.order.lines[at].line).collect();
                 for (segment, units) in &stop.draws {
                     let mut units = *units;
-                    for unfilled in open.iter_mut().filter(|unfilled| of_want.contains(&unfilled.line)) {
-                        let quantity = unfilled.quantity.min(units);
-                        unfilled.quantity -= quantity;
+                    for line in self.demand.lines_of(want).map(|at| waiting.order.lines[at].line) {
+                        let Some(open) = open.get_mut(&line) else { continue };
+                        let quantity = (*open).min(units);
+                        *open -= quantity;
                         units -= quantity;
                         if quantity > 0 {
-                            let (line, sku, segment) = (unfilled.line, want.sku, *segment);
-                            lines.push(ShipmentLine { line, sku, segment, quantity });
+                            lines.push(ShipmentLine { line, sku: want.sku, segment: *segment, quantity });
                         }
                     }
                 }
@@ -270,12 +285,47 @@ impl Planner {
         let added = if is_best { plan.cost.0 - before.0 } else { least };
         plan.bound = Money(plan.bound.0.saturating_add(added));
         for unfilled in &mut plan.unfilled {
-            let still = open.iter().find(|open| open.line == unfilled.line);
-            unfilled.quantity = still.map_or(unfilled.quantity, |open| open.quantity);
+            unfilled.quantity = open.get(&unfilled.line).copied().unwrap_or(unfilled.quantity);
         }
         plan.unfilled.retain(|unfilled| unfilled.quantity > 0);
         proposal
     }
+}
+
+/// The plan of an order of which nothing can be had now, for this reason, by this version of the policy: all of it is left out.
+fn nothing_in_stock(
+    reader: &Reader,
+    tenant: Tenant,
+    order: &Order,
+    (policy, why): (u32, RefusalCode),
+) -> Proposal {
+    let left_out = |line: &OrderLine| {
+        let is_retired = reader.own_sku(tenant, line.sku).is_some_and(|facts| facts.retired);
+        let reason = match why {
+            _ if is_retired => RefusalCode::SkuRetired,
+            RefusalCode::SkuRetired => RefusalCode::OutOfStock,
+            why => why,
+        };
+        Unfilled { line: line.line, quantity: line.quantity, reason }
+    };
+    let unfilled = order.lines.iter().map(left_out).collect();
+    Proposal { epoch: 0, picks: Vec::new(), plan: Plan { policy, unfilled, ..Plan::default() } }
+}
+
+/// The plan of what is in stock of an order that need not be whole, with what waits where that is more; and else with why no more
+/// of it waits.
+fn with_more(in_stock: Proposal, waited: Option<Waited>) -> Proposal {
+    let Some(Waited { proposal, .. }) = waited.filter(|waited| !is_too_dear(&waited.proposal)) else {
+        return in_stock;
+    };
+    if missing(&proposal) < missing(&in_stock) {
+        return proposal;
+    }
+    Proposal { plan: Plan { unfilled: proposal.plan.unfilled, ..in_stock.plan }, ..in_stock }
+}
+
+fn is_too_dear(proposal: &Proposal) -> bool {
+    proposal.plan.cost.0 >= NEVER
 }
 
 /// Whether an order that is not to be had for this reason could be had if there were supply.
@@ -297,28 +347,28 @@ fn is_short(planned: &Result<Proposal, Refusal>, taking: Taking) -> bool {
 /// What a plan leaves out because it is not in stock. Kits are put together of what is in stock alone.
 pub(super) fn waits_for_stock<'a>(
     proposal: &'a Proposal,
-    of_kits: &'a [(LineId, SkuIx)],
-) -> impl Iterator<Item = &'a Unfilled> {
-    proposal.plan.unfilled.iter().filter(|unfilled| {
-        let is_kit = of_kits.iter().any(|(line, _)| *line == unfilled.line);
-        could_wait(unfilled.reason) && !is_kit
-    })
+    of_kits: &[(LineId, SkuIx)],
+) -> impl Iterator<Item = &'a Unfilled> + use<'a> {
+    let kits: HashSet<LineId> = of_kits.iter().map(|(line, _)| *line).collect();
+    let left = proposal.plan.unfilled.iter();
+    left.filter(move |left| could_wait(left.reason) && !kits.contains(&left.line))
 }
 
 /// What refuses an order that cannot be had whole: the first line that nothing comes for, and what of its sku could be had; or the
 /// number of shipments.
 fn first_left(proposal: &Proposal, order: &Order, limit: u16) -> Refusal {
-    let left_of = |line: &OrderLine| {
-        let of_line = proposal.plan.unfilled.iter().filter(|left| left.line == line.line);
-        of_line.map(|left| i64::from(left.quantity)).sum::<i64>()
-    };
+    let unfilled: HashMap<LineId, &Unfilled> =
+        proposal.plan.unfilled.iter().map(|left| (left.line, left)).collect();
     let left = order.lines.iter().enumerate().filter_map(|(at, line)| {
-        let unfilled = proposal.plan.unfilled.iter().find(|unfilled| unfilled.line == line.line)?;
+        let unfilled = unfilled.get(&line.line)?;
         Some((unfilled.reason, at, line.sku))
     });
     let (reason, at, sku) = left.min().expect("something is left out");
     let of_sku = order.lines.iter().filter(|line| line.sku == sku);
-    let there: i64 = of_sku.map(|line| i64::from(line.quantity) - left_of(line)).sum();
+    let there = |line: &OrderLine| {
+        i64::from(line.quantity) - unfilled.get(&line.line).map_or(0, |left| i64::from(left.quantity))
+    };
+    let there: i64 = of_sku.map(there).sum();
     match reason {
         RefusalCode::TooManyShipments => Refusal::of(reason, Field::Shipments).detail(i64::from(limit)),
         RefusalCode::OutOfStock => Refusal::of(reason, Field::Line).at(at).detail(there),

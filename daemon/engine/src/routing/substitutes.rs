@@ -3,9 +3,11 @@
 //!
 //! All other rooms see an order of the skus that are sent. The plan says which those are; what was ordered stays in the order.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use earmark_protocol::command::Order;
+use earmark_protocol::ids::{LineId, SkuIx};
 use earmark_protocol::refusal::Refusal;
 use earmark_protocol::reply::{Plan, Substituted};
 
@@ -24,9 +26,10 @@ pub(super) fn as_sent(order: &Order, plan: &Plan) -> Option<Order> {
         return None;
     }
     let mut sent = order.clone();
+    let skus: HashMap<LineId, SkuIx> =
+        plan.substituted.iter().map(|substituted| (substituted.line, substituted.sent)).collect();
     for line in &mut sent.lines {
-        let of_line = plan.substituted.iter().find(|substituted| substituted.line == line.line);
-        line.sku = of_line.map_or(line.sku, |substituted| substituted.sent);
+        line.sku = skus.get(&line.line).copied().unwrap_or(line.sku);
     }
     Some(sent)
 }
