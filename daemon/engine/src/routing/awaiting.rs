@@ -118,8 +118,8 @@ impl Planner {
         }
         let (version, unfilled) = (proposal.plan.policy, &proposal.plan.unfilled);
         let is_more = missing(&proposal) < missing(waiting.in_stock);
-        let is_enough = unfilled.is_empty()
-            || self.takes_part(reader, tenant, waiting.order, version, taking.is_part());
+        let is_enough =
+            unfilled.is_empty() || self.takes_part(reader, tenant, waiting.order, version, taking.is_part());
         if is_more && is_enough {
             return Ok(proposal);
         }
@@ -152,20 +152,46 @@ impl Planner {
         self.version_for(reader, tenant, apart.as_ref().unwrap_or(order))
     }
 
-    /// The plan with what waits. That goes by the same services as the rest, and by those for which more rules give way where
+    /// The plan with what waits. That goes by the same services as the rest, and all by those for which more rules give way where
     /// more comes so.
     fn let_wait(&mut self, question: &Question<'_>, waiting: &Waiting<'_>) -> Result<Waited, Refusal> {
-        let mut gave_way = waiting.in_stock.plan.upgrades.iter().filter(|rule| rule.gave_way).count();
+        let by_stock = waiting.in_stock.plan.upgrades.iter().filter(|rule| rule.gave_way).count();
+        let mut gave_way = by_stock;
         let mut best = self.let_wait_giving_way(question, waiting, gave_way)?;
+        let mut of_best = gave_way;
         while best.could_give_way && missing(&best.proposal) > 0 {
             gave_way += 1;
             let more = self.let_wait_giving_way(question, waiting, gave_way)?;
             best.could_give_way = more.could_give_way;
             if missing(&more.proposal) < missing(&best.proposal) {
-                best = more;
+                (best, of_best) = (more, gave_way);
             }
         }
-        Ok(best)
+        let cheaper =
+            (of_best > by_stock).then(|| self.let_all_give_way(question, waiting, of_best)).flatten();
+        let is_cheaper = |all: &Waited| worth(&all.proposal) < worth(&best.proposal);
+        Ok(cheaper.filter(is_cheaper).unwrap_or(best))
+    }
+
+    /// The same where what is in stock is planned again, too, as so many rules about services give way for it. What is in stock of
+    /// kits stays as it was planned.
+    fn let_all_give_way(
+        &mut self,
+        question: &Question<'_>,
+        waiting: &Waiting<'_>,
+        gave_way: usize,
+    ) -> Option<Waited> {
+        let Waiting { order, in_stock, wished, .. } = *waiting;
+        if in_stock.picks.is_empty() || !self.of_kits.is_empty() {
+            return None;
+        }
+        let question = Question { taking: Taking::Stock, ..*question };
+        let order = Order { deliver_by_ms: wished, ..order.clone() };
+        let version = Some(in_stock.plan.policy);
+        let (planned, _) = self.plan_giving_way(&question, &order, version, gave_way).ok()?;
+        let mut again = planned.ok()?;
+        again.plan.substituted.clone_from(&in_stock.plan.substituted);
+        self.let_wait_giving_way(&question, &Waiting { in_stock: &again, ..*waiting }, gave_way).ok()
     }
 
     /// The same where so many rules about services give way.
@@ -322,6 +348,11 @@ fn with_more(in_stock: Proposal, waited: Option<Waited>) -> Proposal {
         return proposal;
     }
     Proposal { plan: Plan { unfilled: proposal.plan.unfilled, ..in_stock.plan }, ..in_stock }
+}
+
+/// The least is the best: units that are left out, then cost.
+fn worth(proposal: &Proposal) -> (u64, Money) {
+    (missing(proposal), proposal.plan.weighed())
 }
 
 fn is_too_dear(proposal: &Proposal) -> bool {

@@ -339,6 +339,27 @@ fn a_rule_gives_way_for_what_waits_where_nothing_comes_for_it_otherwise() {
 }
 
 #[test]
+fn a_rule_that_gives_way_for_what_waits_gives_way_for_what_is_in_stock_too() {
+    let (mut state, mut order) = near_and_far();
+    obey(&mut state, &format!("{GOLD}otherwise = ['c/ground']\n"));
+    let none = SetStock { source: 0, as_of: None, counts: vec![count((1, 1, 0), 0)] };
+    run(&mut state, CommandBody::SetStock(none));
+    let (code, segment) = ("PO-1".to_owned(), Segment(0));
+    let supply = SupplySpec { code, sku: SkuIx(1), node: NodeIx(1), segment, quantity: 5, day: 19_679 };
+    run(&mut state, CommandBody::PutSupplies(vec![supply]));
+    order.lines.push(OrderLine { line: LineId(2), sku: SkuIx(1), quantity: 1 });
+    order.supply_by = Some(19_680);
+    for best_effort in [false, true] {
+        let proposal = plan(&state, &order, best_effort).expect("it comes far away");
+        let cheap = Money(5_000_000);
+        let both = [(NodeIx(0), ServiceIx(0), cheap), (NodeIx(1), ServiceIx(0), cheap)];
+        assert_eq!(shipped(&proposal), both, "the order need not go by express any more");
+        assert_eq!(proposal.plan.upgrades, [Upgrade { rule: 0, gave_way: true }]);
+        assert_eq!(proposal.plan.cost, Money(10_000_000));
+    }
+}
+
+#[test]
 fn a_decision_from_where_no_allowed_service_goes_is_priced_by_one_that_does() {
     let (mut state, order) = near_and_far();
     obey(&mut state, GOLD);
