@@ -13,7 +13,7 @@ use earmark_protocol::reply::{Reply, Shipment};
 use earmark_protocol::supply::{Receive, SupplySpec};
 
 use super::rollout::{set, submit};
-use super::world::{World, run};
+use super::world::{World, always_open, first_works_by, run};
 
 /// The worlds' commands are decided then: 14 November 2023, a Tuesday.
 const NOW: TimestampMs = TimestampMs(1_700_000_000_000);
@@ -261,17 +261,8 @@ fn what_waits_leaves_after_its_day_and_is_late_by_that() {
     let (mut state, mut order) = shop();
     let hours = DayHours { opens_min: 9 * 60, closes_min: 17 * 60, cut_off_min: 12 * 60 };
     let week = [Some(hours), Some(hours), Some(hours), Some(hours), Some(hours), None, None];
-    let calendar = CalendarSpec {
-        code: "weekdays".to_owned(),
-        handling_days: 1,
-        handling_min: 0,
-        week,
-        dates: Vec::new(),
-    };
-    run(&mut state, CommandBody::PutCalendars(vec![calendar]));
-    let mut spec = (*state.reader().nodes().nodes[0].spec).clone();
-    spec.calendar = "weekdays".to_owned();
-    run(&mut state, CommandBody::PutNodes(vec![spec]));
+    let code = "weekdays".to_owned();
+    first_works_by(&mut state, CalendarSpec { code, handling_days: 1, week, ..Default::default() }, |_| {});
     // It comes on Friday, the 17th, is worked on on Monday, and leaves on Tuesday at 5 in Chicago.
     let tuesday = TimestampMs(1_700_607_600_000);
     let ship_at = |planned: &Proposal| planned.plan.shipments[1].ship_at_ms;
@@ -297,13 +288,7 @@ fn what_waits_leaves_after_its_day_and_is_late_by_that() {
 fn supply_without_a_real_day_is_no_reason_to_wait() {
     for day in [0, u32::MAX] {
         let (mut state, mut order) = shop();
-        let week = [Some(DayHours { opens_min: 0, closes_min: 1_440, cut_off_min: 1_440 }); 7];
-        let code = "always".to_owned();
-        let calendar = CalendarSpec { code, handling_days: 0, handling_min: 0, week, dates: Vec::new() };
-        run(&mut state, CommandBody::PutCalendars(vec![calendar]));
-        let mut spec = (*state.reader().nodes().nodes[0].spec).clone();
-        spec.calendar = "always".to_owned();
-        run(&mut state, CommandBody::PutNodes(vec![spec]));
+        first_works_by(&mut state, always_open(), |_| {});
         put(&mut state, &Coming::from([((0, 0, 0), (6, day))]));
         order.supply_by = Some(u32::MAX);
         let planned = plan(&state, &order, false);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use earmark_engine::routing::{Planner, Proposal};
 use earmark_engine::{CommandRef, Decision, Outcome, State, Submission, apply, decide};
-use earmark_protocol::catalogue::{CalendarSpec, DayHours, DayLoad};
+use earmark_protocol::catalogue::DayLoad;
 use earmark_protocol::command::{
     Amend, AmendLine, Command, CommandBody, Delivery, Order, OrderLine, Reserve,
 };
@@ -16,7 +16,7 @@ use earmark_protocol::reply::{Reply, Shipment};
 use earmark_protocol::supply::SupplySpec;
 
 use super::rollout::{set, submit};
-use super::world::{World, run};
+use super::world::{World, always_open, first_works_by, run};
 
 /// The worlds' commands are decided then: 14 November 2023, a Tuesday.
 const NOW: TimestampMs = TimestampMs(1_700_000_000_000);
@@ -154,7 +154,10 @@ fn what_nodes_keep_back_is_promised_to_nobody_when_plans_made_at_once_are_held()
     let planned = plan(&state, &order, false);
     assert_eq!(waits(planned.as_ref().expect("six are to be had")), [(0, 0, 5)]);
     assert!(matches!(hold(&mut state, &order, &planned, 1), Outcome::Reply(Reply::Reserved(_))));
-    assert!(matches!(hold(&mut state, &order, &planned, 2), Outcome::Conflict), "four of the five left are kept");
+    assert!(
+        matches!(hold(&mut state, &order, &planned, 2), Outcome::Conflict),
+        "four of the five left are kept"
+    );
     let one = Order { lines: vec![OrderLine { quantity: 1, ..order.lines[0] }], ..order.clone() };
     let planned_one = plan(&state, &one, false);
     assert!(matches!(hold(&mut state, &one, &planned_one, 3), Outcome::Reply(Reply::Reserved(_))));
@@ -222,14 +225,8 @@ fn lines_beside_one_that_is_out_of_sale_wait_where_what_there_is_is_taken() {
 fn an_order_waits_where_days_are_full() {
     let (mut state, mut order) = shop(&[(0, 0, 9)], &[(0, 0, 6)], &[(0, 2)]);
     order.nodes = vec![NodeIx(0)];
-    let week = [Some(DayHours { opens_min: 0, closes_min: 1_440, cut_off_min: 1_440 }); 7];
-    let code = "always".to_owned();
-    let calendar = CalendarSpec { code, handling_days: 0, handling_min: 0, week, dates: Vec::new() };
-    run(&mut state, CommandBody::PutCalendars(vec![calendar]));
-    let mut spec = (*state.reader().nodes().nodes[0].spec).clone();
-    spec.calendar = "always".to_owned();
-    spec.day_limit = DayLoad { orders: 1, ..DayLoad::default() };
-    run(&mut state, CommandBody::PutNodes(vec![spec]));
+    let one_a_day = DayLoad { orders: 1, ..DayLoad::default() };
+    first_works_by(&mut state, always_open(), |spec| spec.day_limit = one_a_day);
     set(&mut state, "no room", "full_day = \"exclude\"");
     let planned = plan(&state, &order, false);
     assert!(matches!(hold(&mut state, &order, &planned, 1), Outcome::Reply(Reply::Reserved(_))));

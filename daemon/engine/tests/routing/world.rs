@@ -7,7 +7,9 @@ use earmark_engine::routing::Prices;
 use earmark_engine::{
     Capacity, CommandRef, Decision, Outcome, Rules, State, Submission, Tariff, apply, decide,
 };
-use earmark_protocol::catalogue::{NodeSpec, NodeState, SkuSpec, capabilities, sku_flags};
+use earmark_protocol::catalogue::{
+    CalendarSpec, DayHours, NodeSpec, NodeState, SkuSpec, capabilities, sku_flags,
+};
 use earmark_protocol::command::{
     Command, CommandBody, Delivery, Order, OrderLine, SetNodeState, SetStock, StockCount,
 };
@@ -316,6 +318,21 @@ pub(crate) fn run(state: &mut State, body: CommandBody) {
     decide(state, now, &submission, &mut decision);
     assert!(matches!(decision.outcome, Outcome::Reply(Reply::Done(_))), "{:?}", decision.outcome);
     apply(state, &decision.record);
+}
+
+/// A calendar of a node that is open all day, every day, and needs no time.
+pub(crate) fn always_open() -> CalendarSpec {
+    let day = DayHours { opens_min: 0, closes_min: 1_440, cut_off_min: 1_440 };
+    CalendarSpec { code: "always".to_owned(), week: [Some(day); 7], ..CalendarSpec::default() }
+}
+
+/// Has the first node work by a calendar, and be something else otherwise, too.
+pub(crate) fn first_works_by(state: &mut State, calendar: CalendarSpec, change: impl FnOnce(&mut NodeSpec)) {
+    let mut spec = (*state.reader().nodes().nodes[0].spec).clone();
+    spec.calendar.clone_from(&calendar.code);
+    change(&mut spec);
+    run(state, CommandBody::PutCalendars(vec![calendar]));
+    run(state, CommandBody::PutNodes(vec![spec]));
 }
 
 /// The count after which so much of a cell is available; below 0 where it is short.
