@@ -1,11 +1,12 @@
 //! Departures beside a clock that is watched minute by minute, and the days on which clocks are changed.
 
-use earmark_protocol::catalogue::{CalendarSpec, DateHours, DayHours};
-use earmark_protocol::ids::TimestampMs;
+use earmark_protocol::catalogue::{CalendarSpec, DateHours, DayHours, NodeSpec};
+use earmark_protocol::ids::{Tenant, TimestampMs};
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 
-use super::{Schedule, check_calendar, time_zone};
+use super::{Schedule, Timetable, check_calendar, time_zone};
+use crate::NodeTable;
 
 const MINUTE_MS: u64 = 60_000;
 
@@ -223,4 +224,21 @@ fn departures_are_those_of_one_who_watches_the_clock() {
         let ascends = departures.windows(2).all(|pair| pair[0].order_by <= pair[1].order_by);
         assert!(ascends && departures.windows(2).all(|pair| pair[0].leaves < pair[1].leaves), "seed {seed}");
     }
+}
+
+#[test]
+fn nodes_of_others_are_none_of_a_tenant_that_has_no_hours() {
+    let always = hours(0, 1_440, 1_440);
+    let calendar = CalendarSpec { code: "always".to_owned(), week: [always; 7], ..Default::default() };
+    let mut table = NodeTable::default();
+    table.put_calendar(Tenant(1), &calendar);
+    for (tenant, code, calendar) in [(0, "A", ""), (1, "B", "always"), (1, "C", ""), (0, "D", "always")] {
+        let (code, calendar) = (code.to_owned(), calendar.to_owned());
+        table.put(Tenant(tenant), &NodeSpec { code, calendar, ..NodeSpec::default() });
+    }
+    let without_hours = |tenant, table: &NodeTable| {
+        Timetable::new(Tenant(tenant), table, TimestampMs(0)).without_hours().to_vec()
+    };
+    assert_eq!(without_hours(1, &table), [2]);
+    assert_eq!(without_hours(0, &table), [0, 3], "the calendar is of another tenant");
 }

@@ -26,7 +26,8 @@ struct Assigned {
     version: u64,
     /// By node; [`ALWAYS`] for none.
     of_node: Vec<u32>,
-    all_have_hours: bool,
+    /// The tenant's nodes that have none.
+    without_hours: Vec<u32>,
     schedules: Vec<Schedule>,
     /// By node: the most that one of its days takes. Empty where no node has a limit.
     limits: Vec<DayLoad>,
@@ -82,12 +83,14 @@ impl Timetable {
             code => assign(code, &node.spec.time_zone).unwrap_or(ALWAYS),
         });
         let of_node: Vec<_> = of_node.collect();
-        let all_have_hours = !of_node.contains(&ALWAYS);
+        let of_tenant = (0..).zip(&table.nodes).zip(&of_node).filter(|((_, node), _)| node.tenant == tenant);
+        let without_hours = of_tenant.filter(|(_, schedule)| **schedule == ALWAYS).map(|((at, _), _)| at);
+        let without_hours = without_hours.collect();
         let limits = table.nodes.iter().map(|node| node.spec.day_limit);
         let any = limits.clone().any(|limit| limit != DayLoad::default());
         let limits = if any { limits.collect() } else { Vec::new() };
         Self::at(
-            Arc::new(Assigned { tenant, version: table.version, of_node, all_have_hours, schedules, limits }),
+            Arc::new(Assigned { tenant, version: table.version, of_node, without_hours, schedules, limits }),
             now,
         )
     }
@@ -125,9 +128,9 @@ impl Timetable {
         &self.assigned.of_node
     }
 
-    /// Whether every node has a schedule.
-    pub(crate) fn all_have_hours(&self) -> bool {
-        self.assigned.all_have_hours
+    /// The tenant's nodes that have no schedule.
+    pub(crate) fn without_hours(&self) -> &[u32] {
+        &self.assigned.without_hours
     }
 
     fn schedule(&self, node: u32) -> Option<usize> {

@@ -80,10 +80,16 @@ impl<'a> Late<'a> {
                 Self::refuse(scope, days)
             }
             Some((table, lanes)) => {
-                // Hardly ever is no node in time that rules make no dearer: the first one found is the cheapest.
+                // Hardly ever is no node in time that rules make no dearer: the first one found is the cheapest. One without hours is
+                // never late, so those come first.
                 let floor = scope.leaning.extra_least.saturating_add(cost(day, table.least));
-                let nodes = if scope.named.is_empty() { &lanes.order[..] } else { &[] };
-                let nodes = nodes.iter().copied().chain(scope.named.iter().map(|node| node.0));
+                let (unhurried, nodes) = match scope.named {
+                    [] => (scope.timetable.without_hours(), &lanes.order[..]),
+                    _ => (&[][..], &[][..]),
+                };
+                let reached = |node: &u32| scope.carriage.is_none_or(|carriage| carriage.reaches(*node));
+                let nodes = unhurried.iter().copied().filter(reached).chain(nodes.iter().copied());
+                let nodes = nodes.chain(scope.named.iter().map(|node| node.0));
                 Self::charge(
                     scope,
                     LateCosts::ByTable { table, schedules, miles: &lanes.miles, day },
@@ -178,7 +184,7 @@ impl Table {
         let in_time = steps.iter().map(in_time).collect();
         // A node without a schedule promises nothing, and so is never late.
         let least = steps.iter().map(|steps: &Vec<Step>| steps.first().map_or(0, |step| step.days)).min();
-        let least = least.filter(|_| scope.timetable.all_have_hours()).unwrap_or(0);
+        let least = least.filter(|_| scope.timetable.without_hours().is_empty()).unwrap_or(0);
         Some(Self { steps, in_time, least })
     }
 
