@@ -84,6 +84,9 @@ pub struct WaitView {
     pub backordered: u32,
     /// The day that was said when they were taken, in days since 1970.
     pub said_day: u32,
-    /// The day by which all that is before them, and they, are served now; `None` where too little is on its way.
+    /// The day by which all that is before them, and they, are served now; `None` where too little is on its way, or overdue.
     pub day: Option<u32>,
+    /// Where they are served once what is overdue comes: the first day on which some of that was expected. `None` where they have a
+    /// day, and where too little is on its way.
+    pub overdue_since: Option<u32>,
 }

@@ -27,7 +27,7 @@ use crate::reservations::Brief;
 use crate::routing::{LaneBook, PriceBook};
 use crate::rules::Rules;
 use crate::state::Shared;
-use crate::supply::{Due, SupplyBook, Wait};
+use crate::supply::{Comes, Due, SupplyBook, Wait};
 use crate::sync::AtomicU64;
 
 /// Skus of a question whose memory is asked for before the first of them is read.
@@ -307,9 +307,14 @@ impl Reader {
                 .collect();
             let Some((last, ..)) = looked_at.last() else { break };
             from = Some(*last);
-            let views = looked_at.into_iter().map(|(key, _, wait, day)| {
+            let views = looked_at.into_iter().map(|(key, _, wait, comes)| {
                 let Wait { reservation, line, awaited, backordered, day: said_day, .. } = wait;
-                WaitView { key, reservation, line, awaited, backordered, said_day, day }
+                let (day, overdue_since) = match comes {
+                    Comes::On(day) => (Some(day), None),
+                    Comes::OverdueSince(day) => (None, Some(day)),
+                    Comes::Never => (None, None),
+                };
+                WaitView { key, reservation, line, awaited, backordered, said_day, day, overdue_since }
             });
             let is_late = |view: &WaitView| view.day.is_none_or(|day| day > view.said_day);
             let own = views.filter(|view| self.own_sku(tenant, view.key.sku).is_some());

@@ -22,6 +22,9 @@ pub(crate) struct Due {
 }
 
 impl Due {
+    /// All days, overdue or not.
+    const ALL: Self = Self { from: 0, by: u32::MAX };
+
     /// Those from now on, until a day.
     pub(crate) fn until(now: TimestampMs, by: u32) -> Self {
         let from = now.0.saturating_sub(12 * HOUR_MS) / (24 * HOUR_MS);
@@ -115,6 +118,27 @@ impl OfCell {
     fn day_of(&self, units: u64, due: Due) -> Option<u32> {
         first_with(&self.sums(due), units)
     }
+
+    /// When so many units have come, where these are the days on which that can be promised.
+    fn turn_of(&self, units: u64, due: Due) -> Comes {
+        if let Some(day) = self.day_of(units, due) {
+            return Comes::On(day);
+        }
+        let days = self.expected.values().map(|expected| expected.day);
+        let overdue = days.filter(|day| *day < due.from).min();
+        overdue.filter(|_| self.on(Due::ALL) >= units).map_or(Comes::Never, Comes::OverdueSince)
+    }
+}
+
+/// When somebody is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Comes {
+    /// By the end of a day.
+    On(u32),
+    /// Once what is overdue comes; the first day on which some of that was expected.
+    OverdueSince(u32),
+    /// Too little is on its way.
+    Never,
 }
 
 /// The first day by which so many units have come.
@@ -213,8 +237,7 @@ impl SupplyBook {
 
     /// Units that wait for a cell, and those of all that is on its way to it, overdue or not.
     pub(crate) fn load(&self, sku: SkuIx, place: Place) -> (u64, u64) {
-        let all = Due { from: 0, by: u32::MAX };
-        self.cells.get(&(sku, place)).map_or((0, 0), |of| (of.waiting, of.on(all)))
+        self.cells.get(&(sku, place)).map_or((0, 0), |of| (of.waiting, of.on(Due::ALL)))
     }
 
     /// Who waits for a cell, in the order of their turns.
@@ -286,13 +309,13 @@ impl SupplyBook {
         all.skip_while(move |spec| after.is_some_and(|after| spec.key() <= *after))
     }
 
-    /// Who waits, by cell and turn, from a cell and behind a turn of it on; each with the one of these days by which all before it,
-    /// and it, are served.
+    /// Who waits, by cell and turn, from a cell and behind a turn of it on; each with when all before it, and it, are served, where
+    /// these are the days.
     pub(crate) fn waiting_after(
         &self,
         after: Option<WaitKey>,
         due: Due,
-    ) -> impl Iterator<Item = (WaitKey, RowAt, Wait, Option<u32>)> {
+    ) -> impl Iterator<Item = (WaitKey, RowAt, Wait, Comes)> {
         let from = after.map_or((SkuIx(0), Place(0)), |key| (key.sku, Place::new(key.node, key.segment)));
         let all = self.cells.range(from..).flat_map(move |((sku, place), of)| {
             let (sku, node, segment) = (*sku, place.node(), place.segment());
@@ -304,7 +327,7 @@ impl SupplyBook {
             })
         });
         let behind = all.skip_while(move |(key, ..)| after.is_some_and(|after| *key <= after));
-        behind.map(move |(key, at, wait, (of, served))| (key, at, wait, of.day_of(served, due)))
+        behind.map(move |(key, at, wait, (of, served))| (key, at, wait, of.turn_of(served, due)))
     }
 }
 
@@ -340,7 +363,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: Due = Due { from: 0, by: u32::MAX };
+    const ALL: Due = Due::ALL;
 
     #[test]
     fn a_day_is_over_when_it_is_over_everywhere() {
@@ -387,7 +410,13 @@ mod tests {
         let days = |book: &SupplyBook| {
             book.waiting_after(None, ALL).map(|(_, at, _, day)| (at.0, day)).collect::<Vec<_>>()
         };
-        assert_eq!(days(&book), [(7, Some(10)), (3, Some(20))]);
+        assert_eq!(days(&book), [(7, Comes::On(10)), (3, Comes::On(20))]);
+        let on_day = |from| {
+            let due = Due { from, by: u32::MAX };
+            book.waiting_after(None, due).map(|(.., comes)| comes).collect::<Vec<_>>()
+        };
+        assert_eq!(on_day(11), [Comes::On(20), Comes::OverdueSince(10)]);
+        assert_eq!(on_day(21), [Comes::OverdueSince(10), Comes::OverdueSince(10)]);
         assert_eq!((book.free(sku, place, Due { by: 10, ..ALL }), book.free(sku, place, ALL)), (0, 4));
         assert_eq!(
             (book.day_behind_all(sku, place, 4, ALL), book.day_behind_all(sku, place, 5, ALL)),
@@ -401,10 +430,13 @@ mod tests {
         again.restore(book.turns(), book.waits());
         assert_eq!(again, book);
         book.put(sku, place, "b", Expected { quantity: 0, day: 0 });
-        assert_eq!((days(&book), book.load(sku, place)), (vec![(7, Some(10)), (3, None)], (6, 5)));
+        assert_eq!(
+            (days(&book), book.load(sku, place)),
+            (vec![(7, Comes::On(10)), (3, Comes::Never)], (6, 5))
+        );
         book.shift((7, 0), Stage::Awaited, Stage::Backordered, 4);
         book.shift((7, 0), Stage::Backordered, Stage::Confirmed, 4);
-        assert_eq!((days(&book), book.queue(sku, place).count()), (vec![(3, Some(10))], 1));
+        assert_eq!((days(&book), book.queue(sku, place).count()), (vec![(3, Comes::On(10))], 1));
         book.shift((3, 0), Stage::Awaited, Stage::Free, 2);
         assert_eq!((book.waits().len(), book.load(sku, place)), (0, (0, 5)));
     }

@@ -178,9 +178,9 @@ fn queue(all: &[WaitView], names: &Names) -> Answer {
     let columns =
         ["sku", "node", ">segment", "reservation", ">line", ">awaited", ">backordered", "said", "now"];
     let (mut table, mut rows) = (Table::new(&columns), Vec::new());
-    for WaitView { key, reservation, line, awaited, backordered, said_day, day } in all {
+    for WaitView { key, reservation, line, awaited, backordered, said_day, day, overdue_since } in all {
         let (sku, node, said) = (names.sku(key.sku), names.node(key.node), day_text(*said_day));
-        let now = day.map(day_text);
+        let (now, overdue_since) = (day.map(day_text), overdue_since.map(day_text));
         rows.push(json!({
             "sku": sku,
             "node": node,
@@ -191,15 +191,22 @@ fn queue(all: &[WaitView], names: &Names) -> Answer {
             "backordered": backordered,
             "said": said,
             "now": now,
+            "overdue_since": overdue_since,
         }));
         let numbers = [line.to_string(), awaited.to_string(), backordered.to_string()];
         let mut fields = vec![sku, node, key.segment.to_string(), reservation.to_string()];
         fields.extend(numbers);
-        fields.extend([said, now.unwrap_or_else(|| "never".to_owned())]);
+        fields.extend([said, now_text(now, overdue_since)]);
         table.row(fields);
     }
     let text = if rows.is_empty() { "nobody waits for supply\n".to_owned() } else { table.text("") };
     Answer { text, json: json!({ "waiting": rows }) }
+}
+
+/// When somebody who waits is served now.
+fn now_text(now: Option<String>, overdue_since: Option<String>) -> String {
+    let overdue = || overdue_since.map(|day| format!("overdue since {day}"));
+    now.or_else(overdue).unwrap_or_else(|| "never".to_owned())
 }
 
 async fn all_waiting(client: &Client, late: bool) -> Result<Vec<WaitView>, Failure> {
@@ -242,9 +249,33 @@ async fn all_supplies(client: &Client) -> Result<Vec<SupplySpec>, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use earmark_protocol::ids::{NodeIx, Segment, SkuIx};
+    use earmark_protocol::ids::{CommandId, LineId, NodeIx, Segment, SkuIx};
+    use earmark_protocol::supply::WaitKey;
 
     use super::*;
+
+    #[test]
+    fn who_waits_is_told_a_day_or_since_when_it_is_overdue_or_that_nothing_comes() {
+        let wait = |day, overdue_since| WaitView {
+            key: WaitKey { sku: SkuIx(7), node: NodeIx(2), segment: Segment(1), turn: 3 },
+            reservation: CommandId::default(),
+            line: LineId(1),
+            awaited: 2,
+            backordered: 0,
+            said_day: 20_784,
+            day,
+            overdue_since,
+        };
+        let waits = [wait(Some(20_785), None), wait(None, Some(20_784)), wait(None, None)];
+        let answer = queue(&waits, &Names::default());
+        let lines: Vec<_> = answer.text.lines().rev().take(3).collect();
+        let ends = ["never", "overdue since 2026-11-27", "2026-11-28"];
+        assert!(lines.iter().zip(ends).all(|(line, end)| line.trim_end().ends_with(end)), "{}", answer.text);
+        let rows = answer.json["waiting"].as_array().expect("a row each").iter();
+        let now: Vec<_> = rows.map(|row| [row["now"].clone(), row["overdue_since"].clone()]).collect();
+        let (day, since) = (json!("2026-11-28"), json!("2026-11-27"));
+        assert_eq!(now, [[day, json!(null)], [json!(null), since], [json!(null), json!(null)]]);
+    }
 
     #[test]
     fn supplies_are_listed_with_their_days_and_their_absence_is_said() {

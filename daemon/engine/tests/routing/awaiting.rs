@@ -310,7 +310,12 @@ fn what_is_overdue_is_promised_to_nobody_until_it_is_put_again() {
     assert_eq!((refusal.code, refusal.detail), (RefusalCode::OutOfStock, 0));
     assert!(matches!(reserve(&mut state, &order, 2, &planned), Outcome::Conflict));
     let late = |state: &State| state.reader().waiting_page(Tenant(0), None, true, 9, NOW);
-    assert_eq!(late(&state).iter().map(|wait| (wait.awaited, wait.day)).collect::<Vec<_>>(), [(2, None)]);
+    let told = |state: &State| {
+        late(state).iter().map(|wait| (wait.awaited, wait.day, wait.overdue_since)).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&state), [(2, None, Some(TODAY - 1))]);
+    put(&mut state, &Coming::from([((0, 0, 0), (1, TODAY - 1))]));
+    assert_eq!(told(&state), [(2, None, None)], "too little is on its way");
     put(&mut state, &coming(TODAY + 1));
     assert_eq!(late(&state)[0].day, Some(TODAY + 1), "it is later than was said");
     let fewer = Order { lines: vec![OrderLine { quantity: 4, ..order.lines[0] }], ..order };

@@ -186,6 +186,8 @@ impl Model {
             let mut served = 0;
             for (turn, row) in self.queue(*key) {
                 served += u64::from(row.awaited) + u64::from(row.backordered);
+                let day = self.day_of(*key, served);
+                let is_on_its_way = day.is_none() && self.comes_on(*key, 0..=u32::MAX) >= served;
                 all.push(WaitView {
                     key: WaitKey { sku: row.sku, node: row.node, segment: row.segment, turn: 0 },
                     reservation: turn.reservation,
@@ -193,11 +195,19 @@ impl Model {
                     awaited: row.awaited,
                     backordered: row.backordered,
                     said_day: turn.day,
-                    day: self.day_of(*key, served),
+                    day,
+                    overdue_since: is_on_its_way.then(|| self.first_expected(*key)).flatten(),
                 });
             }
         }
         all
+    }
+
+    /// The first day on which something of all that still comes to a cell was expected.
+    fn first_expected(&self, (sku, node, segment): CellKey) -> Option<u32> {
+        let of_cell =
+            self.supplies.iter().filter(|(key, _)| (key.sku, key.node, key.segment) == (sku, node, segment));
+        of_cell.map(|(_, (_, day))| *day).min()
     }
 
     /// Units that come to a cell on these days.
