@@ -162,7 +162,7 @@ pub struct Plan {
     pub bound: Money,
     /// The version of the policy it obeys; 0 where there was none.
     pub policy: u32,
-    /// How many nodes each of its rules excluded, those that excluded none left out.
+    /// How many nodes each of its rules excluded, those that excluded none left out, and which of them gave way.
     pub eliminated: Vec<Eliminated>,
     /// Whether the policy wants the order looked at: what is held by it cannot be confirmed before it is approved.
     pub review: bool,
@@ -198,6 +198,9 @@ pub struct Substituted {
 impl Eliminated {
     /// The place of no rule: nodes that would deliver later than the order wishes, where the policy refuses that.
     pub const LATE: u16 = u16::MAX;
+    /// The nodes of a rule that excluded some and gave way for a line at least, so that there its `otherwise` counted instead. Where
+    /// that, or the rule for other lines, excluded nodes as well, they are told before it.
+    pub const GAVE_WAY: u32 = 0;
 }
 
 /// How many nodes a rule excluded that could have delivered otherwise, and that no rule before it excluded. Where a
@@ -206,7 +209,7 @@ impl Eliminated {
 pub struct Eliminated {
     /// The rule's place in the policy, from 0.
     pub rule: u16,
-    /// Nodes.
+    /// Nodes; [`Eliminated::GAVE_WAY`] says that the rule gave way.
     pub nodes: u32,
 }
 

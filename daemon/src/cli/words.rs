@@ -430,7 +430,9 @@ pub(super) fn policy_text(plan: &Plan, policies: &Policies) -> String {
         Some(view) => format!("  It obeys version {version} of the policy, {:?}", view.name),
         None => format!("  It obeys version {version} of the policy, whose text is kept no more"),
     };
-    for (place, eliminated) in plan.eliminated.iter().enumerate() {
+    let (gave_way, excluded): (Vec<&Eliminated>, Vec<&Eliminated>) =
+        plan.eliminated.iter().partition(|told| told.nodes == Eliminated::GAVE_WAY);
+    for (place, eliminated) in excluded.iter().enumerate() {
         let rule = match eliminated.rule {
             Eliminated::LATE => "coming too late".to_owned(),
             rule => name(rule),
@@ -439,10 +441,16 @@ pub(super) fn policy_text(plan: &Plan, policies: &Policies) -> String {
         text +=
             &if place == 0 { format!(": {rule} excluded {nodes}") } else { format!(", {rule} {nodes} more") };
     }
-    if plan.eliminated.is_empty() {
+    if excluded.is_empty() {
         text += ": no rule excluded a node";
     }
     text += ".\n";
+    for told in gave_way {
+        let rule = name(told.rule);
+        text += &format!(
+            "  {rule} gave way where too little could be had by it: there its `otherwise` counted.\n"
+        );
+    }
     for Upgrade { rule, gave_way } in &plan.upgrades {
         let rule = name(*rule);
         text += &if *gave_way {
@@ -469,10 +477,10 @@ fn rule_name(version: u32, rule: u16, policies: &Policies) -> String {
 /// The rules that gave way for a plan, as a part of a sentence; empty where none did.
 #[must_use]
 pub(super) fn gave_way_text(plan: &Plan, policies: &Policies) -> String {
-    let gave_way = plan.upgrades.iter().filter(|upgrade| upgrade.gave_way);
-    gave_way
-        .map(|upgrade| format!(", and {} gives way", rule_name(plan.policy, upgrade.rule, policies)))
-        .collect()
+    let of_nodes = plan.eliminated.iter().filter(|told| told.nodes == Eliminated::GAVE_WAY);
+    let of_services = plan.upgrades.iter().filter(|upgrade| upgrade.gave_way);
+    let gave_way = of_nodes.map(|told| told.rule).chain(of_services.map(|upgrade| upgrade.rule));
+    gave_way.map(|rule| format!(", and {} gives way", rule_name(plan.policy, rule, policies))).collect()
 }
 
 /// A number of things.
@@ -498,6 +506,27 @@ mod tests {
         for code in RefusalCode::ALL.iter().filter(|code| code.number() >= 70) {
             assert!(!without_detail(*code).contains("detail says the limit"), "{code:?}");
         }
+    }
+
+    #[test]
+    fn a_plan_says_which_rules_excluded_nodes_and_which_gave_way() {
+        let told = |rule, nodes| Eliminated { rule, nodes };
+        let gave_way = |rule| told(rule, Eliminated::GAVE_WAY);
+        let eliminated = vec![told(0, 3), gave_way(0), gave_way(1), told(Eliminated::LATE, 1)];
+        let plan = Plan { policy: 4, eliminated, ..Plan::default() };
+        let lines: Vec<_> =
+            policy_text(&plan, &Policies::new()).lines().map(|line| line.trim().to_owned()).collect();
+        assert!(lines[0].ends_with(": rule 1 excluded 3 nodes, coming too late 1 node more."), "{lines:?}");
+        assert!(
+            lines[1].starts_with("rule 1 gave way") && lines[2].starts_with("rule 2 gave way"),
+            "{lines:?}"
+        );
+        assert_eq!(
+            (lines.len(), gave_way_text(&plan, &Policies::new())),
+            (3, ", and rule 1 gives way, and rule 2 gives way".to_owned())
+        );
+        let plan = Plan { eliminated: vec![gave_way(0)], ..plan };
+        assert!(policy_text(&plan, &Policies::new()).contains(": no rule excluded a node.\n"));
     }
 
     #[test]

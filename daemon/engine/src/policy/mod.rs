@@ -27,7 +27,7 @@ pub(crate) use check::Term;
 pub(crate) use eval::{LineFacts, OrderFacts, Way};
 pub use model::Policy;
 pub use read::{FALLBACKS_MAX, Finding, RULES_MAX, Severity, TEXT_LEN_MAX};
-pub(crate) use ruling::{Asked, Ruling};
+pub(crate) use ruling::{Asked, Ruling, tell_gave_way};
 pub use schema::{FIELDS, FieldSpec, Type};
 pub(crate) use table::{Kept, PolicyTable};
 

@@ -68,6 +68,8 @@ pub(crate) struct Ruling {
     /// Nodes that may serve some line, where lines differ.
     some: Vec<u64>,
     eliminated: Vec<Eliminated>,
+    /// The same before any rule gave way, once one did.
+    strictly_eliminated: Vec<Eliminated>,
     /// By node: what it costs extra, where that is not as the memo says, and the least of it.
     extra: Vec<i64>,
     extra_least: i64,
@@ -137,6 +139,9 @@ impl Ruling {
     pub(crate) fn relax(&mut self, asked: &Asked<'_>, is_short: impl Fn(usize) -> bool) -> bool {
         let Some(kept) = &self.kept else { return false };
         let fallbacks = kept.program.fallbacks;
+        if self.relaxed.iter().all(|relaxed| *relaxed == 0) {
+            self.strictly_eliminated.clone_from(&self.eliminated);
+        }
         let mut any = false;
         for (line, relaxed) in self.relaxed.iter_mut().enumerate() {
             let left = (0..fallbacks).rev().find(|rule| *relaxed >> rule & 1 == 0);
@@ -389,10 +394,35 @@ impl Ruling {
         (&memo.extra, memo.extra_least)
     }
 
-    /// How many nodes each rule excluded that none before it did; of lines that differ, for the line it hit hardest.
-    pub(crate) fn eliminated(&self) -> &[Eliminated] {
-        &self.eliminated
+    /// How many nodes each rule excluded that none before it did; of lines that differ, for the line it hit hardest. Behind that,
+    /// whether it gave way.
+    pub(crate) fn eliminated(&self) -> Vec<Eliminated> {
+        let mut eliminated = self.eliminated.clone();
+        tell_gave_way(&mut eliminated, self.gave_way());
+        eliminated
     }
+
+    /// The rules that excluded nodes, and gave way for some line.
+    pub(crate) fn gave_way(&self) -> impl Iterator<Item = u16> {
+        let hard = self.kept.iter().flat_map(|kept| &kept.program.hard);
+        let gave_way = hard.filter(move |hard| {
+            let place = hard.relaxed.as_ref().map(|(place, _)| *place);
+            place.is_some_and(|place| self.relaxed.iter().any(|relaxed| relaxed >> place & 1 == 1))
+        });
+        let excluded = move |rule: &u16| self.strictly_eliminated.iter().any(|strict| strict.rule == *rule);
+        gave_way.map(|hard| hard.rule).filter(excluded)
+    }
+}
+
+/// Says of these rules that they gave way, behind what they excluded.
+pub(crate) fn tell_gave_way(eliminated: &mut Vec<Eliminated>, rules: impl IntoIterator<Item = u16>) {
+    for rule in rules {
+        let told = Eliminated { rule, nodes: Eliminated::GAVE_WAY };
+        if !eliminated.contains(&told) {
+            eliminated.push(told);
+        }
+    }
+    eliminated.sort_by_key(|told| told.rule);
 }
 
 fn scene<'a>(order: &'a OrderFacts<'a>, line: &'a LineFacts<'a>, time: &'a TimeFacts) -> Scene<'a> {

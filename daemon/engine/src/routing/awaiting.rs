@@ -22,6 +22,7 @@ use super::stops::{Bounds, Left};
 use super::substitutes::as_sent;
 use super::ways::{Way, groups};
 use crate::Reader;
+use crate::policy::tell_gave_way;
 use crate::tariff::fares::NEVER;
 
 /// What the order says of waiting, and what was planned of it so far.
@@ -219,9 +220,15 @@ impl Planner {
                             planner.wait(scope, waiting, &Bounds { kept: Some(kept), bonds, shipments })
                         })
                     };
-                    let strict = under(false);
+                    let (strict, _) = under(false);
                     let relaxed = (missing(&strict) > 0).then(|| under(true));
-                    relaxed.filter(|relaxed| missing(relaxed) < missing(&strict)).unwrap_or(strict)
+                    match relaxed.filter(|(relaxed, _)| missing(relaxed) < missing(&strict)) {
+                        Some((mut relaxed, gave_way)) => {
+                            tell_gave_way(&mut relaxed.plan.eliminated, gave_way);
+                            relaxed
+                        }
+                        None => strict,
+                    }
                 }
                 None => {
                     let bounds = Bounds { kept: None, bonds: &Bonds::default(), shipments };

@@ -179,7 +179,7 @@ impl Planner {
                 if !gave_way {
                     return planned.map(|mut proposal| {
                         proposal.plan.policy = kept.version;
-                        proposal.plan.eliminated = ruling.eliminated().to_vec();
+                        proposal.plan.eliminated = ruling.eliminated();
                         proposal.plan.review = terms.review;
                         if refused > 0 {
                             let late = Eliminated { rule: Eliminated::LATE, nodes: refused };
@@ -201,7 +201,7 @@ impl Planner {
         order: &Order,
         work: impl FnOnce(&mut Self, &Scope<'_>, &Bonds) -> R,
     ) -> R {
-        self.settled_under(obeyed, scope, order, false, work)
+        self.settled_under(obeyed, scope, order, false, work).0
     }
 
     /// Whether nodes have too little of a want, also where every rule gave way that can.
@@ -212,13 +212,14 @@ impl Planner {
         order: &Order,
         want: usize,
     ) -> bool {
-        self.settled_under(obeyed, scope, order, true, |planner, scope, _| {
+        let (is_short, _) = self.settled_under(obeyed, scope, order, true, |planner, scope, _| {
             planner.gatherer.begin(scope);
             planner.is_short(scope, want)
-        })
+        });
+        is_short
     }
 
-    /// Does something in the scope that the policy leaves of this one, where no rule gives way or all do that can.
+    /// Does something in the scope that the policy leaves of this one, where no rule gives way or all do that can. Says which did.
     pub(super) fn settled_under<R>(
         &mut self,
         obeyed: Obeyed<'_>,
@@ -226,7 +227,7 @@ impl Planner {
         order: &Order,
         give_way: bool,
         work: impl FnOnce(&mut Self, &Scope<'_>, &Bonds) -> R,
-    ) -> R {
+    ) -> (R, Vec<u16>) {
         let (kept, ..) = obeyed;
         self.under(obeyed, scope, order, |planner, ruling, asked| {
             while give_way && ruling.relax(asked, |_| true) {}
@@ -236,7 +237,8 @@ impl Planner {
             let by_want = if sold.is_empty() { by_want } else { sellers::bits(&sold) };
             let ruled = lean(scope, kept, ruling, &by_want, &buffers);
             let late = Late::of(&ruled, &kept.policy, order.deliver_by_ms);
-            work(planner, &late.as_ref().map_or(ruled, |late| late.lean(&ruled)), &bonds)
+            let done = work(planner, &late.as_ref().map_or(ruled, |late| late.lean(&ruled)), &bonds);
+            (done, ruling.gave_way().collect())
         })
     }
 

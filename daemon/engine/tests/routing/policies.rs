@@ -268,6 +268,25 @@ impl Naive {
 
     /// How many nodes each rule excludes that none before it does; rules that need order and node count last.
     fn eliminated(&self, world: &World, order: &Order, gave_way: &BTreeMap<usize, usize>) -> Vec<Eliminated> {
+        let told = |(rule, nodes): (usize, u32)| Eliminated { rule: rule as u16, nodes };
+        let falling = self.falling();
+        let strict = self.excluded(world, order, &BTreeMap::new());
+        let most = gave_way.values().max().copied().unwrap_or(0);
+        let open = falling[falling.len() - most..].iter().filter(|at| strict.contains_key(at));
+        let open = open.map(|at| told((*at, Eliminated::GAVE_WAY)));
+        let mut all: Vec<_> =
+            self.excluded(world, order, gave_way).into_iter().map(told).chain(open).collect();
+        all.sort_by_key(|told| told.rule);
+        all
+    }
+
+    /// The same, whether rules gave way aside.
+    fn excluded(
+        &self,
+        world: &World,
+        order: &Order,
+        gave_way: &BTreeMap<usize, usize>,
+    ) -> BTreeMap<usize, u32> {
         let needs = match order.delivery {
             Delivery::Ship { .. } | Delivery::ToStore { .. } => capabilities::SHIP,
             Delivery::Pickup { .. } => capabilities::PICKUP,
@@ -294,7 +313,7 @@ impl Naive {
                 *kept = nodes.max(*kept);
             }
         }
-        most.into_iter().map(|(rule, nodes)| Eliminated { rule: rule as u16, nodes }).collect()
+        most
     }
 }
 
