@@ -101,8 +101,8 @@ struct Offer {
 /// The zones of a way, by offered service: its place in the service's zones plus one; 0 where the service does not go.
 pub(crate) type Zones = [u8; SERVICES_MAX];
 
-/// What a node's chart rows are, by offered service.
-pub(crate) type Rows = Vec<Option<Arc<[ZoneTo]>>>;
+/// What a node's chart rows are, by offered service: the more exact an origin fits, the further at the front its row.
+pub(crate) type Rows = Vec<Vec<Arc<[ZoneTo]>>>;
 
 /// A tenant's offered services.
 #[derive(Debug)]
@@ -157,25 +157,21 @@ impl Fares {
         if divisors.clone().any(|divisor| divisor == 0) { 0 } else { divisors.max().unwrap_or(0) }
     }
 
-    /// The chart rows of a node: of its code, or of the longest beginning of its postal code.
+    /// The chart rows of a node: of its code, then of the beginnings of its postal code, the longest first.
     pub(crate) fn rows(&self, code: &str, postal: &str) -> Rows {
-        let row = |chart: &Option<Chart>| {
-            let chart = chart.as_ref()?;
-            std::iter::once(code).chain(beginnings(postal)).find_map(|origin| chart.get(origin).cloned())
-        };
-        self.charts.iter().map(row).collect()
+        let origins = || std::iter::once(code).chain(beginnings(postal));
+        let of_chart = |chart: &Chart| origins().filter_map(|origin| chart.get(origin).cloned()).collect();
+        self.charts.iter().map(|chart| chart.as_ref().map_or_else(Vec::new, of_chart)).collect()
     }
 
     /// The zones of a way of so many miles, from a node of these rows.
     pub(crate) fn zones(&self, rows: &Rows, miles: u32, postal: &str) -> Zones {
-        let place = |(offer, row): (&Offer, &Option<Arc<[ZoneTo]>>)| {
+        let place = |(offer, rows): (&Offer, &Vec<Arc<[ZoneTo]>>)| {
             let zones = &offer.spec.zones;
             if offer.spec.chart.is_empty() {
                 return zones.iter().position(|zone| miles <= u32::from(zone.miles_max));
             }
-            let row = row.as_ref()?;
-            let pair = |to: &str| row.binary_search_by(|pair| pair.to.as_str().cmp(to)).ok();
-            let number = row[beginnings(postal).find_map(pair)?].zone;
+            let number = rows.iter().find_map(|row| zone_to(row, postal))?;
             zones.iter().position(|zone| zone.zone == number)
         };
         let mut found = [0; SERVICES_MAX];
@@ -346,6 +342,12 @@ impl Offer {
         let ZoneSpec { zone, transit_days, .. } = self.spec.zones[zone];
         Fare { service: self.service, zone, transit_days, billable_g, freight, surcharges }
     }
+}
+
+/// The zone that a chart's row says of a postal code: that of the longest beginning of it.
+fn zone_to(row: &[ZoneTo], postal: &str) -> Option<u8> {
+    let pair = |to: &str| row.binary_search_by(|pair| pair.to.as_str().cmp(to)).ok();
+    Some(row[beginnings(postal).find_map(pair)?].zone)
 }
 
 /// The beginnings of a postal code, the longest first.

@@ -80,7 +80,10 @@ impl Carriers {
         let row = |origin: &str, random: &mut fastrand::Rng| ChartRow {
             chart: "post".to_owned(),
             origin: origin.to_owned(),
-            zones: vec![pair("1", random), pair("10", random)],
+            zones: [&["1", "10"][..], &["1", "10"], &["1"], &["10"], &["5"]][random.usize(..5)]
+                .iter()
+                .map(|to| pair(to, random))
+                .collect(),
         };
         let mut charts: Vec<_> = ["6", "60", "752", "9"].map(|origin| row(origin, random)).into();
         if random.bool() {
@@ -106,11 +109,13 @@ impl Carriers {
             return service.zones.iter().find(|zone| miles <= i64::from(zone.miles_max));
         }
         let of_chart = || self.put.charts.iter().filter(|row| row.chart == service.chart);
-        let begins = of_chart().filter(|row| from.postal.starts_with(&row.origin));
-        let row =
-            of_chart().find(|row| row.origin == from.code).or(begins.max_by_key(|row| row.origin.len()))?;
-        let pair =
-            row.zones.iter().filter(|pair| postal.starts_with(&pair.to)).max_by_key(|pair| pair.to.len())?;
+        let exactness = |row: &ChartRow| {
+            let of_postal = from.postal.starts_with(&row.origin).then_some((false, row.origin.len()));
+            if row.origin == from.code { Some((true, 0)) } else { of_postal }
+        };
+        let lanes = of_chart().flat_map(|row| row.zones.iter().map(move |pair| (exactness(row), pair)));
+        let fitting = lanes.filter(|(origin, pair)| origin.is_some() && postal.starts_with(&pair.to));
+        let (_, pair) = fitting.max_by_key(|(origin, pair)| (*origin, pair.to.len()))?;
         service.zones.iter().find(|zone| zone.zone == pair.zone)
     }
 
