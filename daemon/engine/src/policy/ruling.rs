@@ -359,7 +359,8 @@ impl Ruling {
                 }
             }
         }
-        together.retain(|group: &Vec<usize>| group.len() > 1);
+        // A line that is alone of its rule is a group, too: it leaves whole or not at all.
+        together.retain(|group: &Vec<usize>| !group.is_empty());
         apart.sort_unstable();
         apart.dedup();
         (together, apart)

@@ -40,6 +40,11 @@ impl Bonds {
         self.together.is_empty() && self.apart.is_empty()
     }
 
+    /// Whether each is of one want alone: that it leaves from one node. Most plans keep such as they are.
+    pub(super) fn are_of_one(&self) -> bool {
+        self.apart.is_empty() && self.together.iter().all(|group| group.len() == 1)
+    }
+
     /// Wants that leave from one node, all or none.
     pub(super) fn together(&self) -> &[Vec<usize>] {
         &self.together

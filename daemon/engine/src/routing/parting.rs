@@ -84,8 +84,16 @@ impl Planner {
         if bonds.is_empty() {
             return self.plan_in(scope, limit, order, best_effort);
         }
-        let (allowed, served) = self.allowed(scope, bonds);
         let known = self.reasons.clone();
+        if bonds.are_of_one() {
+            let planned = self.plan_in(scope, limit, order, best_effort);
+            let is_broken = |proposal: &Proposal| bonds.broken_by(&self.demand, &proposal.picks).is_some();
+            if !planned.as_ref().is_ok_and(is_broken) {
+                return planned;
+            }
+            self.reasons.clone_from(&known);
+        }
+        let (allowed, served) = self.allowed(scope, bonds);
         let (reasons, budget) = (known.clone(), Budget(TIMES * self.budget().0));
         let (best, refused) = (None, First::default());
         let planner = &mut *self;
