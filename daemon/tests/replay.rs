@@ -84,6 +84,22 @@ fn two_policies_are_compared_on_stock_that_each_uses_up_for_itself() {
 }
 
 #[test]
+fn orders_are_routed_in_the_order_in_which_they_were_placed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = shop(dir.path());
+    let orders = write(
+        dir.path(),
+        "late_first.csv",
+        "order,sku,quantity,lat,lon,at\nB,MUG,1,41.8,-87.7,2026-11-28T12:00:00Z\nA,MUG,1,41.8,-87.7,2026-11-27T12:00:00Z\n",
+    );
+    // In force from the hour after A: it lets no node serve.
+    let closed = "name = \"closed\"\nactive_from = \"2026-11-27T13:00:00Z\"\n[[rule]]\nname = \"none\"\nexclude = 'true'\n";
+    let closed = write(dir.path(), "closed.toml", closed);
+    let report = told(&["replay", "--data", &data, "--orders", &orders, "--policy", &closed, "--json"]);
+    assert_eq!(nodes(&report), [("B".to_owned(), json!(["NEAR"]), json!([]))], "{report}");
+}
+
+#[test]
 fn an_order_that_only_one_way_serves_is_told_first() {
     let dir = tempfile::tempdir().expect("a directory");
     let data = shop(dir.path());

@@ -25,7 +25,7 @@ use crate::replay::{self, Difference, Figures, Ground, Placed, ReplayError, Repo
 /// `earmark replay`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct ReplayArgs {
-    /// Orders to route, in their order (see docs/data-files.md); without it, those of --data
+    /// Orders to route, in the order in which they were placed (see docs/data-files.md); without it, those of --data
     #[arg(long, value_name = "FILE", required_unless_present = "data")]
     orders: Option<PathBuf>,
     /// Route them on the nodes, skus and stock of these data files
@@ -113,7 +113,13 @@ pub(super) fn replay(args: &ReplayArgs) -> Outcome {
     };
     let (ground, name) = source.under(first.map(PathBuf::as_path))?;
     let mut bad = BadRows::new(BAD_ROWS_MAX);
-    let orders = replay::place(ground.reader(), ground.tenant(), orders, &mut bad);
+    let at = args.at.unwrap_or_else(|| match ground.now() {
+        TimestampMs(0) => Clock::start().now(),
+        now => now,
+    });
+    let mut orders = replay::place(ground.reader(), ground.tenant(), orders, &mut bad);
+    // What an order obeys depends on when it was placed, and time does not run backwards.
+    orders.sort_by_key(|order| order.at.unwrap_or(at));
     let told = args.decisions.as_ref().map(|file| {
         let decisions = decisions::read(file, &mut bad);
         let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -123,10 +129,6 @@ pub(super) fn replay(args: &ReplayArgs) -> Outcome {
         return Err(Failure::bad_rows("reading what is to be replayed", &bad));
     }
     let nodes = ground.reader().nodes();
-    let at = args.at.unwrap_or_else(|| match ground.now() {
-        TimestampMs(0) => Clock::start().now(),
-        now => now,
-    });
     let (report, names) = match told {
         Some(told) => {
             let report = replay::against_decisions(ground, &orders, &told, at, args.best_effort);
