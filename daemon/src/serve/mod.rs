@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -169,12 +170,15 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("starting the runtime that waits for signals")?;
     // Listened for before the daemon serves, so that one who sees it serve can stop it.
-    let (mut terminate, mut interrupt) = runtime.block_on(async {
+    let (mut terminate, mut interrupt, _too_large) = runtime.block_on(async {
         let terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
         let interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
-        anyhow::Ok((terminate, interrupt))
+        // A write over a limit of file sizes (`ulimit -f`) fails then, and is told, instead of ending the process.
+        let too_large =
+            signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).context("listening for SIGXFSZ")?;
+        anyhow::Ok((terminate, interrupt, too_large))
     })?;
-    let mut daemon = Daemon::start(config)?;
+    let mut daemon = Daemon::start(config).map_err(with_remedy)?;
     let fault = runtime.block_on(async {
         tokio::select! {
             _ = terminate.recv() => None,
@@ -189,4 +193,29 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     }
     daemon.stop();
     Ok(())
+}
+
+/// What ends a start, with what to do where the system gives no further thread: that is where a limit is met.
+fn with_remedy(error: anyhow::Error) -> anyhow::Error {
+    let sources = || error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    let is_thread = error.chain().any(|cause| cause.to_string().contains("thread"));
+    if is_thread && sources().any(|source| source.kind() == std::io::ErrorKind::WouldBlock) {
+        let remedy = "allow the process more threads (ulimit -u) or address space (ulimit -v)";
+        return anyhow::anyhow!("{error:#}; {remedy}");
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_that_gets_no_thread_says_which_limits_to_raise() {
+        let none = || std::io::Error::from(std::io::ErrorKind::WouldBlock);
+        let told = with_remedy(anyhow::Error::from(none()).context("starting a planner thread"));
+        assert!(told.to_string().ends_with("or address space (ulimit -v)"), "{told:#}");
+        let other = with_remedy(anyhow::Error::from(none()).context("locking the directory"));
+        assert_eq!(other.to_string(), "locking the directory");
+    }
 }

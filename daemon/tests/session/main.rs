@@ -544,3 +544,17 @@ fn a_start_without_room_for_the_capacity_ends_with_3_and_the_next_one_takes_the_
     daemon.wait().unwrap();
     assert!(serves, "less capacity starts in the same directory");
 }
+
+#[test]
+fn a_daemon_that_meets_a_limit_of_file_sizes_says_why_it_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().to_string_lossy();
+    // In blocks of 512 bytes: less than a segment of the log.
+    let told = limited("-f 200")
+        .args(["serve", "--server.listen", "127.0.0.1:0", "--durability.directory", &data])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(told.stderr).unwrap();
+    assert_eq!(told.status.code(), Some(3), "{text}");
+    assert!(text.contains("File too large"), "{text}");
+}
