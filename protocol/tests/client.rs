@@ -259,6 +259,26 @@ async fn a_closed_client_fails_the_calls_that_wait_and_those_to_come() {
 }
 
 #[tokio::test]
+async fn a_patient_call_does_not_wait_as_long_for_a_daemon_that_is_gone() {
+    let daemon = Daemon::start(AMPLE, |_, _| Act::Silence);
+    let config = ClientConfig {
+        pipes: 1,
+        deadline: Duration::from_secs(600),
+        reconnect_deadline: Some(Duration::from_millis(50)),
+        ..daemon.config()
+    };
+    let client = Client::connect(config).await.unwrap();
+    let waiting = tokio::spawn({
+        let client = client.clone();
+        async move { client.query(Query::Stats).await }
+    });
+    until(|| !daemon.seen.frames.lock().unwrap().is_empty()).await;
+    daemon.stop();
+    let ended = tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("it gives up").unwrap();
+    assert!(matches!(ended, Err(ClientError::Deadline { sent: true, trouble: Some(_), .. })), "{ended:?}");
+}
+
+#[tokio::test]
 async fn new_ids_are_on_the_daemons_time() {
     let daemon = Daemon::start(AMPLE, |_, _| Act::Answer);
     let client = daemon.client(1).await;

@@ -86,6 +86,8 @@ impl Connection {
         let config = ClientConfig {
             pipes: 1,
             deadline: deadline.max(self.patience),
+            // Who waits long for the daemon does not wait as long for one that is gone.
+            reconnect_deadline: (self.patience > deadline).then_some(deadline),
             connect_deadline: deadline,
             server_name: self.server_name.clone().unwrap_or_else(|| "localhost".to_owned()),
             ..ClientConfig::new(address, trust, token)

@@ -277,6 +277,17 @@ impl Calls {
         self.in_flight = 0;
     }
 
+    /// No pipe came for too long: calls that wait for one have no answer.
+    pub(super) fn give_up(&mut self, now: Instant, wakers: &mut Vec<Waker>) {
+        for index in 0..self.slots.len() as u32 {
+            let slot = &mut self.slots[index as usize];
+            if let (Stage::Queued, Some(request)) = (&slot.stage, &mut slot.request) {
+                request.deadline = now;
+            }
+        }
+        self.expire(now, wakers);
+    }
+
     /// No pipe can be had: every call fails with this.
     pub(super) fn fail_all(&mut self, error: &ClientError, wakers: &mut Vec<Waker>) {
         for slot in &mut self.slots {

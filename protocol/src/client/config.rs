@@ -21,6 +21,9 @@ pub struct ClientConfig {
     pub pipes: usize,
     /// How long a call waits for its answer, connecting again included.
     pub deadline: Duration,
+    /// How long calls wait for a connection that was lost, where that is less than they have left. `None` to wait as long as each
+    /// may.
+    pub reconnect_deadline: Option<Duration>,
     /// How long the first connection may take.
     pub connect_deadline: Duration,
     /// Most unanswered messages on one pipe, where the daemon allows more.
@@ -53,6 +56,7 @@ impl ClientConfig {
             token: token.into(),
             pipes: 4,
             deadline: Duration::from_secs(10),
+            reconnect_deadline: None,
             connect_deadline: Duration::from_secs(5),
             in_flight_max: u32::MAX,
             backoff_min: Duration::from_millis(10),

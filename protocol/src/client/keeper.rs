@@ -1,16 +1,17 @@
 //! Keeps a client connected: one task dials again whenever the connection is gone, one task per pipe opens it again
 //! and has its unanswered calls sent again. It decides how long to pause, never what a call means.
 
+use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::call::PipeCalls;
 use super::calls::Loss;
-use super::clock::{Backoff, ServerClock};
+use super::clock::{self, Backoff, ServerClock};
 use super::config::ClientConfig;
 use super::dial::{Connection, Dialer};
 use super::driver::{Deadlines, Driver};
@@ -111,15 +112,25 @@ pub(super) async fn keep_pipe(
     let mut deadlines = Deadlines::new();
     let mut backoff = Backoff::new(config.backoff_min, config.backoff_max);
     let mut opened = first;
+    // Since when there is none, as far as calls that wait know.
+    let mut without_since = clock::now();
     loop {
         if opened.is_none() {
             let opening = open(&mut link, &calls, config.connect_deadline);
-            opened = deadlines.pass_during(&calls, opening).await;
+            let given_up = config.reconnect_deadline.map(|within| without_since + within);
+            match deadlines.pass_during(&calls, before(given_up, opening)).await {
+                Some(tried) => opened = tried,
+                None => {
+                    calls.wake_after(|calls, wakers| calls.give_up(clock::now(), wakers));
+                    without_since = clock::now();
+                }
+            }
         }
         if let Some(pipe) = opened.take() {
             known.learn(pipe.hello);
             calls.lock().connected(&pipe.hello, config.in_flight_max);
             let (loss, answered) = Driver::new(pipe, &calls, &mut deadlines).run().await;
+            without_since = clock::now();
             if answered {
                 backoff.reset();
             }
@@ -128,6 +139,14 @@ pub(super) async fn keep_pipe(
             return;
         }
         deadlines.pass_during(&calls, sleep(backoff.pause())).await;
+    }
+}
+
+/// What something comes to before this moment, if it does.
+async fn before<T>(moment: Option<Instant>, what: impl Future<Output = T>) -> Option<T> {
+    match moment {
+        Some(moment) => timeout_at(moment, what).await.ok(),
+        None => Some(what.await),
     }
 }
 
