@@ -11,7 +11,7 @@ use earmark_protocol::command::{Delivery, Order};
 use earmark_protocol::ids::{LineId, Money, NodeIx};
 use earmark_protocol::query::{Query, Quote};
 use earmark_protocol::refusal::{Refusal, RefusalCode};
-use earmark_protocol::reply::{NodeView, Plan, Reply};
+use earmark_protocol::reply::{NodeView, Plan, Reply, Substituted};
 use serde_json::{Value, json};
 
 use super::codes::{Names, Unnamed, all_nodes};
@@ -32,6 +32,8 @@ pub(super) struct Alternatives {
     one: Option<Quoted>,
     /// Without a node that ships.
     without: Vec<(NodeIx, Quoted)>,
+    /// Where that could not be asked: how many nodes would have to be named, and how many an order may name.
+    too_many: Option<(usize, usize)>,
     /// From one near node alone, as far as it goes.
     near: Vec<Near>,
 }
@@ -91,8 +93,9 @@ pub(super) async fn alternatives(
     let listed: Vec<NodeIx> = nodes.iter().filter(may_serve).map(|node| node.node).collect();
     let chosen = dearest_first(plan);
     let mut without = Vec::new();
-    let room = client.hello().limits.lines_max as usize;
-    for node in chosen.iter().take(WITHOUT_MAX).filter(|_| (2..=room + 1).contains(&listed.len())) {
+    let (others, room) = (listed.len().saturating_sub(1), client.hello().limits.lines_max as usize);
+    let too_many = (others > room && !chosen.is_empty()).then_some((others, room));
+    for node in chosen.iter().take(WITHOUT_MAX).filter(|_| (1..=room).contains(&others)) {
         let others = listed.iter().copied().filter(|other| other != node).collect();
         let asked = Order { nodes: others, ..order.clone() };
         without.push((*node, ask(client, asked, best_effort, attempted).await?));
@@ -113,7 +116,7 @@ pub(super) async fn alternatives(
             quoted: ask(client, alone, true, attempted).await?,
         });
     }
-    Ok(Some(Alternatives { one, without, near }))
+    Ok(Some(Alternatives { one, without, too_many, near }))
 }
 
 /// The nodes that ship, each once, those first whose shipments cost most.
@@ -157,12 +160,17 @@ impl Alternatives {
                 Err(refusal) => format!("  Without {node} it cannot be had: {}.\n", why(refusal)),
             };
         }
+        if let Some((others, room)) = self.too_many {
+            text += &format!(
+                "  Without a node that ships: not asked, since an order names at most {room} nodes, not {others}.\n"
+            );
+        }
         for near in &self.near {
             text += &format!(
                 "  {}, {} miles away, ships nothing: {}.\n",
                 names.node(near.node),
                 near.miles,
-                near.reason(plan, policies)
+                near.reason(plan, names, policies)
             );
         }
         text
@@ -184,9 +192,10 @@ impl Alternatives {
             json["miles"] = json!(near.miles);
             json
         });
+        let without: Vec<_> = self.without.iter().map(|(node, quoted)| of(*node, quoted)).collect();
         json!({
             "one_shipment": self.one.as_ref().map(quoted),
-            "without": self.without.iter().map(|(node, quoted)| of(*node, quoted)).collect::<Vec<_>>(),
+            "without": self.too_many.is_none().then_some(without),
             "near": near.collect::<Vec<_>>(),
         })
     }
@@ -194,7 +203,7 @@ impl Alternatives {
 
 impl Near {
     /// Why it ships nothing.
-    fn reason(&self, plan: &Plan, policies: &Policies) -> String {
+    fn reason(&self, plan: &Plan, names: &Names, policies: &Policies) -> String {
         match (&self.quoted, self.state) {
             (_, NodeState::Paused) => "it is paused".to_owned(),
             (_, NodeState::Retired) => "it is retired".to_owned(),
@@ -202,7 +211,8 @@ impl Near {
             (Ok(alone), _) if alone.unfilled.is_empty() => {
                 let (cost, compared) = (cents(alone.cost), compared(plan, alone));
                 format!(
-                    "all of it from there would cost {cost}, {compared}{}",
+                    "all of it from there would cost {cost}, {compared}{}{}",
+                    sent_text(alone, names),
                     gave_way_text(alone, policies)
                 )
             }
@@ -232,14 +242,22 @@ fn beside(plan: &Plan, other: &Plan, names: &Names, policies: &Policies) -> Stri
         names.node(shipment.node) + waits
     });
     let nodes = nodes.collect::<Vec<_>>().join(" + ");
-    let gave_way = gave_way_text(other, policies);
+    let (sent, gave_way) = (sent_text(other, names), gave_way_text(other, policies));
     let missing: u64 = other.unfilled.iter().map(|unfilled| u64::from(unfilled.quantity)).sum();
     let missed: u64 = plan.unfilled.iter().map(|unfilled| u64::from(unfilled.quantity)).sum();
     if missing > missed {
         let less = plural((missing - missed) as usize, "unit");
-        return format!("{nodes} for {}, but {less} less{gave_way}", cents(other.cost));
+        return format!("{nodes} for {}, but {less} less{sent}{gave_way}", cents(other.cost));
     }
-    format!("{nodes} for {}, {}{gave_way}", cents(other.cost), compared(plan, other))
+    format!("{nodes} for {}, {}{sent}{gave_way}", cents(other.cost), compared(plan, other))
+}
+
+/// What a plan sends for what was ordered, as a part of a sentence; empty where it sends just that.
+fn sent_text(plan: &Plan, names: &Names) -> String {
+    let of_line = |Substituted { ordered, sent, .. }: &Substituted| {
+        format!(", {} sent for {}", names.sku(*sent), names.sku(*ordered))
+    };
+    plan.substituted.iter().map(of_line).collect()
 }
 
 /// How a cost compares.
@@ -276,7 +294,7 @@ fn lower(sentence: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use earmark_protocol::ids::TimestampMs;
+    use earmark_protocol::ids::{SkuIx, TimestampMs};
     use earmark_protocol::reply::{Shipment, Upgrade};
 
     use super::*;
@@ -306,6 +324,44 @@ mod tests {
         let other = Plan { cost: Money(1_500_000), policy: 2, upgrades, ..Plan::default() };
         let said = beside(&Plan::default(), &other, &Names::default(), &Policies::new());
         assert_eq!(said, " for 1.50, 1.50 more, and rule 4 gives way");
+    }
+
+    #[test]
+    fn what_cannot_be_asked_of_so_many_nodes_is_said() {
+        let others = Alternatives {
+            one: None,
+            without: Vec::new(),
+            too_many: Some((12_000, 10_000)),
+            near: Vec::new(),
+        };
+        let names = Names::default();
+        let text = others.text(&Plan::default(), &names, &Policies::new());
+        assert!(text.contains("an order names at most 10000 nodes, not 12000"), "{text}");
+        assert_eq!(others.json(&names)["without"], Value::Null);
+    }
+
+    #[test]
+    fn an_alternative_says_what_it_sends_for_what_was_ordered() {
+        let substituted = vec![Substituted { line: LineId(1), ordered: SkuIx(7), sent: SkuIx(9) }];
+        let other = Plan { cost: Money(1_500_000), substituted, ..Plan::default() };
+        let (names, policies) = (Names::default(), Policies::new());
+        let (ordered, sent) = (names.sku(SkuIx(7)), names.sku(SkuIx(9)));
+        let said = beside(&Plan::default(), &other, &names, &policies);
+        assert_eq!(said, format!(" for 1.50, 1.50 more, {sent} sent for {ordered}"));
+        let near = Near {
+            node: NodeIx(0),
+            miles: 3,
+            state: NodeState::Active,
+            able: true,
+            wished: false,
+            limited: false,
+            quoted: Ok(other),
+        };
+        let said = near.reason(&Plan::default(), &names, &policies);
+        assert_eq!(
+            said,
+            format!("all of it from there would cost 1.50, 1.50 more, {sent} sent for {ordered}")
+        );
     }
 
     #[test]
