@@ -34,6 +34,7 @@ pub(super) async fn send(
         body,
         CommandBody::SetNodeState(_)
             | CommandBody::SetPolicy(_)
+            | CommandBody::SetStock(_)
             | CommandBody::PutSupplies(_)
             | CommandBody::PutKits(_)
             | CommandBody::PutSubstitutes(_)
@@ -41,7 +42,7 @@ pub(super) async fn send(
     let outcome = match client.command_as(id, body).await {
         Ok(Reply::Reserved(reserved)) => reserved_answer(client, id, attempted, &reserved).await,
         Ok(Reply::Done(mut done)) => {
-            // What else it counts, nodes that changed, is nobody's units.
+            // What else it counts, nodes that changed or cells that were counted, is nobody's units.
             done.moved *= u64::from(moves_units);
             done_answer(client, id, attempted, &done).await
         }

@@ -399,7 +399,8 @@ fn a_command_that_is_sent_again_with_its_id_acts_once() {
 fn stock_is_counted_corrected_moved_and_taken_back() {
     let served = Served::start();
     served.done(&["import", "examples/store"]);
-    served.done(&["stock", "set", "CANDLE@ST-NYC:11", "--safety", "2"]);
+    let counted = served.done(&["stock", "set", "CANDLE@ST-NYC:11", "--safety", "2"]);
+    assert_eq!(counted["moved"], 0, "a count moves no unit");
     assert_eq!(served.available("CANDLE", "ST-NYC"), 9);
     served.done(&["stock", "adjust", "CANDLE@ST-NYC:-4"]);
     assert_eq!(served.available("CANDLE", "ST-NYC"), 5);
