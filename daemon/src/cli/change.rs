@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::codes::{Names, Unnamed};
 use super::outcome::{Answer, Failure, Outcome};
 use super::text::moment_text;
-use super::words::{deadline_json, plan_json, plan_text, status};
+use super::words::{cells_json, cells_text, deadline_json, plan_json, plan_text, status};
 
 /// The id of a changing command.
 #[derive(Clone, Copy, Debug, Args)]
@@ -39,8 +39,9 @@ pub(super) async fn send(
             | CommandBody::PutKits(_)
             | CommandBody::PutSubstitutes(_)
     );
+    let is_routed = !matches!(body, CommandBody::Hold(_));
     let outcome = match client.command_as(id, body).await {
-        Ok(Reply::Reserved(reserved)) => reserved_answer(client, id, attempted, &reserved).await,
+        Ok(Reply::Reserved(reserved)) => reserved_answer(client, id, (attempted, is_routed), &reserved).await,
         Ok(Reply::Done(mut done)) => {
             // What else it counts, nodes that changed or cells that were counted, is nobody's units.
             done.moved *= u64::from(moves_units);
@@ -58,8 +59,13 @@ pub(super) async fn send(
     outcome.map_err(|failure| failure.of_command(id))
 }
 
-async fn reserved_answer(client: &Client, id: CommandId, attempted: &str, reserved: &Reserved) -> Outcome {
-    let (plan_json, plan_text) = worded(client, reserved.plan.as_ref()).await?;
+async fn reserved_answer(
+    client: &Client,
+    id: CommandId,
+    (attempted, is_routed): (&str, bool),
+    reserved: &Reserved,
+) -> Outcome {
+    let (plan_json, plan_text) = worded(client, reserved.plan.as_ref(), is_routed).await?;
     let mut text = format!("{attempted}: {}, id {id}", status(reserved.status));
     if reserved.deadline.0 > 0 {
         text += &format!(", until {}", moment_text(reserved.deadline));
@@ -75,7 +81,7 @@ async fn reserved_answer(client: &Client, id: CommandId, attempted: &str, reserv
 }
 
 async fn done_answer(client: &Client, id: CommandId, attempted: &str, done: &Done) -> Outcome {
-    let (plan_json, plan_text) = worded(client, done.plans.first()).await?;
+    let (plan_json, plan_text) = worded(client, done.plans.first(), true).await?;
     let mut text = format!("{attempted}: done");
     if let Some(now) = done.status {
         text += &format!(", now {}", status(now));
@@ -101,10 +107,13 @@ async fn done_answer(client: &Client, id: CommandId, attempted: &str, done: &Don
     Ok(Answer { text: format!("{text}\n{plan_text}"), json })
 }
 
-async fn worded(client: &Client, plan: Option<&Plan>) -> Result<(Value, String), Failure> {
+async fn worded(client: &Client, plan: Option<&Plan>, is_routed: bool) -> Result<(Value, String), Failure> {
     let Some(plan) = plan else { return Ok((Value::Null, String::new())) };
     let mut unnamed = Unnamed::default();
     unnamed.plan(plan);
     let names = Names::of(client, unnamed).await?;
-    Ok((plan_json(plan, &names), plan_text(plan, &names)))
+    Ok(match is_routed {
+        true => (plan_json(plan, &names), plan_text(plan, &names)),
+        false => (cells_json(plan, &names), cells_text(plan, &names)),
+    })
 }

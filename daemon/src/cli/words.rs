@@ -45,9 +45,19 @@ pub(super) fn deadline_json(deadline: TimestampMs) -> Value {
     if deadline.0 == 0 { Value::Null } else { json!(moment_text(deadline)) }
 }
 
-/// A plan as JSON. Costs are texts, exact to the micro.
+/// A plan as JSON. Costs are texts, exact to the micro. Nothing is said to be the cheapest where nothing was chosen.
 #[must_use]
 pub(super) fn plan_json(plan: &Plan, names: &Names) -> Value {
+    let mut json = cells_json(plan, names);
+    if !plan.shipments.is_empty() {
+        json["proven_cheapest"] = json!(plan.is_optimal());
+    }
+    json
+}
+
+/// What a hold of named cells got, in the form of a plan.
+#[must_use]
+pub(super) fn cells_json(plan: &Plan, names: &Names) -> Value {
     let shipments = plan.shipments.iter().map(|shipment| {
         let lines = shipment.lines.iter().map(|line| {
             json!({ "line": line.line, "sku": names.sku(line.sku), "segment": line.segment, "quantity": line.quantity })
@@ -76,7 +86,7 @@ pub(super) fn plan_json(plan: &Plan, names: &Names) -> Value {
         "cost": money(plan.cost),
         "price": money(plan.price),
         "bound": money(plan.bound),
-        "proven_cheapest": plan.is_optimal(),
+        "proven_cheapest": null,
         "policy": plan.policy,
         "eliminated": plan.eliminated,
         "review": plan.review,
@@ -99,9 +109,16 @@ fn carriage_json(carriage: &Carriage, names: &Names) -> Value {
     })
 }
 
-/// A plan as a table, with a line that says whether it is proven cheapest.
+/// A plan as a table, with a line that says whether it is proven cheapest, where anything was chosen.
 #[must_use]
 pub(super) fn plan_text(plan: &Plan, names: &Names) -> String {
+    let text = cells_text(plan, names);
+    if plan.shipments.is_empty() { text } else { text + &format!("  {}\n", cost_text(plan)) }
+}
+
+/// The same of a hold of named cells: nothing was chosen or priced.
+#[must_use]
+pub(super) fn cells_text(plan: &Plan, names: &Names) -> String {
     let priced = plan.shipments.iter().any(|shipment| shipment.carriage.is_some());
     let waits = plan.shipments.iter().any(Shipment::waits);
     let mut columns = vec!["node", ">miles", ">cost", "ships at", "there by", ">line", "sku", ">quantity"];
@@ -139,7 +156,7 @@ pub(super) fn plan_text(plan: &Plan, names: &Names) -> String {
             table.row(row);
         }
     }
-    let mut text = table.text("  ");
+    let mut text = if plan.shipments.is_empty() { String::new() } else { table.text("  ") };
     for unfilled in &plan.unfilled {
         let (line, quantity, reason) = (unfilled.line, unfilled.quantity, unfilled.reason);
         text +=
@@ -149,7 +166,7 @@ pub(super) fn plan_text(plan: &Plan, names: &Names) -> String {
     if plan.review {
         text += "  the policy wants it reviewed: it has to be approved before it can be confirmed\n";
     }
-    text + &format!("  {}\n", cost_text(plan))
+    text
 }
 
 /// Which lines are sent as other skus than were ordered.
@@ -216,6 +233,7 @@ pub(super) fn reservation_json(view: &ReservationView, names: &Names) -> Value {
             "backordered": row.backordered,
         })
     });
+    let of_plan = if view.order.is_some() { plan_json } else { cells_json };
     json!({
         "id": view.id,
         "lsn": view.lsn,
@@ -224,7 +242,7 @@ pub(super) fn reservation_json(view: &ReservationView, names: &Names) -> Value {
         "deadline": deadline_json(view.deadline),
         "rows": rows.collect::<Vec<_>>(),
         "order": view.order.as_ref().map(|order| order_json(order, names)),
-        "plans": view.plans.iter().map(|plan| plan_json(plan, names)).collect::<Vec<_>>(),
+        "plans": view.plans.iter().map(|plan| of_plan(plan, names)).collect::<Vec<_>>(),
         "in_review": view.in_review,
     })
 }
@@ -497,6 +515,8 @@ pub(super) fn without_detail(code: RefusalCode) -> String {
 
 #[cfg(test)]
 mod tests {
+    use earmark_protocol::ids::NodeIx;
+
     use super::*;
 
     #[test]
@@ -527,6 +547,30 @@ mod tests {
         );
         let plan = Plan { eliminated: vec![gave_way(0)], ..plan };
         assert!(policy_text(&plan, &Policies::new()).contains(": no rule excluded a node.\n"));
+    }
+
+    #[test]
+    fn what_was_not_routed_is_not_called_the_cheapest() {
+        let (plan, names) = (Plan::default(), Names::default());
+        assert_eq!(plan_text(&plan, &names), "");
+        assert_eq!(plan_json(&plan, &names)["proven_cheapest"], Value::Null);
+        let shipment = Shipment {
+            node: NodeIx(0),
+            miles: 0,
+            cost: Money(0),
+            policy_cost: Money(0),
+            carriage: None,
+            ship_at_ms: TimestampMs(0),
+            promise_at_ms: TimestampMs(0),
+            ship_day: 0,
+            supply_day: 0,
+            lines: Vec::new(),
+        };
+        let plan = Plan { shipments: vec![shipment], ..plan };
+        assert!(plan_text(&plan, &names).contains("proven cheapest"));
+        assert!(!cells_text(&plan, &names).contains("proven cheapest"));
+        assert_eq!(plan_json(&plan, &names)["proven_cheapest"], true);
+        assert_eq!(cells_json(&plan, &names)["proven_cheapest"], Value::Null);
     }
 
     #[test]
