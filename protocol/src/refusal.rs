@@ -314,6 +314,21 @@ impl fmt::Display for Refusal {
             write!(f, "[{index}]")?;
         }
         write!(f, ": {}", self.code.meaning())?;
-        if self.detail != 0 { write!(f, " (detail {})", self.detail) } else { Ok(()) }
+        // How much there is can be nothing.
+        let is_amount = self.code.meaning().contains("; detail says how much");
+        if self.detail != 0 || is_amount { write!(f, " (detail {})", self.detail) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_how_much_there_is_also_where_that_is_nothing() {
+        let none = Refusal::of(RefusalCode::OutOfStock, Field::Line).at(0);
+        assert!(none.to_string().ends_with("detail says how much is. (detail 0)"), "{none}");
+        let unknown = Refusal::of(RefusalCode::UnknownSku, Field::Line);
+        assert!(!unknown.to_string().contains("detail"), "{unknown}");
     }
 }
