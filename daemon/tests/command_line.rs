@@ -53,6 +53,19 @@ fn a_good_directory_is_done_and_a_bad_one_is_refused_with_its_rows() {
 }
 
 #[test]
+fn a_check_says_which_rates_the_daemon_has_to_know() {
+    let dir = tempfile::tempdir().unwrap();
+    let services = "carrier,service,currency\nc,s,\nc,t,EUR\n";
+    std::fs::write(dir.path().join("services.csv"), services).unwrap();
+    let steps = "carrier,service,zone,miles_max,transit_days,up_to_g,price\nc,s,1,5000,1,1000,5\nc,t,1,5000,1,1000,4\n";
+    std::fs::write(dir.path().join("tariffs.csv"), steps).unwrap();
+    let told = earmark(&["check", &dir.path().to_string_lossy()]);
+    let text = String::from_utf8(told.stdout.clone()).unwrap();
+    assert_eq!(code(&told), 0, "{text}{}", String::from_utf8_lossy(&told.stderr));
+    assert!(text.contains("services.csv:3: the daemon has to know a rate of currency \"EUR\""), "{text}");
+}
+
+#[test]
 fn a_good_policy_is_done_and_a_bad_one_is_refused_with_its_places() {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {

@@ -4,12 +4,14 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use earmark_protocol::refusal::{Field, RefusalCode};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::connect::{Connection, Session};
 use super::outcome::{Answer, Failure, Outcome};
-use crate::data::load::load;
+use super::words::plural;
+use crate::data::load::{LoadError, load};
 use crate::data::trouble::{BAD_ROWS_MAX, BadRows};
 use crate::data::write::write;
 use crate::data::{DataSet, file_names, read_dir};
@@ -71,8 +73,11 @@ pub(super) fn check(args: &CheckArgs) -> Outcome {
             json[key] = json!(rows);
         }
     }
+    let needs = tariffs.needs();
+    needs.iter().for_each(|need| text += &format!("{need}\n"));
     text += &notes(&data);
     json["ignored"] = json!(data.ignored);
+    json["needs"] = json!(needs);
     Ok(Answer { text, json })
 }
 
@@ -92,22 +97,27 @@ pub(super) async fn import(args: &ImportArgs, session: &Session, quiet: bool) ->
     bar.set_style(style.expect("the template is one"));
     let loaded = load(&client, &data, |rows| bar.inc(rows)).await;
     bar.finish_and_clear();
-    let loaded = loaded?;
+    let loaded = loaded.map_err(|error| refused(error, &data))?;
     let mut text = format!(
         "imported {} nodes, {} skus, {} services, {} cells with {} units\n",
         loaded.nodes, loaded.skus, loaded.services, loaded.cells, loaded.units
     );
+    if loaded.rates + loaded.zones > 0 {
+        let (rates, zones) = (plural(loaded.rates, "rate"), plural(loaded.zones, "pair"));
+        let _ = writeln!(text, "imported {rates} of currencies, {zones} of zones");
+    }
     if loaded.calendars > 0 {
-        let _ = writeln!(text, "imported {} calendars", loaded.calendars);
+        let _ = writeln!(text, "imported {}", plural(loaded.calendars, "calendar"));
     }
     if loaded.kits > 0 {
-        let _ = writeln!(text, "imported {} kits", loaded.kits);
+        let _ = writeln!(text, "imported {}", plural(loaded.kits, "kit"));
     }
     if loaded.substitutes > 0 {
-        let _ = writeln!(text, "imported substitutes of {} skus", loaded.substitutes);
+        let _ = writeln!(text, "imported substitutes of {}", plural(loaded.substitutes, "sku"));
     }
     if loaded.supplies > 0 {
-        let _ = writeln!(text, "imported {} supplies", loaded.supplies);
+        let what = if loaded.supplies == 1 { "supply" } else { "supplies" };
+        let _ = writeln!(text, "imported {} {what}", loaded.supplies);
     }
     if let Some(orders) = &data.orders {
         let _ = writeln!(
@@ -119,6 +129,17 @@ pub(super) async fn import(args: &ImportArgs, session: &Session, quiet: bool) ->
     }
     text += &notes(&data);
     Ok(Answer { text, json: json!({ "imported": loaded, "ignored": data.ignored }) })
+}
+
+/// Why not all was taken; of a currency without a rate, where it stands.
+fn refused(error: LoadError, data: &DataSet) -> Failure {
+    let lacks_rate = matches!(&error, LoadError::Refused { refusal, .. }
+        if refusal.code == RefusalCode::TariffInvalid && refusal.field == Field::Currency);
+    let mut failure = Failure::from(error);
+    for need in data.tariff_files.needs().iter().filter(|_| lacks_rate) {
+        failure.text += &format!("\n{need}");
+    }
+    failure
 }
 
 /// Writes the scenario of a demo as data files.

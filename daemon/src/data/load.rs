@@ -13,6 +13,7 @@ use earmark_protocol::refusal::Refusal;
 use earmark_protocol::reply::Reply;
 use earmark_protocol::supply::SupplySpec;
 use earmark_protocol::tariff::PutTariffs;
+use serde::Serialize;
 
 use super::DataSet;
 use super::kits::Kit;
@@ -77,6 +78,10 @@ pub struct Loaded {
     pub kits: usize,
     /// Skus that others may stand for.
     pub substitutes: usize,
+    /// Rates of currencies.
+    pub rates: usize,
+    /// Pairs in charts of zones.
+    pub zones: usize,
     /// Services of carriers.
     pub services: usize,
     /// Counts of cells.
@@ -120,6 +125,8 @@ pub async fn load(client: &Client, data: &DataSet, progress: impl Fn(u64)) -> Re
     }
     if let Some(tariffs) = &data.tariffs {
         put_tariffs(client, tariffs).await?;
+        loaded.rates = tariffs.rates.len();
+        loaded.zones = tariffs.charts.iter().map(|row| row.zones.len()).sum();
         loaded.services = tariffs.services.len();
     }
     if let Some(file) = &data.stock {
@@ -178,7 +185,7 @@ async fn unknown_codes(client: &Client, data: &DataSet) -> Result<(), LoadError>
 
 /// Puts calendars into the catalogue.
 pub async fn put_calendars(client: &Client, calendars: &[CalendarSpec]) -> Result<(), LoadError> {
-    for (batch, sent) in batches(calendars, batch_len(client, CALENDARS_PER_BATCH)) {
+    for (batch, sent) in batches(calendars, room(client, CALENDARS_PER_BATCH)) {
         command(client, CommandBody::PutCalendars(batch.to_vec()), "calendars", sent).await?;
     }
     Ok(())
@@ -186,7 +193,7 @@ pub async fn put_calendars(client: &Client, calendars: &[CalendarSpec]) -> Resul
 
 /// Puts nodes into the catalogue.
 pub async fn put_nodes(client: &Client, nodes: &[NodeSpec]) -> Result<(), LoadError> {
-    for (batch, sent) in batches(nodes, batch_len(client, SPECS_PER_BATCH)) {
+    for (batch, sent) in batches(nodes, room(client, SPECS_PER_BATCH)) {
         command(client, CommandBody::PutNodes(batch.to_vec()), "nodes", sent).await?;
     }
     Ok(())
@@ -194,7 +201,7 @@ pub async fn put_nodes(client: &Client, nodes: &[NodeSpec]) -> Result<(), LoadEr
 
 /// Puts skus into the catalogue.
 pub async fn put_skus(client: &Client, skus: &[SkuSpec], progress: impl Fn(u64)) -> Result<(), LoadError> {
-    for (batch, sent) in batches(skus, batch_len(client, SPECS_PER_BATCH)) {
+    for (batch, sent) in batches(skus, room(client, SPECS_PER_BATCH)) {
         command(client, CommandBody::PutSkus(batch.to_vec()), "skus", sent).await?;
         progress(batch.len() as u64);
     }
@@ -204,13 +211,7 @@ pub async fn put_skus(client: &Client, skus: &[SkuSpec], progress: impl Fn(u64))
 /// Puts tariffs, at once where they fit into one command. Else rates and charts go first, since services need them.
 pub async fn put_tariffs(client: &Client, put: &PutTariffs) -> Result<(), LoadError> {
     let what = "tariffs";
-    let lines_max = client.hello().limits.lines_max as usize;
-    let bytes_max = client.hello().limits.frame_bytes_max as usize / 2;
-    let bytes = |put: &PutTariffs| {
-        let mut bytes = Vec::new();
-        codec::encode(put, &mut bytes);
-        bytes.len()
-    };
+    let Room { len: lines_max, bytes: bytes_max } = room(client, usize::MAX);
     let count = |put: &PutTariffs| put.rates.len() + put.charts.len() + put.services.len();
     if count(put) <= lines_max && bytes(put) <= bytes_max {
         return command(client, CommandBody::PutTariffs(put.clone()), what, 0).await;
@@ -243,7 +244,9 @@ pub async fn set_stock(
     counts: &[StockCount],
     progress: impl Fn(u64),
 ) -> Result<(), LoadError> {
-    let len = batch_len(client, COUNTS_PER_BATCH);
+    let Room { len, bytes: bytes_max } = room(client, COUNTS_PER_BATCH);
+    let largest = counts.iter().map(bytes).max().unwrap_or(1);
+    let len = len.min(bytes_max / largest).max(1);
     let mut sent = 0;
     while sent < counts.len() {
         let batch = &counts[sent..sent + whole_skus(&counts[sent..], len)];
@@ -264,10 +267,10 @@ pub async fn resolve(
     let (mut sku_handles, mut node_handles) = (Vec::new(), Vec::new());
     let what = "codes";
     let owned = |codes: &[&str]| codes.iter().map(|&code| code.to_owned()).collect();
-    let len = batch_len(client, SPECS_PER_BATCH);
-    let questions = batches(skus, len)
+    let room = room(client, SPECS_PER_BATCH);
+    let questions = batches(skus, room)
         .map(|(batch, _)| Resolve { skus: owned(batch), nodes: Vec::new() })
-        .chain(batches(nodes, len).map(|(batch, _)| Resolve { skus: Vec::new(), nodes: owned(batch) }));
+        .chain(batches(nodes, room).map(|(batch, _)| Resolve { skus: Vec::new(), nodes: owned(batch) }));
     for question in questions {
         let asked = (question.skus.len(), question.nodes.len());
         let reply = client.query(Query::Resolve(question)).await;
@@ -326,7 +329,7 @@ async fn put_supplies(client: &Client, rows: &[&SupplyRow], progress: impl Fn(u6
         })
     };
     let specs = rows.iter().map(spec).collect::<Option<Vec<_>>>().ok_or(LoadError::Unexpected { what })?;
-    for (batch, sent) in batches(&specs, batch_len(client, SPECS_PER_BATCH)) {
+    for (batch, sent) in batches(&specs, room(client, SPECS_PER_BATCH)) {
         command(client, CommandBody::PutSupplies(batch.to_vec()), what, sent).await?;
         progress(batch.len() as u64);
     }
@@ -343,7 +346,7 @@ async fn put_kits(client: &Client, kits: &[&Kit], progress: impl Fn(u64)) -> Res
     let handles: HashMap<&str, Option<SkuIx>> = skus.into_iter().zip(handles).collect();
     let specs = kits.iter().map(|kit| kit.spec(|sku| handles.get(sku).copied().flatten()));
     let specs = specs.collect::<Option<Vec<_>>>().ok_or(LoadError::Unexpected { what })?;
-    for (batch, sent) in batches(&specs, batch_len(client, KITS_PER_BATCH)) {
+    for (batch, sent) in batches(&specs, room(client, KITS_PER_BATCH)) {
         command(client, CommandBody::PutKits(batch.to_vec()), what, sent).await?;
         progress(batch.len() as u64);
     }
@@ -365,7 +368,7 @@ async fn put_substitutes(
     let handles: HashMap<&str, Option<SkuIx>> = skus.into_iter().zip(handles).collect();
     let specs = rows.iter().map(|row| row.spec(|sku| handles.get(sku).copied().flatten()));
     let specs = specs.collect::<Option<Vec<_>>>().ok_or(LoadError::Unexpected { what })?;
-    for (batch, sent) in batches(&specs, batch_len(client, SPECS_PER_BATCH)) {
+    for (batch, sent) in batches(&specs, room(client, SPECS_PER_BATCH)) {
         command(client, CommandBody::PutSubstitutes(batch.to_vec()), what, sent).await?;
         progress(batch.len() as u64);
     }
@@ -409,17 +412,40 @@ fn unknown<'a, T>(codes: &[&'a str], handles: &[Option<T>]) -> HashSet<&'a str> 
     codes.iter().zip(handles).filter(|(_, handle)| handle.is_none()).map(|(&code, _)| code).collect()
 }
 
-/// How many of a list one command of this daemon takes.
-fn batch_len(client: &Client, wanted: usize) -> usize {
-    wanted.min(client.hello().limits.lines_max as usize).max(1)
+/// How much of a list one command takes.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    len: usize,
+    /// Of its elements, as they are sent.
+    bytes: usize,
 }
 
-/// Slices of at most `len`, each with how many stand before it.
-fn batches<T>(all: &[T], len: usize) -> impl Iterator<Item = (&[T], usize)> {
-    all.chunks(len).scan(0, |before, batch| {
-        let at = *before;
-        *before += batch.len();
-        Some((batch, at))
+/// How much one command of this daemon takes, at most so many. Half a frame is left for all that is no element.
+fn room(client: &Client, wanted: usize) -> Room {
+    let limits = client.hello().limits;
+    Room { len: wanted.min(limits.lines_max as usize).max(1), bytes: limits.frame_bytes_max as usize / 2 }
+}
+
+/// How many bytes something takes as it is sent.
+fn bytes<T: Serialize + ?Sized>(value: &T) -> usize {
+    let mut bytes = Vec::new();
+    codec::encode(value, &mut bytes);
+    bytes.len()
+}
+
+/// Slices that one command takes, each with how many stand before it. What is too large by itself goes alone.
+fn batches<T: Serialize>(all: &[T], room: Room) -> impl Iterator<Item = (&[T], usize)> {
+    let mut before = 0;
+    std::iter::from_fn(move || {
+        let (at, left) = (before, all.get(before..).filter(|left| !left.is_empty())?);
+        let mut taken = 0;
+        let fits = |value: &&T| {
+            taken += bytes(*value);
+            taken <= room.bytes
+        };
+        let len = left.iter().take(room.len).take_while(fits).count().max(1);
+        before += len;
+        Some((&left[..len], at))
     })
 }
 
@@ -438,6 +464,23 @@ mod tests {
     use earmark_protocol::ids::Segment;
 
     use super::*;
+
+    #[test]
+    fn batches_have_as_many_and_as_many_bytes_as_one_command_takes() {
+        let lengths = |all: &[&str], len, bytes| -> Vec<(usize, usize)> {
+            batches(all, Room { len, bytes }).map(|(batch, before)| (batch.len(), before)).collect()
+        };
+        let all = ["a", "b", "c", "d", "e"];
+        assert_eq!(lengths(&all, 2, 1_000), [(2, 0), (2, 2), (1, 4)]);
+        let each = bytes("a");
+        assert_eq!(lengths(&all, 5, 3 * each), [(3, 0), (2, 3)]);
+        assert_eq!(
+            lengths(&all, 5, 1),
+            [(1, 0), (1, 1), (1, 2), (1, 3), (1, 4)],
+            "what is too large goes alone"
+        );
+        assert_eq!(lengths(&[], 5, 100), []);
+    }
 
     #[test]
     fn batches_end_where_a_sku_ends_unless_one_sku_fills_them() {

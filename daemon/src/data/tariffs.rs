@@ -156,6 +156,23 @@ impl TariffFiles {
         self.rates.is_some() || self.zones.is_some() || self.services.is_some() || self.steps.is_some()
     }
 
+    /// What the daemon has to know already, since no file says it: rates of currencies, each with the line that needs it.
+    #[must_use]
+    pub fn needs(&self) -> Vec<String> {
+        let Some(services) = self.services.as_ref().filter(|_| self.rates.is_none()) else {
+            return Vec::new();
+        };
+        let foreign = services.rows.iter().filter(|row| row.value.offered && !row.value.currency.is_empty());
+        foreign
+            .map(|row| {
+                let (file, line, currency) = (&services.name, row.line, &row.value.currency);
+                format!(
+                    "{file}:{line}: the daemon has to know a rate of currency {currency:?}: there is no file rates"
+                )
+            })
+            .collect()
+    }
+
     /// What they say together. What is wrong is noted.
     #[must_use]
     pub fn join(&self, bad: &mut BadRows) -> PutTariffs {

@@ -441,6 +441,25 @@ fn a_paused_node_takes_nothing_new_until_it_resumes_and_a_retired_one_never() {
 }
 
 #[test]
+fn a_daemon_of_small_frames_gets_as_much_in_one_command_as_it_takes() {
+    let flags = ["--server.frame_bytes_max", "4096"];
+    let served = Served::start_as(Command::new(env!("CARGO_BIN_EXE_earmark")), &flags);
+    let data = served.directory.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let rows = |row: fn(u32) -> String| (0..300).map(row).collect::<String>();
+    let write = |name: &str, text: String| std::fs::write(data.join(name), text).unwrap();
+    write("nodes.csv", "code,kind,lat,lon,time_zone\nDC,dc,41.9,-87.6,America/Chicago\n".to_owned());
+    write("skus.csv", "code\n".to_owned() + &rows(|at| format!("A-SKU-OF-A-LONG-NAME-{at}\n")));
+    write(
+        "stock.csv",
+        "sku,node,on_hand\n".to_owned() + &rows(|at| format!("A-SKU-OF-A-LONG-NAME-{at},DC,7\n")),
+    );
+    let imported = served.done(&["import", data.to_str().unwrap()]);
+    assert_eq!((&imported["imported"]["skus"], &imported["imported"]["units"]), (&300.into(), &2_100.into()));
+    assert_eq!(served.available("A-SKU-OF-A-LONG-NAME-299", "DC"), 7);
+}
+
+#[test]
 fn stock_of_codes_that_nobody_knows_is_not_imported_at_all() {
     let served = Served::start();
     served.done(&["import", "examples/store"]);
