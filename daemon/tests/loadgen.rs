@@ -159,6 +159,21 @@ fn an_account_is_found_true_after_a_kill() {
 }
 
 #[test]
+fn an_account_is_kept_where_nothing_else_has_stock() {
+    let served = Served::start("memory");
+    let verify = ["verify", "--pipes", "1", "--seconds", "0.2", "--warmup", "0", "--rounds", "1", "--quiet"];
+    assert_eq!(served.loadgen(&verify), ExitCode::from(1), "it has no node");
+    let data = served.directory.path().join("nodes");
+    std::fs::create_dir(&data).expect("it is new");
+    let node = "code,kind,lat,lon,time_zone\nDC,dc,41.9,-87.6,America/Chicago\n";
+    std::fs::write(data.join("nodes.csv"), node).expect("it can be written");
+    let mut import = Command::new(env!("CARGO_BIN_EXE_earmark"));
+    import.arg("import").arg(&data).args(["--address", &served.address.to_string(), "--data-dir"]);
+    assert!(import.arg(served.data()).status().expect("the binary can be run").success());
+    assert_eq!(served.loadgen(&verify), ExitCode::SUCCESS);
+}
+
+#[test]
 fn a_load_that_loses_its_daemon_keeps_what_it_measured() {
     let mut served = Served::start("memory");
     assert_eq!(served.loadgen(&["generate", "--skus", "1", "--nodes", "1"]), ExitCode::SUCCESS);

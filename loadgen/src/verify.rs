@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use earmark_protocol::catalogue::SkuSpec;
+use earmark_protocol::catalogue::{NodeState, SkuSpec};
 use earmark_protocol::client::Client;
 use earmark_protocol::command::{CommandBody, SetStock, StockCount};
 use earmark_protocol::hold_one::{HoldOne, HoldOneReply};
-use earmark_protocol::ids::{CommandId, SkuIx};
+use earmark_protocol::ids::{CommandId, NodeIx, Segment, SkuIx};
 use earmark_protocol::query::{Query, Resolve};
 use earmark_protocol::refusal::RefusalCode;
 use earmark_protocol::reply::{Reply, ReservationView};
@@ -144,9 +144,29 @@ async fn reach(args: &VerifyArgs) -> Result<Client, Trouble> {
     }
 }
 
+/// Where skus of its own lie: where others do, or else at the first node that sells.
+async fn place(client: &Client) -> Result<Cell, Trouble> {
+    match world::World::look(client, 1).await {
+        Ok(world) => return Ok(world.cells[0]),
+        Err(Trouble::Empty(_)) => {}
+        Err(trouble) => return Err(trouble),
+    }
+    let nodes = client.query(Query::Nodes { from: NodeIx(0) }).await;
+    let Reply::Nodes(nodes) = answered(nodes, PREPARING)? else {
+        return Err(Trouble::Unexpected { attempted: PREPARING });
+    };
+    let first = nodes.iter().find(|view| view.state == NodeState::Active);
+    let none = || {
+        let remedy = "load one with `earmark-loadgen generate` or `earmark import`";
+        Trouble::Empty(format!("{PREPARING}: the daemon has no node; {remedy}"))
+    };
+    let node = first.map(|view| view.node).ok_or_else(none)?;
+    Ok(Cell { sku: SkuIx(0), node, segment: Segment(0) })
+}
+
 /// Skus of its own with few units each, and what is promised of them already.
 async fn prepare(client: &Client, args: &VerifyArgs) -> Result<(Arc<[Cell]>, Vec<u64>), Trouble> {
-    let at = world::World::look(client, 1).await?.cells[0];
+    let at = place(client).await?;
     let codes: Vec<String> =
         (0..args.verify_skus).map(|number| format!("{}verify-{number:05}", world::OWN)).collect();
     let mut skus: Vec<SkuIx> = Vec::new();
