@@ -81,6 +81,7 @@ fn a_good_policy_is_done_and_a_bad_one_is_refused_with_its_places() {
     let told = earmark(&["policy", "check", &bad]);
     assert_eq!(code(&told), 1);
     let text = String::from_utf8(told.stderr).unwrap();
+    assert!(text.contains("bad.toml: 1 mistake, 0 warnings; correct them"), "{text}");
     assert!(text.contains("bad.toml:4:25: node.kind is never \"shop\""), "{text}");
     let told = earmark(&["policy", "check", &bad, "--json"]);
     let finding = &object(&told)["findings"][0];

@@ -99,7 +99,7 @@ fn every_bad_row_is_told_with_file_line_column_and_reason() {
                 ("calendars.csv:2 closes", "\"A\": the hours are 18:00 to 08:00"),
                 ("calendars.csv:3 cut_off", "\"B\": the cut-off is 19:00"),
                 ("calendars.csv:4 opens", "\"C\": no day of the week and no date is open"),
-                ("calendars.csv:8 day", "\"D\": there is no date 20260229"),
+                ("calendars.csv:8 day", "\"D\": there is no date 2026-02-29"),
                 ("calendars.csv:15 handling", "\"J\": the handling takes too long"),
             ],
         ),

@@ -1,6 +1,7 @@
 //! `calendar list`: when nodes work.
 
 use clap::{Args, Subcommand};
+use earmark_engine::promise::date_text;
 use earmark_protocol::catalogue::{CalendarSpec, DayHours};
 use earmark_protocol::client::Client;
 use earmark_protocol::query::Query;
@@ -11,7 +12,7 @@ use super::codes::all_pages;
 use super::connect::{Connection, Session};
 use super::outcome::{Answer, Failure, Outcome};
 use super::table::Table;
-use crate::data::calendars::{DAY_NAMES, clock_text, date_text, handling_text};
+use crate::data::calendars::{DAY_NAMES, clock_text, handling_text};
 
 /// `earmark calendar`.
 #[derive(Clone, Debug, Subcommand)]

@@ -19,6 +19,7 @@ use super::files;
 use super::outcome::{Answer, Exit, Failure, Outcome};
 use super::tariff::tariffs;
 use super::text::moment_text;
+use super::words::plural;
 use crate::data::trouble::BAD_ROWS_MAX;
 
 /// `earmark policy`.
@@ -80,7 +81,7 @@ pub(super) fn check(args: &CheckArgs) -> Outcome {
         return Err(bad(&args.file, "checking", &warnings));
     }
     let (name, rules) = (&policy.name, policy.rules());
-    let mut text = format!("{file}: policy {name:?} with {rules} rules, all good");
+    let mut text = format!("{file}: policy {name:?} with {}, all good", plural(rules, "rule"));
     let is_looked_up = args.data.is_some() || !policy.names_services();
     if !is_looked_up {
         text += "; whether there are the services that it names was not looked up: give --data DIR for that";
@@ -195,9 +196,10 @@ fn read(file: &Path, verb: &str) -> Result<String, Failure> {
 fn bad(file: &Path, verb: &str, findings: &[Finding]) -> Failure {
     let mistakes = findings.iter().filter(|finding| finding.severity == Severity::Mistake).count();
     let attempted = format!(
-        "{verb} {}: {mistakes} mistakes, {} warnings; correct them",
+        "{verb} {}: {}, {}; correct them",
         file.display(),
-        findings.len() - mistakes
+        plural(mistakes, "mistake"),
+        plural(findings.len() - mistakes, "warning")
     );
     let mut text = attempted.clone();
     for finding in findings {

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use earmark_engine::promise::{CalendarFault, check_calendar};
+use earmark_engine::promise::{CalendarFault, check_calendar, date_text};
 use earmark_protocol::catalogue::{CalendarSpec, DateHours, DayHours};
 
 use super::field;
@@ -182,12 +182,6 @@ fn handling(text: &str) -> Result<Handling, String> {
         }
     }
     Ok((days, minutes))
-}
-
-/// A date as it is written in files.
-#[must_use]
-pub fn date_text(date: u32) -> String {
-    format!("{:04}-{:02}-{:02}", date / 10_000, date / 100 % 100, date % 100)
 }
 
 /// A time of the day as it is written in files.

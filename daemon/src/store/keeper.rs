@@ -163,8 +163,8 @@ fn is_idle(now: Moment, since: Moment) -> bool {
 fn tell_full(was_full: &mut bool, is_full: bool) {
     if is_full && !*was_full {
         tracing::error!(
-            "the disk has no room for the log's next segment; new claims on stock are refused when the last one is \
-             nearly full, make room"
+            "the disk has no room for the log's next segment; new claims on stock are refused when less than \
+             one and a half segments are left, make room"
         );
     } else if *was_full && !is_full {
         tracing::info!("the disk has room for the log again");

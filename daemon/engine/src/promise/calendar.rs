@@ -50,8 +50,12 @@ impl fmt::Display for CalendarFault {
                 let cut_off = clock(hours.cut_off_min);
                 write!(f, "the cut-off is {cut_off}; it must lie within the hours, {}", span(hours))
             }
-            Self::NoSuchDate(date) => write!(f, "there is no date {date}; write it like 20261225"),
-            Self::DateNotAfter(date) => write!(f, "the date {date} stands twice, or before an earlier one"),
+            Self::NoSuchDate(number) => {
+                write!(f, "there is no date {}; write it like 2026-12-25", date_text(*number))
+            }
+            Self::DateNotAfter(number) => {
+                write!(f, "the date {} stands twice, or before an earlier one", date_text(*number))
+            }
             Self::TooManyDates => write!(f, "there are more than {CALENDAR_DATES_MAX} dates"),
             Self::NeverOpen => write!(f, "no day of the week and no date is open"),
             Self::HandlingTooLong => write!(
@@ -60,6 +64,12 @@ impl fmt::Display for CalendarFault {
             ),
         }
     }
+}
+
+/// A date's number, like 20261225, as people write it, whether there is that date or not.
+#[must_use]
+pub fn date_text(number: u32) -> String {
+    format!("{:04}-{:02}-{:02}", number / 10_000, number / 100 % 100, number % 100)
 }
 
 /// The time zones that are built in, those that were asked for at hand.
@@ -189,11 +199,14 @@ mod tests {
                 of_week(2, hours(8, 18, 7)),
                 "3: the cut-off is 07:00; it must lie within the hours, 08:00 to 18:00",
             ),
-            (of_dates(&[(20_260_229, None)]), "20260229: there is no date 20260229; write it like 20261225"),
-            (of_dates(&[(12, None)]), "12: there is no date 12; write it like 20261225"),
+            (
+                of_dates(&[(20_260_229, None)]),
+                "20260229: there is no date 2026-02-29; write it like 2026-12-25",
+            ),
+            (of_dates(&[(12, None)]), "12: there is no date 0000-00-12; write it like 2026-12-25"),
             (
                 of_dates(&[(20_261_225, None), (20_261_225, None)]),
-                "20261225: the date 20261225 stands twice, or before an earlier one",
+                "20261225: the date 2026-12-25 stands twice, or before an earlier one",
             ),
             (
                 of_dates(&[(20_261_225, hours(9, 8, 8))]),
@@ -216,7 +229,7 @@ mod tests {
             assert_eq!(text(&spec), reason);
         }
         assert!(
-            text(&of_dates(&many)).ends_with("it like 20261225")
+            text(&of_dates(&many)).ends_with("it like 2026-12-25")
                 || text(&of_dates(&many)).contains("more than 400")
         );
         let once = CalendarSpec {

@@ -11,7 +11,7 @@ mod timetable;
 mod transit;
 
 pub(crate) use calendar::day_at;
-pub use calendar::{CalendarFault, check_calendar, time_zone};
+pub use calendar::{CalendarFault, check_calendar, date_text, time_zone};
 pub use schedule::{Departure, Schedule};
 pub(crate) use timetable::{DEPARTURES_MAX, Timetable};
 pub use transit::days_late;
