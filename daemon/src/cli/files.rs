@@ -99,8 +99,12 @@ pub(super) async fn import(args: &ImportArgs, session: &Session, quiet: bool) ->
     bar.finish_and_clear();
     let loaded = loaded.map_err(|error| refused(error, &data))?;
     let mut text = format!(
-        "imported {} nodes, {} skus, {} services, {} cells with {} units\n",
-        loaded.nodes, loaded.skus, loaded.services, loaded.cells, loaded.units
+        "imported {}, {}, {}, {} with {} units\n",
+        plural(loaded.nodes, "node"),
+        plural(loaded.skus, "sku"),
+        plural(loaded.services, "service"),
+        plural(loaded.cells, "cell"),
+        loaded.units
     );
     if loaded.rates + loaded.zones > 0 {
         let (rates, zones) = (plural(loaded.rates, "rate"), plural(loaded.zones, "pair"));
