@@ -92,11 +92,11 @@ fn orders_are_routed_in_the_order_in_which_they_were_placed() {
         "late_first.csv",
         "order,sku,quantity,lat,lon,at\nB,MUG,1,41.8,-87.7,2026-11-28T12:00:00Z\nA,MUG,1,41.8,-87.7,2026-11-27T12:00:00Z\n",
     );
-    // In force from the hour after A: it lets no node serve.
-    let closed = "name = \"closed\"\nactive_from = \"2026-11-27T13:00:00Z\"\n[[rule]]\nname = \"none\"\nexclude = 'true'\n";
-    let closed = write(dir.path(), "closed.toml", closed);
-    let report = told(&["replay", "--data", &data, "--orders", &orders, "--policy", &closed, "--json"]);
-    assert_eq!(nodes(&report), [("B".to_owned(), json!(["NEAR"]), json!([]))], "{report}");
+    // In force from the hour after A.
+    let far = "name = \"far\"\nactive_from = \"2026-11-27T13:00:00Z\"\n[[rule]]\nname = \"far\"\nexclude = 'node.code == \"NEAR\"'\n";
+    let far = write(dir.path(), "far.toml", far);
+    let report = told(&["replay", "--data", &data, "--orders", &orders, "--policy", &far, "--json"]);
+    assert_eq!(nodes(&report), [("B".to_owned(), json!(["NEAR"]), json!(["FAR"]))], "{report}");
 }
 
 #[test]
