@@ -44,6 +44,8 @@ pub(super) struct Table {
     before: Vec<u32>,
     with: Vec<u32>,
     others: Vec<u32>,
+    /// How often a shipment was tried beside a part since the table was last begun.
+    tried: usize,
 }
 
 /// How many parts an order has of these counts, as long as that many fit for so many nodes.
@@ -86,7 +88,10 @@ impl Table {
         most: u32,
         budget: &mut Budget,
     ) -> bool {
-        self.lay_out(counts, group);
+        self.tried = 0;
+        if !self.lay_out(counts, group, budget) {
+            return false;
+        }
         let (places, sites) = (self.places, offers.sites.len());
         self.numbers.clear();
         self.numbers.resize(places * (sites + 1), TOO_MUCH);
@@ -100,7 +105,9 @@ impl Table {
         }
         for (at, site) in offers.sites.iter().enumerate().rev() {
             self.list_items(counts, offers, at);
-            let mut tried = self.items.len() + places;
+            if !budget.afford((self.items.len() + places) * TRY_STEPS) {
+                return false;
+            }
             let (rows, next) = self.numbers.split_at_mut((at + 1) * places);
             let row = &mut rows[at * places..];
             let skip = u32::try_from(-site.least).unwrap_or(TOO_MUCH);
@@ -112,6 +119,7 @@ impl Table {
                 if without <= most {
                     row[place] = row[place].min(without);
                 }
+                let mut tried = 0;
                 for item in &self.items {
                     let sum = before.saturating_add(item.short);
                     if sum > most || sum == TOO_MUCH {
@@ -123,9 +131,10 @@ impl Table {
                         *number = (*number).min(sum);
                     }
                 }
-            }
-            if !budget.afford(tried * TRY_STEPS) {
-                return false;
+                self.tried += tried;
+                if !budget.afford(tried * TRY_STEPS) {
+                    return false;
+                }
             }
         }
         true
@@ -151,7 +160,9 @@ impl Table {
             let site = offers.sites[at];
             let skip = u32::try_from(-site.least).unwrap_or(TOO_MUCH);
             let behind = &self.numbers[(at + 1) * places..(at + 2) * places];
-            let mut tried = self.items.len() + places;
+            if !budget.afford((self.items.len() + places) * TRY_STEPS) {
+                return false;
+            }
             self.with.fill(TOO_MUCH);
             self.others.fill(TOO_MUCH);
             for (place, before) in self.before.iter().copied().enumerate() {
@@ -163,6 +174,7 @@ impl Table {
                     self.with[place] = self.with[place].min(without);
                 }
                 let left = full - self.room[place];
+                let mut tried = 0;
                 for item in &self.items {
                     let sum = before.saturating_add(item.short);
                     if sum > most {
@@ -175,9 +187,10 @@ impl Table {
                         self.others[of] = self.others[of].min(before.saturating_add(behind[to]));
                     }
                 }
-            }
-            if !budget.afford(tried * TRY_STEPS) {
-                return false;
+                self.tried += tried;
+                if !budget.afford(tried * TRY_STEPS) {
+                    return false;
+                }
             }
             for place in site.first..site.end {
                 let shipment = &offers.shipments[place];
@@ -189,8 +202,8 @@ impl Table {
         true
     }
 
-    /// Numbers the parts.
-    fn lay_out(&mut self, counts: &Counts, group: u32) {
+    /// Numbers the parts; `false` where that takes more than the budget.
+    fn lay_out(&mut self, counts: &Counts, group: u32, budget: &mut Budget) -> bool {
         self.strides = [0; COUNTS_MAX];
         self.room.clear();
         self.mask = 0;
@@ -202,6 +215,9 @@ impl Table {
             self.mask |= count.mask();
         }
         self.places = stride;
+        if !budget.afford(stride * group.count_ones() as usize) {
+            return false;
+        }
         let full = counts.full & self.mask;
         let room = |place: usize| {
             let of = counts.list.iter().zip(self.strides).filter(|(_, stride)| *stride > 0);
@@ -211,6 +227,7 @@ impl Table {
             full - of.map(part).sum::<u128>()
         };
         self.room.extend((0..stride).map(room));
+        true
     }
 
     /// Lists what a node could ship as far as the counts go, the nearest to the best first.
@@ -240,5 +257,52 @@ impl Table {
     #[inline]
     pub(super) fn number(&self, site: usize, place: u32) -> u32 {
         self.numbers[site * self.places + place as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routing::case::{Case, Short, Supply};
+    use crate::routing::steps::offers::{Shipment, Site};
+
+    /// Units of one sku, and two nodes that each have so many of it, in shipments of all sizes that all cost the same.
+    fn of_one_sku(units: i64, each: i64) -> (Counts, Offers) {
+        let supplies = (0..2).map(|slot| Supply { slot, available: each }).collect();
+        let shorts = vec![Short { want: 0, most: each, first: 0, end: 2 }];
+        let mut case = Case::default();
+        (case.units, case.shorts, case.supplies, case.limit) = (vec![units], shorts, supplies, usize::MAX);
+        let (mut counts, mut offers) = (Counts::default(), Offers::default());
+        assert!(counts.read(&case, 2));
+        for slot in 0..2 {
+            let first = offers.shipments.len();
+            let shipment = |of| Shipment { counts: counts.list[0].packed(of), cost: 0, beyond: 0 };
+            offers.shipments.extend((1..=each).map(shipment));
+            let end = offers.shipments.len();
+            offers.sites.push(Site { slot, priority: 0, first, end, least: 0 });
+        }
+        (counts, offers)
+    }
+
+    #[test]
+    fn no_more_is_tried_than_the_budget_pays_for_and_what_one_part_takes() {
+        let each = 4_000;
+        let (counts, mut offers) = of_one_sku(6_000, each);
+        for steps in [100_000, 1_000_000, 10_000_000] {
+            let (mut table, mut budget) = (Table::default(), Budget(steps));
+            assert!(!table.fill(&counts, 1, &offers, 10, &mut budget));
+            let most = steps as usize / TRY_STEPS + each as usize;
+            assert!(table.tried <= most, "{} tried where {most} may be", table.tried);
+        }
+        let mut table = Table::default();
+        assert!(table.fill(&counts, 1, &offers, 10, &mut Budget(u64::MAX)));
+        offers.marks.resize(offers.shipments.len(), false);
+        for steps in [100_000, 1_000_000, 10_000_000] {
+            let mut budget = Budget(steps);
+            table.tried = 0;
+            assert!(!table.mark(&counts, &mut offers, 10, &mut budget));
+            let most = steps as usize / TRY_STEPS + each as usize;
+            assert!(table.tried <= most, "{} tried where {most} may be", table.tried);
+        }
     }
 }
