@@ -337,8 +337,9 @@ impl Ruling {
         asked.lines.iter().map(of_line).collect()
     }
 
-    /// Lines that go together, and pairs that never do, by the rules in force for the order.
-    pub(crate) fn bonds(&self, asked: &Asked<'_>) -> (Vec<Vec<usize>>, Vec<(usize, usize)>) {
+    /// Lines that go together, and by rule lines that never leave from a node that other lines leave from, by the rules in force
+    /// for the order.
+    pub(crate) fn bonds(&self, asked: &Asked<'_>) -> (Vec<Vec<usize>>, Vec<[Vec<usize>; 2]>) {
         let (mut together, mut apart) = (Vec::new(), Vec::new());
         let Some(kept) = &self.kept else { return (together, apart) };
         let is_in_force =
@@ -351,18 +352,16 @@ impl Ruling {
             };
             match &bond.kind {
                 BondKind::Together(term) => together.push(lines(term)),
-                BondKind::Apart(term, from) => {
-                    let others = lines(from);
-                    let pairs =
-                        |line: usize| others.iter().map(move |other| (line.min(*other), line.max(*other)));
-                    apart.extend(lines(term).into_iter().flat_map(pairs).filter(|(a, b)| a != b));
-                }
+                BondKind::Apart(term, from) => apart.push([lines(term), lines(from)]),
             }
         }
         // A line that is alone of its rule is a group, too: it leaves whole or not at all.
         together.retain(|group: &Vec<usize>| !group.is_empty());
-        apart.sort_unstable();
-        apart.dedup();
+        // A line is not kept apart from itself.
+        let is_pair = |[lines, from]: &[Vec<usize>; 2]| {
+            !lines.is_empty() && !from.is_empty() && !(lines.len() == 1 && lines == from)
+        };
+        apart.retain(is_pair);
         (together, apart)
     }
 

@@ -81,6 +81,7 @@ impl Planner {
         beside: &[Portion],
         without: &[NodeIx],
     ) -> Result<Proposal, Refusal> {
+        self.begin_order();
         self.of_kits.clone_from(&rest.of_kits);
         self.beside.extend_from_slice(beside);
         let question = Question { reader, lanes, tenant, taking: Taking::Whole, without };

@@ -1,7 +1,8 @@
 //! Planning under a policy: the order as rules see it, the rules' say about nodes, and rules that give way.
 //!
 //! A rule with an `otherwise` gives way only after a plan under it left something unserved, line by line, the last such
-//! rule first; then the order is planned again. Without a policy this room does nothing.
+//! rule first; the order is planned again once nodes have enough, or no rule is left that could give way. Without a policy this
+//! room does nothing.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,6 +30,9 @@ type SkuTexts = Vec<[String; 3]>;
 
 /// Rulings kept, so that versions beside each other and tenants do not drive each other's out.
 const RULINGS_MAX: usize = 4;
+
+/// By want: nodes, a bit each, that keep back so many units of it.
+type Buffers = [Vec<(Vec<u64>, i64)>];
 
 /// A policy, whose it is, and the nodes it speaks of.
 pub(super) type Obeyed<'a> = (&'a Arc<Kept>, Tenant, &'a NodeTable);
@@ -160,23 +164,14 @@ impl Planner {
             let known = planner.reasons.clone();
             loop {
                 planner.reasons.clone_from(&known);
-                let by_want = by_want(ruling, planner.demand.wants.len());
-                let sold = sellers::within(scope.leaning.by_want, &by_want);
-                let by_want = if sold.is_empty() { by_want } else { sellers::bits(&sold) };
-                let ruled = lean(scope, kept, ruling, &by_want, &buffers);
-                let late = Late::of(&ruled, policy, order.deliver_by_ms);
-                let refused = late.as_ref().map_or(0, |late| late.refused);
-                let scope = late.as_ref().map_or(ruled, |late| late.lean(&ruled));
-                let planned = planner.plan_bonded(&scope, &bonds, terms.shipments, order, best_effort);
+                let (planned, refused) =
+                    planner.ruled(kept, ruling, &buffers, (scope, order), |planner, scope, refused| {
+                        let limit = terms.shipments;
+                        (planner.plan_bonded(scope, &bonds, limit, order, best_effort), refused)
+                    });
                 let is_whole = planned.as_ref().is_ok_and(|proposal| proposal.plan.unfilled.is_empty());
-                let mut short = Vec::new();
-                if !is_whole && ruling.can_relax() {
-                    short.extend((0..planner.demand.wants.len()).map(|want| planner.is_short(&scope, want)));
-                }
-                // Where all could be had, what stood in the way is the number of shipments.
-                let any_short = short.contains(&true);
-                let gave_way = !short.is_empty() && ruling.relax(asked, |want| !any_short || short[want]);
-                if !gave_way {
+                let gives_way = !is_whole && ruling.can_relax();
+                if !gives_way || !planner.give_way(kept, (ruling, asked), &buffers, (scope, order)) {
                     return planned.map(|mut proposal| {
                         proposal.plan.policy = kept.version;
                         proposal.plan.eliminated = ruling.eliminated();
@@ -190,6 +185,47 @@ impl Planner {
                 }
             }
         })
+    }
+
+    /// Does something in the scope that a ruling leaves of this one; how many nodes are not let in since they are late is told, too.
+    fn ruled<R>(
+        &mut self,
+        kept: &Kept,
+        ruling: &Ruling,
+        buffers: &Buffers,
+        (scope, order): (&Scope<'_>, &Order),
+        work: impl FnOnce(&mut Self, &Scope<'_>, u32) -> R,
+    ) -> R {
+        let by_want = by_want(ruling, self.demand.wants.len());
+        let sold = sellers::within(scope.leaning.by_want, &by_want);
+        let by_want = if sold.is_empty() { by_want } else { sellers::bits(&sold) };
+        let ruled = lean(scope, kept, ruling, &by_want, buffers);
+        let late = Late::of(&ruled, &kept.policy, order.deliver_by_ms);
+        let refused = late.as_ref().map_or(0, |late| late.refused);
+        work(self, &late.as_ref().map_or(ruled, |late| late.lean(&ruled)), refused)
+    }
+
+    /// Has rules give way for what nodes have too little of, one after the other, until they have enough or none is left; or one for
+    /// each line, where all of it could be had and what stood in the way is the number of shipments. `false` where none gave way.
+    fn give_way(
+        &mut self,
+        kept: &Kept,
+        (ruling, asked): (&mut Ruling, &Asked<'_>),
+        buffers: &Buffers,
+        of: (&Scope<'_>, &Order),
+    ) -> bool {
+        let mut gave_way = false;
+        loop {
+            let short: Vec<bool> = self.ruled(kept, ruling, buffers, of, |planner, scope, _| {
+                planner.gatherer.begin(scope);
+                (0..planner.demand.wants.len()).map(|want| planner.is_short(scope, want)).collect()
+            });
+            let any_short = short.contains(&true);
+            if gave_way && !any_short || !ruling.relax(asked, |want| !any_short || short[want]) {
+                return gave_way;
+            }
+            gave_way = true;
+        }
     }
 
     /// Does something in the scope that the policy leaves of this one where no rule gives way: a plan that one gave way
@@ -232,12 +268,8 @@ impl Planner {
         self.under(obeyed, scope, order, |planner, ruling, asked| {
             while give_way && ruling.relax(asked, |_| true) {}
             let (bonds, buffers) = (Bonds::of(ruling, asked), ruling.buffers(asked));
-            let by_want = by_want(ruling, planner.demand.wants.len());
-            let sold = sellers::within(scope.leaning.by_want, &by_want);
-            let by_want = if sold.is_empty() { by_want } else { sellers::bits(&sold) };
-            let ruled = lean(scope, kept, ruling, &by_want, &buffers);
-            let late = Late::of(&ruled, &kept.policy, order.deliver_by_ms);
-            let done = work(planner, &late.as_ref().map_or(ruled, |late| late.lean(&ruled)), &bonds);
+            let done = planner
+                .ruled(kept, ruling, &buffers, (scope, order), |planner, scope, _| work(planner, scope, &bonds));
             (done, ruling.gave_way().collect())
         })
     }
@@ -309,7 +341,7 @@ fn lean<'a>(
     kept: &Kept,
     ruling: &'a Ruling,
     by_want: &'a [&'a [u64]],
-    buffers: &'a [Vec<(Vec<u64>, i64)>],
+    buffers: &'a Buffers,
 ) -> Scope<'a> {
     let (extra, extra_least) = ruling.extra();
     let leaning =

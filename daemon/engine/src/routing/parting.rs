@@ -5,7 +5,7 @@
 //! all bonds: wants stay where they are, one after the other, and others keep away from there. Then the question is parted
 //! in two, each of which says so much more about the nodes that may serve a line that the break is gone from both, and no
 //! plan that keeps all bonds is lost; each is planned again, the one that could be the cheapest first. So what is claimed
-//! proven stays proven, whatever prices a shipment; and all plans together may take few times the work of one.
+//! proven stays proven, whatever prices a shipment; and all plans together take no more than one turn of the order's work.
 
 use std::cmp::Ordering;
 
@@ -23,10 +23,9 @@ use super::scope::{Leaning, Scope, has_bit};
 use super::settle::First;
 use super::subsets::SKUS_MAX;
 
-/// All plans of an order may together take so many times the work of one that knows no bonds.
-const TIMES: u64 = 4;
-/// Each but the first may take one of so many parts of that of one.
-const PARTS: u64 = 4;
+/// The first plan may take one of so many parts of a turn's work, and each other one of so many.
+const FIRST_PART: u64 = 2;
+const PARTS: u64 = 12;
 /// Most plans, also of a planner that is patient.
 const PLANS_MAX: usize = 256;
 /// Steps for each set of wants and way to share it out that planning one time looks at, and are not counted there.
@@ -63,8 +62,9 @@ struct Parting<'a> {
     /// What is known of each want before anything is planned, and whether any node may serve it.
     reasons: Vec<Option<RefusalCode>>,
     served: Vec<bool>,
-    /// The work that is left.
-    budget: Budget,
+    /// The work that is left, and the most of it that the next plan may take.
+    budget: &'a mut Budget,
+    most: u64,
     plans: usize,
     /// The best plan that keeps all bonds.
     best: Option<Proposal>,
@@ -93,26 +93,16 @@ impl Planner {
             }
             self.reasons.clone_from(&known);
         }
-        let (allowed, served) = self.allowed(scope, bonds);
-        let (reasons, budget) = (known.clone(), Budget(TIMES * self.budget().0));
-        let (best, refused) = (None, First::default());
-        let planner = &mut *self;
-        #[rustfmt::skip]
-        let mut parting = Parting {
-            planner, scope, bonds, limit, order, best_effort, reasons, served, budget, plans: PLANS_MAX, best, refused,
-        };
-        let whole = parting.planner.budget();
-        let part = parting.plan(allowed, (0, 0), whole)?;
-        if !parting.is_broken(&part.proposal) {
-            return Ok(part.proposal);
-        }
-        if let Some(proposal) = parting.by_sets(&part.allowed) {
-            return Ok(proposal);
-        }
-        parting.stay(&part, false);
-        parting.stay(&part, true);
-        parting.deal(&part);
-        let parted = parting.part(part);
+        let parted = self.in_turn(|planner, budget| {
+            let (allowed, served) = planner.allowed(scope, bonds);
+            let (reasons, most) = (known.clone(), planner.budget().0.min(budget.0 / FIRST_PART));
+            let (plans, best, refused) = (PLANS_MAX, None, First::default());
+            #[rustfmt::skip]
+            let parting = Parting {
+                planner, scope, bonds, limit, order, best_effort, reasons, served, budget, most, plans, best, refused,
+            };
+            parting.keep_bonds(allowed)
+        })?;
         // Which of the two stands in the way is told apart by planning without a limit.
         if parted.is_err() && limit > 0 {
             self.reasons = known;
@@ -139,7 +129,7 @@ impl Planner {
             bits
         };
         let mut allowed: Allowed = (0..wants.len()).map(suits).collect();
-        let served = allowed.iter().map(|bits| bits.iter().any(|word| *word != 0)).collect();
+        let served: Vec<bool> = allowed.iter().map(|bits| bits.iter().any(|word| *word != 0)).collect();
         let whole = |(want, bits): (usize, &Vec<u64>)| {
             let mut whole = vec![0; bits.len()];
             let Want { sku, units, .. } = wants[want];
@@ -148,7 +138,10 @@ impl Planner {
             whole.iter_mut().zip(bits).for_each(|(whole, bits)| *whole &= bits);
             whole
         };
-        let whole: Allowed = allowed.iter().enumerate().map(whole).collect();
+        let mut whole: Allowed = allowed.iter().enumerate().map(whole).collect();
+        // What is out of sale leaves from nowhere, and nor does what goes together with it.
+        let is_out = |(_, reason): &(&mut Vec<u64>, &Option<RefusalCode>)| reason.is_some();
+        whole.iter_mut().zip(&self.reasons).filter(is_out).for_each(|(whole, _)| whole.fill(0));
         for (bits, whole) in
             allowed.iter_mut().zip(&whole).filter(|(_, whole)| whole.iter().any(|word| *word != 0))
         {
@@ -165,6 +158,25 @@ impl Planner {
 }
 
 impl Parting<'_> {
+    /// Plans so that all bonds are kept, with these nodes for each want. Refused at once where not even a plan that breaks some is
+    /// to be had.
+    fn keep_bonds(mut self, allowed: Allowed) -> Result<Result<Proposal, Refusal>, Refusal> {
+        let part_most = self.budget.0 / PARTS;
+        let own = Budget(self.most);
+        let part = self.plan(allowed, (0, 0), own)?;
+        self.most = part_most;
+        if !self.is_broken(&part.proposal) {
+            return Ok(Ok(part.proposal));
+        }
+        if let Some(proposal) = self.by_sets(&part.allowed) {
+            return Ok(Ok(proposal));
+        }
+        self.stay(&part, false);
+        self.stay(&part, true);
+        self.deal(&part);
+        Ok(self.part(part))
+    }
+
     fn is_broken(&self, proposal: &Proposal) -> bool {
         self.bonds.broken_by(&self.planner.demand, &proposal.picks).is_some()
     }
@@ -191,10 +203,7 @@ impl Parting<'_> {
         let scope = leaning(self.scope, &by_want);
         let given = own.0;
         let planned = self.planner.plan_within(&scope, self.limit, self.order, self.best_effort, &mut own);
-        let wants = allowed.len();
-        let ways = if wants <= SKUS_MAX { 3_usize.pow(wants as u32) * STEPS_PER_WAY } else { 0 };
-        self.budget.take((given - own.0) as usize + scope.sheet.sites.len() * wants + ways);
-        self.plans = self.plans.saturating_sub(1);
+        self.charge(given - own.0, allowed.len());
         let proposal = planned?;
         // A part costs no less than the whole that it is of, where it leaves out no more.
         let least = if missing(&proposal) == left_out { least } else { 0 };
@@ -202,10 +211,16 @@ impl Parting<'_> {
         Ok(Part { allowed, proposal, bound })
     }
 
+    /// Charges a plan that took so many steps, and what it took beside them.
+    fn charge(&mut self, steps: u64, wants: usize) {
+        let ways = if wants <= SKUS_MAX { 3_usize.pow(wants as u32) * STEPS_PER_WAY } else { 0 };
+        self.budget.take(steps as usize + self.scope.sheet.sites.len() * wants + ways);
+        self.plans = self.plans.saturating_sub(1);
+    }
+
     /// The work that the next plan may take, `None` where all is used up.
     fn next(&self) -> Option<Budget> {
-        let most = self.planner.budget().0 / PARTS;
-        (self.budget.0 > 0 && self.plans > 0).then(|| Budget(self.budget.0.min(most)))
+        (self.budget.0 > 0 && self.plans > 0).then(|| Budget(self.budget.0.min(self.most)))
     }
 
     /// The cheapest plan there is, where few skus can be served whole.
@@ -220,6 +235,7 @@ impl Parting<'_> {
         self.planner.subsets.barred.extend((0..1 << wants).map(|set| !bonds.suit(set)));
         let few = self.planner.plan_few(&scope, self.order);
         self.planner.subsets.barred.clear();
+        self.charge(0, wants);
         let Few::Planned(proposal) = few else { return None };
         Some(proposal)
     }
@@ -244,7 +260,10 @@ impl Parting<'_> {
             let Some(own) = self.next() else { return };
             let (demand, before) = (&self.planner.demand, allowed.clone());
             match broken {
-                Broken::Together(..) => [allowed, _] = self.bonds.parts(&allowed, broken),
+                Broken::Together(group, node) => match self.bonds.all_from(&allowed, group, node) {
+                    Some(all) => allowed = all,
+                    None => return,
+                },
                 Broken::Apart(..) => {
                     self.bonds.settle(demand, &proposal.picks, &order, &mut stay, &mut allowed);
                 }
@@ -264,7 +283,7 @@ impl Parting<'_> {
     /// least beside those before it.
     fn deal(&mut self, part: &Part) {
         let scope = self.scope;
-        let foes = self.bonds.foes(part.allowed.len());
+        let mut dealing = self.bonds.dealing(&part.allowed);
         let limit = if self.limit == 0 { usize::MAX } else { usize::from(self.limit) };
         let nothing: Vec<u64> = part.allowed.first().map_or_else(Vec::new, |bits| vec![0; bits.len()]);
         let mut dealt = vec![nothing.clone(); part.allowed.len()];
@@ -272,14 +291,7 @@ impl Parting<'_> {
         let mut senders = Vec::new();
         for want in scarce_first(&part.allowed) {
             let mut able = part.allowed[want].clone();
-            for with in self.bonds.with(want) {
-                let narrows = dealt[with].iter().any(|word| *word != 0);
-                let to = if narrows { &dealt[with] } else { &part.allowed[with] };
-                able.iter_mut().zip(to).for_each(|(able, to)| *able &= to);
-                for foe in &foes[with] {
-                    able.iter_mut().zip(&dealt[*foe]).for_each(|(able, foe)| *able &= !foe);
-                }
-            }
+            dealing.narrow(want, &mut able);
             let Want { sku, units, .. } = self.planner.demand.wants[want];
             senders.clear();
             for node in (0..scope.sheet.sites.len() as u32).filter(|node| has_bit(&able, *node)) {
@@ -303,6 +315,7 @@ impl Parting<'_> {
                 set_bit(&mut open, *node, true);
                 set_bit(&mut dealt[want], *node, true);
             }
+            dealing.deal(want, &dealt[want]);
         }
         let own = self.next().unwrap_or(Budget(0));
         match self.plan(dealt, (0, 0), own) {
@@ -330,6 +343,11 @@ impl Parting<'_> {
                 continue;
             };
             for allowed in self.bonds.parts(&part.allowed, broken) {
+                // What is no narrower would be planned the same again: nothing is known of the plans that keep the bond there.
+                if allowed == part.allowed {
+                    left.push(part.rank());
+                    continue;
+                }
                 let Some(own) = self.next() else {
                     left.push(part.rank());
                     break;

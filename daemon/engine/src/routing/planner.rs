@@ -10,6 +10,7 @@ use earmark_protocol::ids::{LineId, Money, NodeIx, SkuIx, Tenant, TimestampMs};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 
 use super::Proposal;
+use super::allowance::Allowance;
 use super::arrange::Portion;
 use super::candidates::Gatherer;
 use super::carried::Carried;
@@ -23,7 +24,7 @@ use super::repair::Repair;
 use super::scope::{Credit, Leaning, Scope, Sight, check_nodes};
 use super::sellers;
 use super::settle::{First, too_dear};
-use super::solve::{SMALL_SKUS, Search, budget};
+use super::solve::{SMALL_SKUS, Search, budget, whole_budget};
 use super::subsets::{self, Subsets};
 use super::upgrades::Upgrades;
 use super::walk::{Near, WIDEN, Walk};
@@ -69,6 +70,7 @@ pub struct Planner {
     /// What is there beside what can be promised.
     pub(super) beside: Vec<Portion>,
     is_patient: bool,
+    allowance: Allowance,
 }
 
 /// What is asked for beside the order.
@@ -157,8 +159,20 @@ impl Planner {
         without: &[NodeIx],
     ) -> Result<Proposal, Refusal> {
         let question = Question { reader, lanes, tenant, taking: Taking::asked(best_effort), without };
+        self.begin_order();
         let planned = self.plan_in_stock(&question, order);
         self.plan_with_supply(&question, order, planned)
+    }
+
+    /// The work that planning the last order took, in steps of about a nanosecond; what is bounded otherwise is not in it.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.allowance.spent()
+    }
+
+    /// Begins with an order, whose plans share one allowance of work.
+    pub(super) fn begin_order(&mut self) {
+        self.allowance = Allowance::default();
     }
 
     /// Plans an order against what is in stock.
@@ -286,13 +300,24 @@ impl Planner {
         order: &Order,
         best_effort: bool,
     ) -> Result<Proposal, Refusal> {
-        let mut budget = self.budget();
-        self.plan_within(scope, limit, order, best_effort, &mut budget)
+        let Budget(one) = self.budget();
+        self.in_turn(|planner, turn| {
+            turn.spend(100, one, |own| planner.plan_within(scope, limit, order, best_effort, own))
+        })
     }
 
-    /// The work that the order at hand may make.
+    /// The work that one plan of the order at hand may make.
     pub(super) fn budget(&self) -> Budget {
         budget(self.demand.wants.len(), self.is_patient)
+    }
+
+    /// Does something with the work that the order at hand has left for one turn.
+    pub(super) fn in_turn<R>(&mut self, work: impl FnOnce(&mut Self, &mut Budget) -> R) -> R {
+        let mut turn = self.allowance.turn(whole_budget(self.demand.wants.len(), self.is_patient));
+        let Budget(given) = turn;
+        let done = work(self, &mut turn);
+        self.allowance.spend(given - turn.0);
+        done
     }
 
     /// Plans like [`Planner::plan_in`], with this much work.

@@ -86,6 +86,7 @@ impl Planner {
         rest: &Rest,
         without: NodeIx,
     ) -> Result<Proposal, Refusal> {
+        self.begin_order();
         self.of_kits.clone_from(&rest.of_kits);
         let question = Question { reader, lanes, tenant, taking: Taking::Part, without: &[without] };
         self.plan_lines(&question, &rest.order, None)

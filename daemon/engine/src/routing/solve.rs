@@ -3,6 +3,7 @@
 //! It decides which searches are asked in which order and how much work each may do; what a case is, whoever gathered it
 //! says.
 
+use super::allowance::whole_with_first;
 use super::bound::{self, Dual};
 use super::branch::{self, Branch};
 use super::case::{Best, Budget, Case};
@@ -22,6 +23,10 @@ const STEPS: u64 = 40_000;
 const STEPS_PER_SKU: u64 = 700;
 const STEPS_PER_PAIR: u64 = 3;
 const STEPS_MAX: u64 = 8_000_000;
+
+/// All plans of a larger order may together take so many times the work of one, where others wait behind it no more than an order
+/// of few skus may.
+const PLANS: u64 = 4;
 
 /// Steps of trying node sets nearest first, and of adding, dropping and swapping, before the search by bounds.
 const FIRST_STEPS: u64 = 60_000;
@@ -87,11 +92,19 @@ impl Search {
     }
 }
 
-/// The work that an order of so many skus may make.
+/// The work that one plan of an order of so many skus may make.
 pub(super) fn budget(skus: usize, is_patient: bool) -> Budget {
     if skus <= SMALL_SKUS {
         return Budget(if is_patient { PATIENT_STEPS } else { SMALL_STEPS });
     }
     let skus = skus as u64;
     Budget((STEPS + STEPS_PER_SKU * skus + STEPS_PER_PAIR * skus * skus).min(STEPS_MAX))
+}
+
+/// The work that all plans of an order of so many skus may make together.
+pub(super) fn whole_budget(skus: usize, is_patient: bool) -> u64 {
+    let Budget(one) = budget(skus, is_patient);
+    let least = whole_with_first(one);
+    let most = if is_patient { u64::MAX } else { whole_with_first(SMALL_STEPS) };
+    if skus <= SMALL_SKUS { least } else { (PLANS * one).min(most).max(least) }
 }

@@ -1,5 +1,6 @@
 //! Plans against oracles: legal, priced right, the cheapest there is or honest about how far from it.
 
+mod allowance;
 mod apart;
 mod awaiting;
 mod backorders;
