@@ -7,7 +7,7 @@ use std::path::Path;
 
 use earmark::data::trouble::{BAD_ROWS_MAX, BadRows};
 use earmark::data::write::write;
-use earmark::data::{DataFile, DataSet, FILES, decisions, read_dir};
+use earmark::data::{DataFile, DataSet, FILES, check_orders, decisions, read_dir, read_dir_for};
 use earmark_protocol::catalogue::{NodeKind, capabilities, sku_flags};
 use earmark_protocol::ids::{LineId, Money};
 
@@ -404,6 +404,20 @@ fn an_order_of_more_lines_than_the_daemon_takes_is_told() {
     let bad = told(10_001);
     let [row] = bad.rows() else { panic!("{bad}") };
     assert!(row.line == 2 && row.reason.contains("ListTooLong"), "{row}");
+}
+
+#[test]
+fn how_long_an_order_may_be_is_for_the_daemon_to_say() {
+    let rows: String = (0..10_001).map(|_| "O,A,1,1,1\n").collect();
+    let dir = directory(&[("orders.csv", &format!("order,sku,quantity,lat,lon\n{rows}"))]);
+    let mut bad = BadRows::new(10);
+    let data = read_dir_for(dir.path(), u32::MAX, &mut bad);
+    assert!(bad.is_empty(), "{bad}");
+    for (lines_max, told) in [(10_001, 0), (10_000, 1), (1, 1)] {
+        let mut bad = BadRows::new(10);
+        check_orders(&data, lines_max, &mut bad);
+        assert_eq!(bad.total(), told, "{lines_max}: {bad}");
+    }
 }
 
 const LONG_CODE: &str = "{\"code\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}\n";

@@ -14,7 +14,7 @@ use super::words::plural;
 use crate::data::load::{LoadError, load};
 use crate::data::trouble::{BAD_ROWS_MAX, BadRows};
 use crate::data::write::write;
-use crate::data::{DataSet, file_names, read_dir};
+use crate::data::{DataSet, check_orders, file_names, read_dir, read_dir_for};
 use crate::demo::scenario::Scenario;
 
 /// A directory.
@@ -46,7 +46,8 @@ pub(super) struct ImportArgs {
 
 /// Checks a directory without a daemon.
 pub(super) fn check(args: &CheckArgs) -> Outcome {
-    let data = read(&args.directory, "checking")?;
+    let Directory { directory, bad_rows_max } = &args.directory;
+    let data = read_all(directory, *bad_rows_max, "checking")?;
     let (mut text, mut json) = (String::new(), json!({ "ok": true }));
     let tariffs = &data.tariff_files;
     let files = [
@@ -83,8 +84,13 @@ pub(super) fn check(args: &CheckArgs) -> Outcome {
 
 /// Checks a directory and sends it to a daemon.
 pub(super) async fn import(args: &ImportArgs, session: &Session, quiet: bool) -> Outcome {
-    let data = read(&args.directory, "importing")?;
+    let (Directory { directory, bad_rows_max }, verb) = (&args.directory, "importing");
+    // How long an order may be is for the daemon to say.
+    let data = read_by(directory, *bad_rows_max, verb, |dir, bad| read_dir_for(dir, u32::MAX, bad))?;
     let client = session.connect(&args.connection).await?;
+    let mut bad = BadRows::new(*bad_rows_max);
+    check_orders(&data, client.hello().limits.lines_max, &mut bad);
+    none_bad(directory, verb, &bad)?;
     let rows = data.calendars.as_ref().map_or(0, |file| file.rows.len())
         + data.nodes.as_ref().map_or(0, |file| file.rows.len())
         + data.skus.as_ref().map_or(0, |file| file.rows.len())
@@ -167,22 +173,27 @@ pub(super) fn write_demo(scenario: &Scenario, dir: &Path) -> Outcome {
     Ok(Answer { text, json: json!({ "written": written }) })
 }
 
-fn read(directory: &Directory, verb: &str) -> Result<DataSet, Failure> {
-    read_all(&directory.directory, directory.bad_rows_max, verb)
-}
-
 /// All files of a directory, where they have no bad row.
 pub(super) fn read_all(path: &Path, bad_rows_max: usize, verb: &str) -> Result<DataSet, Failure> {
+    read_by(path, bad_rows_max, verb, read_dir)
+}
+
+fn read_by(
+    path: &Path,
+    bad_rows_max: usize,
+    verb: &str,
+    read: impl FnOnce(&Path, &mut BadRows) -> DataSet,
+) -> Result<DataSet, Failure> {
     if !path.is_dir() {
         return Err(Failure::usage(format!("{verb} {}: it is no directory; name one", path.display())));
     }
     let mut bad = BadRows::new(bad_rows_max);
-    let data = read_dir(path, &mut bad);
-    if bad.is_empty() {
-        Ok(data)
-    } else {
-        Err(Failure::bad_rows(&format!("{verb} {}", path.display()), &bad))
-    }
+    let data = read(path, &mut bad);
+    none_bad(path, verb, &bad).map(|()| data)
+}
+
+fn none_bad(path: &Path, verb: &str, bad: &BadRows) -> Result<(), Failure> {
+    if bad.is_empty() { Ok(()) } else { Err(Failure::bad_rows(&format!("{verb} {}", path.display()), bad)) }
 }
 
 fn notes(data: &DataSet) -> String {

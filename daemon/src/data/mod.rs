@@ -23,6 +23,7 @@ pub mod write;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use earmark_engine::Rules;
 use earmark_protocol::catalogue::{CalendarSpec, NodeSpec, SkuSpec};
 use earmark_protocol::tariff::PutTariffs;
 
@@ -89,9 +90,16 @@ pub struct DataSet {
     pub ignored: Vec<String>,
 }
 
-/// Reads and checks a directory. All that is wrong goes into `bad`; the data is whole only where that stays empty.
+/// Reads and checks a directory, for a daemon with the usual limits. All that is wrong goes into `bad`; the data is whole only where
+/// that stays empty.
 #[must_use]
 pub fn read_dir(dir: &Path, bad: &mut BadRows) -> DataSet {
+    read_dir_for(dir, Rules::default().lines_max, bad)
+}
+
+/// The same for a daemon that takes lists of so many elements.
+#[must_use]
+pub fn read_dir_for(dir: &Path, lines_max: u32, bad: &mut BadRows) -> DataSet {
     let mut data = DataSet::default();
     let names = match list(dir) {
         Ok(names) => names,
@@ -132,7 +140,13 @@ pub fn read_dir(dir: &Path, bad: &mut BadRows) -> DataSet {
         bad.push(&dir.to_string_lossy(), 0, "", reason);
     }
     references::check(&data, bad);
+    refused::orders(&data, lines_max, bad);
     data
+}
+
+/// Checks the orders of a directory once more, for a daemon that takes lists of so many elements.
+pub fn check_orders(data: &DataSet, lines_max: u32, bad: &mut BadRows) {
+    refused::orders(data, lines_max, bad);
 }
 
 /// The names of all files.

@@ -9,7 +9,7 @@ use super::field::bit_names;
 use super::orders::Destination;
 use super::table::Located;
 use super::trouble::BadRows;
-use super::{DataFile, DataSet, refused};
+use super::{DataFile, DataSet};
 
 /// Checks a directory's files against each other. Codes are looked up in the files of the directory; where it has
 /// no `nodes` or no `skus`, those codes are left to the daemon. Where that file has a bad row of its own, it is the one to
@@ -23,7 +23,6 @@ pub fn check(data: &DataSet, bad: &mut BadRows) {
     stock(data, nodes.as_ref(), skus.as_ref(), bad);
     supplies(data, nodes.as_ref(), skus.as_ref(), bad);
     orders(data, nodes.as_ref(), skus.as_ref(), bad);
-    refused::orders(data, bad);
 }
 
 /// Where the directory has no `calendars`, those that nodes name are left to the daemon.

@@ -13,10 +13,10 @@ use super::DataSet;
 use super::orders::{OrderData, OrderDataLine, sellers};
 use super::trouble::BadRows;
 
-/// Checks orders by themselves, with the kits and sellers of the directory; where it has no `nodes`, any seller may be one.
-pub(super) fn orders(data: &DataSet, bad: &mut BadRows) {
+/// Checks orders by themselves, by the limit of lists of a daemon, with the kits and sellers of the directory; where it has no `nodes`, any seller may be one.
+pub(super) fn orders(data: &DataSet, lines_max: u32, bad: &mut BadRows) {
     let Some(file) = &data.orders else { return };
-    let rules = Rules::default();
+    let rules = Rules { lines_max, ..Rules::default() };
     // Handles of their own: the codes as they come.
     let mut handles: HashMap<&str, SkuIx> = HashMap::new();
     let kit_rows = || data.kits.iter().flat_map(|file| &file.rows).map(|row| &row.value);

@@ -8,7 +8,7 @@ use earmark_protocol::ids::{Money, NodeIx, SkuIx, TimestampMs};
 use earmark_protocol::refusal::RefusalCode;
 use earmark_protocol::reply::Plan;
 
-use super::figures::{Figures, Routed, policy_cost};
+use super::figures::{Figures, Routed, cost_without_policy};
 use super::ground::Ground;
 use super::orders::Placed;
 
@@ -162,8 +162,8 @@ impl Report {
         if ours == theirs && refused[0] == refused[1] {
             return None;
         }
-        let units = [&ours, &theirs].map(|taken| taken.values().map(|units| u64::from(*units)).sum::<u64>());
-        let cost = plans.map(|plan| plan.map_or(Money(0), |plan| Money(plan.cost.0 - policy_cost(plan).0)));
+        let units = [&ours, &theirs].map(|taken| taken.values().sum::<u64>());
+        let cost = plans.map(|plan| plan.map_or(Money(0), cost_without_policy));
         let nodes =
             |plan: Option<&Plan>| plan.iter().flat_map(|plan| &plan.shipments).map(|of| of.node).collect();
         self.differences.push(Difference {
@@ -171,7 +171,7 @@ impl Report {
             units,
             cost,
             dearer: (units[0] == units[1] && unfit.uncarried.is_empty())
-                .then_some(Money(cost[1].0 - cost[0].0)),
+                .then_some(Money(cost[1].0.saturating_sub(cost[0].0))),
             nodes: plans.map(nodes),
             refused,
             barred: unfit.barred,
@@ -190,18 +190,18 @@ impl Report {
     /// How much more the second way costs, over all orders that both serve alike.
     #[must_use]
     pub fn dearer(&self) -> Money {
-        Money(
-            self.differences.iter().filter_map(|difference| difference.dearer).map(|Money(cost)| cost).sum(),
-        )
+        let dearer = self.differences.iter().filter_map(|difference| difference.dearer);
+        Money(dearer.fold(0, |sum, Money(cost)| sum.saturating_add(cost)))
     }
 }
 
 /// Units by sku and node, and whether they wait for supply there: which of several lines of a sku they are for makes no difference.
-fn taken(plan: &Plan) -> BTreeMap<(SkuIx, NodeIx, bool), u32> {
-    let mut taken = BTreeMap::new();
+fn taken(plan: &Plan) -> BTreeMap<(SkuIx, NodeIx, bool), u64> {
+    let mut taken: BTreeMap<_, u64> = BTreeMap::new();
     for shipment in &plan.shipments {
         for line in &shipment.lines {
-            *taken.entry((line.sku, shipment.node, shipment.waits())).or_default() += line.quantity;
+            *taken.entry((line.sku, shipment.node, shipment.waits())).or_default() +=
+                u64::from(line.quantity);
         }
     }
     taken

@@ -74,9 +74,10 @@ impl Figures {
             self.late_days += late;
         }
         self.units_unfilled += missing;
-        let added = policy_cost(plan);
-        self.policy_cost.0 += added.0;
-        self.cost.0 += plan.cost.0 - added.0;
+        let (cost, added) = (cost_without_policy(plan), policy_cost(plan));
+        // A sum that no number holds stays at the largest: figures are told, and nothing is decided by them.
+        self.policy_cost = Money(self.policy_cost.0.saturating_add(added.0));
+        self.cost = Money(self.cost.0.saturating_add(cost.0));
         self.shipments += plan.shipments.len() as u64;
         self.split += u64::from(plan.shipments.len() > 1);
         self.proven += u64::from(plan.is_optimal());
@@ -96,6 +97,44 @@ impl Figures {
 }
 
 /// What the policy adds to a plan's cost.
-pub(super) fn policy_cost(plan: &Plan) -> Money {
-    Money(plan.shipments.iter().map(|shipment| shipment.policy_cost.0).sum())
+fn policy_cost(plan: &Plan) -> Money {
+    let costs = plan.shipments.iter().map(|shipment| shipment.policy_cost.0);
+    Money(costs.fold(0, i64::saturating_add))
+}
+
+/// What a plan costs without that.
+pub(super) fn cost_without_policy(plan: &Plan) -> Money {
+    Money(plan.cost.0.saturating_sub(policy_cost(plan).0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use earmark_protocol::reply::Shipment;
+
+    #[test]
+    fn sums_that_no_number_holds_stay_at_the_largest() {
+        let policy_cost = Money(i64::MAX / 2);
+        let shipment = Shipment {
+            node: NodeIx(0),
+            miles: 0,
+            cost: Money(0),
+            policy_cost,
+            carriage: None,
+            ship_at_ms: TimestampMs(0),
+            promise_at_ms: TimestampMs(0),
+            ship_day: 0,
+            supply_day: 0,
+            lines: Vec::new(),
+        };
+        let dear = Plan { cost: Money(i64::MAX), ..Plan::default() };
+        let steered = Plan { shipments: vec![shipment; 3], ..Plan::default() };
+        let mut figures = Figures::default();
+        for plan in [&dear, &dear, &steered, &steered] {
+            figures.add(&Ok(plan.clone()), 0, None);
+        }
+        assert_eq!(figures.policy_cost, Money(i64::MAX));
+        assert!(figures.cost >= Money(0), "{:?}", figures.cost);
+        assert_eq!(cost_without_policy(&steered), Money(-i64::MAX));
+    }
 }
