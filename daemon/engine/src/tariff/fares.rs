@@ -195,12 +195,8 @@ impl Fares {
 
     /// What the cheapest service charges; [`NEVER`] where none goes.
     pub(crate) fn price(&self, zones: &Zones, goods: &Goods, is_home: bool) -> i64 {
-        let mut least = NEVER;
-        for (offer, zone) in self.going(zones) {
-            let (_, freight, surcharges) = offer.charge(zone, goods, is_home);
-            least = least.min(freight + surcharges);
-        }
-        least
+        let price = |(offer, zone): (&Offer, usize)| offer.price(zone, &offer.billed(goods, is_home));
+        self.going(zones).map(price).fold(NEVER, i64::min)
     }
 
     /// The same of many ways at once: how much is billed is the same by all of them, and most often the step of it.
@@ -208,15 +204,10 @@ impl Fares {
         let first = prices.len();
         prices.resize(first + ways.len(), NEVER);
         for (at, offer) in self.offers.iter().enumerate() {
-            let (billable_g, surcharge) = (offer.billable_g(goods), offer.surcharge(is_home, goods.flags));
-            let step = offer.shared_step(billable_g);
+            let billed = offer.billed(goods, is_home);
             for (least, zones) in prices[first..].iter_mut().zip(ways) {
                 let Some(zone) = usize::from(zones[at]).checked_sub(1) else { continue };
-                let (freight, surcharges) = match step {
-                    Some(step) => (offer.zones[zone][step].price.min(NEVER), surcharge.min(NEVER)),
-                    None => offer.freight(zone, billable_g, surcharge),
-                };
-                *least = (*least).min(freight + surcharges);
+                *least = (*least).min(offer.price(zone, &billed));
             }
         }
     }
@@ -285,6 +276,14 @@ fn steps(zone: &ZoneSpec, fuel_bp: u16, rate: i64) -> Vec<Step> {
     steps
 }
 
+/// Goods as a service bills them: the weight, what comes on top of each parcel, and the step of the weight, where it is one parcel
+/// and the same in all zones.
+struct Billed {
+    billable_g: u64,
+    surcharge: i64,
+    step: Option<usize>,
+}
+
 impl Offer {
     /// What comes on top of a parcel's price.
     fn surcharge(&self, is_home: bool, flags: u16) -> i64 {
@@ -294,13 +293,22 @@ impl Offer {
         self.surcharges[applies]
     }
 
-    /// The billable weight of a parcel, and what it costs: price and fuel, and surcharges.
+    /// What of goods is the same in all zones.
     #[inline]
-    fn charge(&self, zone: usize, goods: &Goods, is_home: bool) -> (u64, i64, i64) {
-        let billable_g = self.billable_g(goods);
-        let surcharge = self.surcharge(is_home, goods.flags);
-        let (freight, surcharges) = self.freight(zone, billable_g, surcharge);
-        (billable_g, freight, surcharges)
+    fn billed(&self, goods: &Goods, is_home: bool) -> Billed {
+        let (billable_g, surcharge) = (self.billable_g(goods), self.surcharge(is_home, goods.flags));
+        Billed { billable_g, surcharge, step: self.shared_step(billable_g) }
+    }
+
+    /// What they cost in a zone.
+    #[inline]
+    fn price(&self, zone: usize, billed: &Billed) -> i64 {
+        let Billed { billable_g, surcharge, step } = *billed;
+        let (freight, surcharges) = match step {
+            Some(step) => (self.zones[zone][step].price.min(NEVER), surcharge.min(NEVER)),
+            None => self.freight(zone, billable_g, surcharge),
+        };
+        freight + surcharges
     }
 
     /// The weight that goods are billed for.
@@ -338,7 +346,8 @@ impl Offer {
     }
 
     fn fare(&self, zone: usize, goods: &Goods, is_home: bool) -> Fare {
-        let (billable_g, freight, surcharges) = self.charge(zone, goods, is_home);
+        let billable_g = self.billable_g(goods);
+        let (freight, surcharges) = self.freight(zone, billable_g, self.surcharge(is_home, goods.flags));
         let ZoneSpec { zone, transit_days, .. } = self.spec.zones[zone];
         Fare { service: self.service, zone, transit_days, billable_g, freight, surcharges }
     }
