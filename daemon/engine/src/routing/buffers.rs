@@ -7,9 +7,8 @@ use earmark_protocol::reply::Shipment;
 
 use super::Proposal;
 use super::lanes::LaneBook;
-use super::planner::Planner;
-use super::scope::{Scope, Sight, named};
-use super::substitutes::as_sent;
+use super::planner::{Planner, Question, Taking};
+use super::scope::{Scope, named};
 use crate::Reader;
 use crate::supply::Due;
 
@@ -26,20 +25,18 @@ impl Planner {
         let policies = self.bookmark.policies(reader);
         let kept = policies.version(tenant, proposal.plan.policy);
         let Some(kept) = kept.filter(|kept| !kept.program.buffers.is_empty()) else { return true };
-        let Some(segments) = reader.rules().channels.get(usize::from(order.channel.0)) else { return false };
-        let table = self.bookmark.table(reader);
-        let sent = as_sent(order, &proposal.plan);
-        let order = sent.as_ref().unwrap_or(order);
-        let apart = self.take_apart(&table.kits, reader, tenant, order, &proposal.plan.unfilled);
-        let order = apart.as_ref().unwrap_or(order);
-        let sight = Sight::of(&mut self.bookmark, reader, lanes, tenant, order, self.now);
+        let order = &*self.as_planned(reader, tenant, order, proposal);
+        let question = Question { reader, lanes, tenant, taking: Taking::Part, without: &[] };
+        let sight = self.look(&question, order);
         if self.read_order(reader, tenant, order, true).is_err() {
             return false;
         }
-        let scope = sight.scope(reader, segments, named(order), &[]);
-        self.strictly_under((kept, tenant, &sight.table), &scope, order, |planner, scope, _| {
-            planner.leave_enough(scope, proposal)
-        })
+        let leaves = self.scoped(&question, order, &sight, (named(order), &[]), |planner, scope| {
+            planner.strictly_under((kept, tenant, &sight.table), scope, order, |planner, scope, _| {
+                planner.leave_enough(scope, proposal)
+            })
+        });
+        leaves.unwrap_or(false)
     }
 
     fn leave_enough(&self, scope: &Scope<'_>, proposal: &Proposal) -> bool {

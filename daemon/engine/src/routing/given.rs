@@ -6,12 +6,10 @@ use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 
 use super::Proposal;
 use super::arrange::Portion;
-use super::bonds::Bonds;
 use super::case::{Candidate, Part};
 use super::lanes::LaneBook;
 use super::planner::{Planner, Question, Taking};
-use super::scope::{Leaning, Scope, Sight, named};
-use super::sellers;
+use super::scope::Scope;
 use crate::Reader;
 
 /// Units of a line from a node, whoever decided that.
@@ -97,46 +95,6 @@ impl Planner {
             }
             Ok(planner.price_in(scope, order, &portions))
         })
-    }
-
-    /// Does something in the scope that an order has under the policy that it obeys, where no rule gives way; what comes of it
-    /// is told of which version and plan epoch it is. Rules about services may be left out.
-    pub(super) fn strictly(
-        &mut self,
-        question: &Question<'_>,
-        order: &Order,
-        minds_services: bool,
-        work: impl FnOnce(&mut Self, &Scope<'_>, &Bonds) -> Result<Priced, Refusal>,
-    ) -> Result<Priced, Refusal> {
-        let Question { reader, lanes, tenant, .. } = *question;
-        let mut sight = Sight::of(&mut self.bookmark, reader, lanes, tenant, order, self.now);
-        self.read_order(reader, tenant, order, true)?;
-        let policies = self.bookmark.policies(reader);
-        let kept = self.policy_for(&policies, reader, tenant, order);
-        let upgrades = kept
-            .as_ref()
-            .filter(|_| minds_services)
-            .map(|kept| self.upgrades(reader, &sight, tenant, kept, order, 0));
-        let upgrades = upgrades.unwrap_or_default();
-        sight.go_by(&mut self.bookmark, reader, lanes, order, upgrades.services);
-        sight.weigh(reader, &mut self.demand);
-        let Some(segments) = reader.rules().channels.get(usize::from(order.channel.0)) else {
-            return Err(Refusal::of(RefusalCode::UnknownChannel, Field::Channel));
-        };
-        let sold = sellers::by_want(order, &self.demand, &sight.table, tenant);
-        let leaning = Leaning { by_want: &sellers::bits(&sold), ..Leaning::default() };
-        let scope = Scope { leaning, ..sight.scope(reader, segments, named(order), &[]) };
-        let mut priced = match kept {
-            Some(kept) => {
-                let mut priced = self.strictly_under((&kept, tenant, &sight.table), &scope, order, work)?;
-                priced.proposal.plan.policy = kept.version;
-                priced
-            }
-            None => work(self, &scope, &Bonds::default())?,
-        };
-        priced.proposal.plan.upgrades = upgrades.rules;
-        priced.proposal.epoch = sight.epoch;
-        Ok(priced)
     }
 
     /// Prices these portions of the order at hand.

@@ -19,10 +19,8 @@ use super::demand::{Demand, Want};
 use super::lanes::{Bookmark, LaneBook};
 use super::obey::Terms;
 use super::parcels::{Carriers, Task};
-use super::prices::Prices;
 use super::repair::Repair;
-use super::scope::{Credit, Leaning, Scope, Sight, check_nodes};
-use super::sellers;
+use super::scope::Scope;
 use super::settle::{First, too_dear};
 use super::solve::{SMALL_SKUS, Search, budget, whole_budget};
 use super::subsets::{self, Subsets};
@@ -55,7 +53,7 @@ pub struct Planner {
     /// Which lines of the order at hand are of which kit, for rules that ask.
     pub(super) of_kits: Vec<(LineId, SkuIx)>,
     pub(super) gatherer: Gatherer,
-    named: Vec<NodeIx>,
+    pub(super) named: Vec<NodeIx>,
     pub(super) reasons: Vec<Option<RefusalCode>>,
     /// The wants in the order they are asked for at one node.
     probes: Vec<u32>,
@@ -215,47 +213,6 @@ impl Planner {
             });
             (planned, could_give_way)
         })
-    }
-
-    /// Reads an order of which no line is of a kit, and does something in its scope, before any rule has its say but those about
-    /// services: of them so many give way. It obeys this version of the policy where it is said.
-    pub(super) fn in_scope<R>(
-        &mut self,
-        question: &Question<'_>,
-        order: &Order,
-        version: Option<u32>,
-        give_way: usize,
-        work: impl FnOnce(&mut Self, Obeying, &Scope<'_>, &Sight) -> R,
-    ) -> Result<R, Refusal> {
-        let Question { reader, lanes, tenant, taking, without } = *question;
-        let mut sight = Sight::of(&mut self.bookmark, reader, lanes, tenant, order, self.now);
-        self.read_order(reader, tenant, order, taking.is_part())?;
-        let policies = self.bookmark.policies(reader);
-        let kept = match version {
-            Some(version) => policies.version(tenant, version).cloned(),
-            None => self.policy_for(&policies, reader, tenant, order),
-        };
-        let upgrades = kept.as_ref().map(|kept| self.upgrades(reader, &sight, tenant, kept, order, give_way));
-        let upgrades = upgrades.unwrap_or_default();
-        sight.go_by(&mut self.bookmark, reader, lanes, order, upgrades.services);
-        sight.weigh(reader, &mut self.demand);
-        check_nodes(&sight.table, tenant, order, &mut self.named)?;
-        let Some(segments) = reader.rules().channels.get(usize::from(order.channel.0)) else {
-            return Err(Refusal::of(RefusalCode::UnknownChannel, Field::Channel));
-        };
-        let named = std::mem::take(&mut self.named);
-        let wants = &self.demand.wants;
-        let minds = wants.len() <= PRICED_SKUS_MAX && sight.is_shipped();
-        let has_any = |prices: &&Prices| wants.iter().any(|want| !prices.of(want.sku).is_empty());
-        let prices = Some(&*sight.prices).filter(|_| minds).filter(has_any);
-        let sold = sellers::by_want(order, &self.demand, &sight.table, tenant);
-        let leaning = Leaning { by_want: &sellers::bits(&sold), ..Leaning::default() };
-        let credits: Vec<Credit> = self.beside.iter().filter_map(|beside| beside.of(&self.demand)).collect();
-        let scope = sight.scope(reader, segments, &named, without);
-        let scope = Scope { prices, leaning, credits: &credits, ..scope };
-        let done = work(self, Obeying { kept, upgrades }, &scope, &sight);
-        self.named = named;
-        Ok(done)
     }
 
     /// Reads the order's lines and what is known of its skus.

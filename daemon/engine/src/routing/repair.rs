@@ -10,10 +10,8 @@ use earmark_protocol::ids::{Money, NodeIx, SkuIx, Tenant};
 use super::Proposal;
 use super::case::{Candidate, Part};
 use super::lanes::LaneBook;
-use super::planner::Planner;
-use super::scope::{Leaning, Scope, Sight, named};
-use super::sellers;
-use super::substitutes::as_sent;
+use super::planner::{Planner, Question, Taking};
+use super::scope::{Scope, named};
 use crate::Reader;
 
 /// Most lookups of a cell in one repair: each takes some 30 to 50 ns, so all of them stay below 20 µs.
@@ -42,43 +40,34 @@ impl Planner {
         order: &Order,
         proposal: &Proposal,
     ) -> Option<Proposal> {
-        // What the plan leaves out of kits stays left out.
-        let table = self.bookmark.table(reader);
-        let sent = as_sent(order, &proposal.plan);
-        let order = sent.as_ref().unwrap_or(order);
-        let apart = self.take_apart(&table.kits, reader, tenant, order, &proposal.plan.unfilled);
-        let order = apart.as_ref().unwrap_or(order);
-        let segments = reader.rules().channels.get(usize::from(order.channel.0))?;
+        let order = &*self.as_planned(reader, tenant, order, proposal);
         let waits = proposal.plan.shipments.iter().any(|shipment| shipment.waits());
         if proposal.picks.is_empty() || proposal.picks.len() > LOOKUPS_MAX || waits {
             return None;
         }
-        let mut sight = Sight::of(&mut self.bookmark, reader, lanes, tenant, order, self.now);
+        let question = Question { reader, lanes, tenant, taking: Taking::Part, without: &[] };
+        let mut sight = self.look(&question, order);
         self.demand.read(&order.lines);
         for want in &mut self.demand.wants {
             want.flags = reader.sku(want.sku)?.flags;
         }
         let policies = self.bookmark.policies(reader);
         let kept = policies.version(tenant, proposal.plan.policy);
-        let upgrades = kept.map(|kept| self.upgrades(reader, &sight, tenant, kept, order, 0));
-        let upgrades = upgrades.unwrap_or_default();
+        let upgrades = self.go_by_services(&mut sight, &question, order, kept, 0);
         if proposal.plan.upgrades != upgrades.rules {
             return None;
         }
-        sight.go_by(&mut self.bookmark, reader, lanes, order, upgrades.services);
-        sight.weigh(reader, &mut self.demand);
-        let sold = sellers::by_want(order, &self.demand, &sight.table, tenant);
-        let leaning = Leaning { by_want: &sellers::bits(&sold), ..Leaning::default() };
-        let scope = Scope { leaning, ..sight.scope(reader, segments, named(order), &[]) };
-        let repaired = match kept {
+        let work = |planner: &mut Self, scope: &Scope<'_>| match kept {
             Some(kept) => {
-                self.strictly_under((kept, tenant, &sight.table), &scope, order, |planner, scope, bonds| {
+                let obeyed = (kept, tenant, &*sight.table);
+                planner.strictly_under(obeyed, scope, order, |planner, scope, bonds| {
                     let repaired = planner.repair_in(scope, order, proposal);
                     repaired.filter(|repaired| bonds.broken_by(&planner.demand, &repaired.picks).is_none())
                 })
             }
-            None => self.repair_in(&scope, order, proposal),
+            None => planner.repair_in(scope, order, proposal),
         };
+        let repaired = self.scoped(&question, order, &sight, (named(order), &[]), work).ok()?;
         repaired.map(|repaired| Proposal { epoch: sight.epoch, ..repaired })
     }
 
