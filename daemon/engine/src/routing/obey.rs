@@ -268,8 +268,9 @@ impl Planner {
         self.under(obeyed, scope, order, |planner, ruling, asked| {
             while give_way && ruling.relax(asked, |_| true) {}
             let (bonds, buffers) = (Bonds::of(ruling, asked), ruling.buffers(asked));
-            let done = planner
-                .ruled(kept, ruling, &buffers, (scope, order), |planner, scope, _| work(planner, scope, &bonds));
+            let done = planner.ruled(kept, ruling, &buffers, (scope, order), |planner, scope, _| {
+                work(planner, scope, &bonds)
+            });
             (done, ruling.gave_way().collect())
         })
     }

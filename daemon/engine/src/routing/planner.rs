@@ -15,6 +15,7 @@ use super::arrange::Portion;
 use super::candidates::Gatherer;
 use super::carried::Carried;
 use super::case::{Budget, Candidate, Part};
+use super::covers::Covers;
 use super::demand::{Demand, Want};
 use super::lanes::{Bookmark, LaneBook};
 use super::obey::Terms;
@@ -57,8 +58,11 @@ pub struct Planner {
     pub(super) reasons: Vec<Option<RefusalCode>>,
     /// The wants in the order they are asked for at one node.
     probes: Vec<u32>,
-    parts: Vec<Part>,
+    pub(super) parts: Vec<Part>,
     pub(super) search: Search,
+    pub(super) covers: Covers,
+    /// By want: whether a node that was chosen for it had not enough.
+    pub(super) missing: Vec<bool>,
     pub(super) subsets: Subsets,
     pub(super) writer: Writer,
     pub(super) repair: Repair,
@@ -306,7 +310,7 @@ impl Planner {
         let small = skus <= SMALL_SKUS;
         if whole
             && !small
-            && let Some(proposal) = self.plan_carried(scope, order, budget)
+            && let Some(proposal) = self.plan_whole(scope, order, budget)
         {
             return Ok(proposal);
         }
@@ -359,7 +363,7 @@ impl Planner {
 
     /// How many nodes to look at first. A node is worth a look if serving all from there costs not much more than a
     /// second shipment does.
-    fn near(&self, scope: &Scope<'_>) -> Near {
+    pub(super) fn near(&self, scope: &Scope<'_>) -> Near {
         let extra = scope.fixed_least().saturating_mul(NEAR_SHIPMENTS);
         let (least, most) = if self.demand.wants.len() <= FEW_SKUS { NEAR_FEW } else { NEAR_MANY };
         Near { least, most, extra }
@@ -476,7 +480,12 @@ impl Planner {
     }
 
     /// Plans an order that can be served whole from near nodes, reading the stock of those it chooses alone.
-    fn plan_carried(&mut self, scope: &Scope<'_>, order: &Order, budget: &mut Budget) -> Option<Proposal> {
+    pub(super) fn plan_carried(
+        &mut self,
+        scope: &Scope<'_>,
+        order: &Order,
+        budget: &mut Budget,
+    ) -> Option<Proposal> {
         if self.reasons.iter().any(Option::is_some) || self.demand.wants.iter().any(|want| want.units == 0) {
             return None;
         }
