@@ -19,6 +19,11 @@ const DEEP_ROUNDS: usize = 8;
 const NEAR_DEPTH: usize = 2;
 /// How much of the budget goes to plans by steps.
 const STEPS_PERCENT: u64 = 90;
+/// What is searched for much longer: where the root's bound falls short of the best cost by no more than such a share of it, and no carrier
+/// prices; the steps that must be left, as a patient planner has them, and those that are had beside them.
+const LONGER_SHARE: f64 = 50.0;
+const LONGER_FROM: u64 = 100_000_000;
+const LONGER_STEPS: u64 = 800_000_000;
 /// At the root, plans are made of the relaxed one every so many rounds.
 const ROUND_EVERY: usize = 6;
 
@@ -52,7 +57,7 @@ pub(crate) fn search(
         if is_proven {
             least = f64::INFINITY;
         } else if by_steps as f64 <= least {
-            least = search.from(0, DEEP_ROUNDS);
+            least = search.below(least);
         }
     }
     // A cost is a whole number, so a bound may be rounded up once it is surely not too high.
@@ -126,6 +131,18 @@ impl Search<'_> {
         let (worth, best) = (|want| shares.worth(case, want), &mut *self.best);
         self.budget
             .spend(STEPS_PERCENT, u64::MAX, |own| steps.find((case, carriers), slots, worth, best, own))
+    }
+
+    /// What a plan costs at least that is not the best, by what is below the root; infinite for none that could be better.
+    fn below(&mut self, bound: f64) -> f64 {
+        let gap = self.best.cost as f64 - bound;
+        let is_near = self.best.found() && gap * LONGER_SHARE <= self.best.cost as f64;
+        let is_patient = self.budget.0 >= LONGER_FROM;
+        let more = if is_near && is_patient && self.task.carriers.is_none() { LONGER_STEPS } else { 0 };
+        self.budget.0 += more;
+        let least = self.from(0, DEEP_ROUNDS);
+        self.budget.0 = self.budget.0.saturating_sub(more);
+        least
     }
 
     /// Prices the relaxed plan's nodes.
