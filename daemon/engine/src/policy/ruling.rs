@@ -359,7 +359,7 @@ impl Ruling {
         together.retain(|group: &Vec<usize>| !group.is_empty());
         // A line is not kept apart from itself.
         let is_pair = |[lines, from]: &[Vec<usize>; 2]| {
-            !lines.is_empty() && !from.is_empty() && !(lines.len() == 1 && lines == from)
+            !(lines.is_empty() || from.is_empty() || lines.len() == 1 && lines == from)
         };
         apart.retain(is_pair);
         (together, apart)

@@ -63,7 +63,7 @@ impl Planner {
             Ok(in_stock) => (in_stock, None),
             Err(refusal) => (self.in_stock_of_refused(question, order, refusal.code), Some(refusal)),
         };
-        let apart = self.as_planned(question, order, &in_stock);
+        let apart = self.as_sent_whole(question, order, &in_stock);
         let waiting = Waiting { order: &apart, by, wished: order.deliver_by_ms, in_stock: &in_stock };
         let waited = self.let_wait(question, &waiting).ok();
         let proposal = match (refusal, waited) {
@@ -93,9 +93,9 @@ impl Planner {
         in_stock.unwrap_or_else(|why| nothing_in_stock(reader, tenant, order, (policy, why)))
     }
 
-    /// The order with what was planned to be sent, its kits taken apart. What leaves later than now is late in its own way, so no
+    /// The order with what was planned to be sent, its kits taken apart whole. What leaves later than now is late in its own way, so no
     /// date is wished.
-    fn as_planned(&mut self, question: &Question<'_>, order: &Order, in_stock: &Proposal) -> Order {
+    fn as_sent_whole(&mut self, question: &Question<'_>, order: &Order, in_stock: &Proposal) -> Order {
         let table = self.bookmark.table(question.reader);
         let sent = as_sent(order, &in_stock.plan);
         let sent = sent.as_ref().unwrap_or(order);

@@ -328,7 +328,7 @@ mod tests {
         for group in [None, Some(0)] {
             let most = columns.most_of(group, 0);
             let found: Vec<u32> = nodes(&columns.found).collect();
-            let all = || (0..256).filter(|node| group.is_none() || node.is_multiple_of(3));
+            let all = || (0..256).filter(|node: &u32| group.is_none() || node.is_multiple_of(3));
             let counted = |node: u32| carried(&columns, node, &wants) as usize;
             assert_eq!(most, all().map(counted).max().unwrap_or(0));
             assert_eq!(found, all().filter(|node| counted(*node) == most).collect::<Vec<_>>());
