@@ -130,11 +130,14 @@ mod tests {
         let dear = Plan { cost: Money(i64::MAX), ..Plan::default() };
         let steered = Plan { shipments: vec![shipment; 3], ..Plan::default() };
         let mut figures = Figures::default();
-        for plan in [&dear, &dear, &steered, &steered] {
-            figures.add(&Ok(plan.clone()), 0, None);
+        for _ in 0..2 {
+            figures.add(&Ok(dear.clone()), 0, None);
+        }
+        assert_eq!(figures.cost, Money(i64::MAX));
+        for _ in 0..2 {
+            figures.add(&Ok(steered.clone()), 0, None);
         }
         assert_eq!(figures.policy_cost, Money(i64::MAX));
-        assert!(figures.cost >= Money(0), "{:?}", figures.cost);
         assert_eq!(cost_without_policy(&steered), Money(-i64::MAX));
     }
 }
