@@ -64,12 +64,12 @@ impl Steady {
     /// Expires what is due.
     pub fn expire(&mut self) {
         while expire(&mut self.state, self.now, BATCH, &mut self.decision) {
-            self.decision.record.encode(&mut self.log);
             apply(&mut self.state, &self.decision.record);
+            self.decision.record.encode(&mut self.log);
         }
     }
 
-    /// Decides, encodes and applies a batch, as the committer does.
+    /// Decides, applies and encodes a batch, as the committer does.
     pub fn commit(&mut self, batch: &[HoldOne]) {
         let Self { state, decision, log, now, .. } = self;
         for batch in batch.chunks(PREFETCH) {
@@ -79,8 +79,8 @@ impl Steady {
                 let content = hold.content_hash();
                 let submission = Submission { tenant: TENANT, content, command, planned: None, last: false };
                 decide(state, *now, &submission, decision);
-                decision.record.encode(log);
                 apply(state, &decision.record);
+                decision.record.encode(log);
                 let is_held = matches!(decision.outcome, Outcome::HoldOne(HoldOneReply::Held { .. }));
                 assert!(is_held, "{:?}", decision.outcome);
             }

@@ -180,8 +180,10 @@ pub fn apply(state: &mut State, record: &Record) {
     state.set_lsn(record.lsn);
 }
 
-/// Opens a reservation, in the room of the oldest ended one where there is no other; gives its slot.
-#[inline]
+/// Opens a reservation, in the room of the oldest ended one where there is no other; gives its slot. In place, as what it calls
+/// is: an opening that is put together in memory would be read in other pieces than it was written in, and each such read
+/// waits until all writes before it are done.
+#[inline(always)]
 fn open(state: &mut State, opening: &Opening) -> u32 {
     let (slot, forgotten) = state.reservations.open(opening);
     if let Some(Forgotten { id, text }) = forgotten {

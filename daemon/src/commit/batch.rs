@@ -351,20 +351,22 @@ impl Writer {
         true
     }
 
-    /// Logs and applies what was decided, where it changes anything.
+    /// Applies and logs what was decided, where it changes anything. Nobody sees the order: the log is sealed with the batch.
     fn take_record(&mut self) {
         if self.decision.record.is_empty() {
             self.tally.nothing_new += 1;
             return;
         }
         let record = &self.decision.record;
+        // Applied first: encoding reads several fields of an effect at once, and those have just been written one by one. So soon
+        // after it would wait until all that was written before them is in the cache.
+        apply(&mut self.state, record);
         let is_expiry = self.decision.outcome == Outcome::Nothing;
         if is_expiry && earmark_mutations::is(Mutation::ReleaseWithoutLogging) {
             self.log.record(|_| ());
         } else {
             self.log.record(|bytes| record.encode(bytes));
         }
-        apply(&mut self.state, &self.decision.record);
     }
 
     fn answer(&self, tenant: Tenant, query: &Query, replies: &FrameWriter) -> Reply {

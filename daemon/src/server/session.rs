@@ -376,6 +376,9 @@ impl Session {
         Some(code)
     }
 
+    // In place, so that an item is written where it stays: copied, it would be read in other pieces than it was just written in,
+    // and each such read waits until all writes before it are done.
+    #[inline(always)]
     fn hand_in(&mut self, item: Item) {
         self.uncounted += 1;
         let tenant = self.tenant();

@@ -418,7 +418,7 @@ impl ReservationsWriter {
 
     /// Opens a reservation with room for its rows, which have yet to be written; gives its slot, with a change of it begun,
     /// and what is forgotten for it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn open(&mut self, opening: &Opening) -> (u32, Option<Forgotten>) {
         let slot = self.next_slot().expect("the decision checked the room");
         self.begin(slot);
