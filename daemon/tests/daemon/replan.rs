@@ -70,19 +70,21 @@ async fn the_daemon_moves_what_costs_less_elsewhere_and_says_what_that_saved() {
     let id = order(&world).await;
     count_east(&world, 5).await;
     set_policy(&world, "name = 'again'\nreplan_minutes = 60\nreplan_saves = '0.10'\n").await;
-    // The thread that does it gives way to all others: a busy machine may keep it waiting.
+    // The thread that does it gives way to all others: a busy machine may keep it waiting, also between the move and its counts.
     let waited = tokio::time::timeout(Duration::from_secs(300), async {
-        while node_of(&world, id).await != world.nodes[0] {
+        while node_of(&world, id).await != world.nodes[0]
+            || world.stat("moved_orders").await == 0
+            || world.stat("looked_at_again").await == 0
+        {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
-    waited.await.expect("the order should have been moved by now");
+    waited.await.expect("the order should have been moved and counted by now");
     let view = show(&world, id).await;
     let saved = view.plans[1].saved.expect("a move says what it saves").0;
     assert!((300_000..600_000).contains(&saved), "{saved}");
     assert_eq!(world.stat("moved_orders").await, 1);
     assert_eq!(world.stat("moved_saved_micros").await, saved.unsigned_abs());
-    assert!(world.stat("looked_at_again").await >= 1);
     assert_eq!(replan(&world).await.moves, Vec::new(), "there is nothing more to save");
     world.stop().await;
 }
