@@ -21,7 +21,7 @@ const NEAR_DEPTH: usize = 2;
 const STEPS_PERCENT: u64 = 90;
 /// What is searched for much longer: where the root's bound falls short of the best cost by no more than such a share of it, and no carrier
 /// prices; the steps that must be left, as a patient planner has them, and those that are had beside them.
-const LONGER_SHARE: f64 = 50.0;
+const LONGER_SHARE: f64 = 20.0;
 const LONGER_FROM: u64 = 100_000_000;
 const LONGER_STEPS: u64 = 800_000_000;
 /// At the root, plans are made of the relaxed one every so many rounds.
