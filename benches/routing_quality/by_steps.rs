@@ -31,7 +31,8 @@ impl Want {
     }
 }
 
-/// What the cheapest plan costs that serves as much of each sku as can be had; `None` where the order is not one for this.
+/// What the cheapest plan costs, with what is to be minded of the future, that serves as much of each sku as can be had; `None`
+/// where the order is not one for this.
 pub(crate) fn cheapest(question: &Question<'_>, earmark: &mut Earmark) -> Option<i64> {
     let order = &question.scenario.orders[question.order as usize];
     let count = question.scenario.nodes.len();
@@ -69,7 +70,9 @@ pub(crate) fn cheapest(question: &Question<'_>, earmark: &mut Earmark) -> Option
         };
         let takes: Vec<_> = nodes.flat_map(take).collect();
         for shipment in earmark.price(question.scenario, order, &takes).proposal.plan.shipments {
-            shipments[shipment.node.0 as usize].push((part, shipment.cost.0));
+            let node = shipment.node.0;
+            let of_future = wants.iter().map(|want| want.units_in(part) * question.price(want.sku, node));
+            shipments[node as usize].push((part, shipment.cost.0 + of_future.sum::<i64>()));
         }
     }
     let fits: Vec<Vec<bool>> = (0..parts)

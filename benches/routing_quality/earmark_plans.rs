@@ -101,11 +101,11 @@ impl Earmark {
     }
 
     /// The same, learning prices on the way. How many orders there will be is known, which is how long the stock must last.
-    pub(crate) fn learning(scenario: &Scenario, rules: Rules) -> Self {
+    pub(crate) fn learning(scenario: &Scenario, rules: Rules, full: Option<&Full>) -> Self {
         let all = scenario.orders.len() as u64;
         let learning =
             Learning { learner: Learner::default(), every: all.div_ceil(LEARNINGS).max(1), routed: 0, all };
-        Self { learning: Some(learning), ..Self::new(scenario, rules, None) }
+        Self { learning: Some(learning), ..Self::new(scenario, rules, full) }
     }
 
     /// The prices that the next order is planned by.

@@ -79,12 +79,11 @@ pub(crate) fn all(scenario: &Scenario, full: Option<&Full>, args: &Args) -> Repo
     let mut claims = Claims::default();
     let mut ours = |earmark: Earmark| ours(scenario, &pricing, &mut distances, few, earmark, &mut claims);
     let unpriced = Earmark::new(scenario, Rules::default(), full);
-    // Where carriers price, no prices are learned.
-    let learns = full.is_none() && !args.without_prices;
+    let learns = !args.without_prices;
     let hindsight = if few && learns { unpriced.hindsight(&scenario.orders) } else { None };
     policies.push(("ours", ours(unpriced)));
     if learns {
-        policies.push(("ours_priced", ours(Earmark::learning(scenario, Rules::default()))));
+        policies.push(("ours_priced", ours(Earmark::learning(scenario, Rules::default(), full))));
     }
     let hindsight = hindsight.map(|cost| cost as f64 / 1e6 / scenario.orders.len().max(1) as f64);
     Report::new(scenario, args, policies, claims, hindsight)
@@ -101,8 +100,9 @@ fn ours(
     let mut tally = Tally::new(scenario, pricing, distances);
     let (mut proven, mut small, mut small_proven) = (0, 0, 0);
     for order in 0..scenario.orders.len() as u32 {
-        let minds = minds_prices(&tally.question(order));
-        tally.prices = if minds { earmark.prices() } else { Arc::default() };
+        let (known, is_formula) = (earmark.prices(), matches!(pricing, Pricing::Formula(_)));
+        let minds = !is_formula || minds_prices(&tally.question(order));
+        tally.prices = if minds { known } else { Arc::default() };
         let (plan, took) = earmark.route(&scenario.orders[order as usize]);
         let Some(plan) = plan else {
             tally.note(order, &[], took);
@@ -114,6 +114,10 @@ fn ours(
         if plan.is_optimal() {
             proven += 1;
             small_proven += u64::from(is_small);
+        }
+        // Who may serve what, and so which orders mind prices, the engine says itself where it prices.
+        if !is_formula && plan.price.0 != prices_of(&tally.question(order), &takes) {
+            tally.prices = Arc::default();
         }
         // A claim says: nothing is cheaper. So does a bound.
         let question = tally.question(order);
@@ -152,9 +156,13 @@ fn minds_prices(question: &Question<'_>) -> bool {
 
 /// What these takes cost, with the prices that are to be minded, in micros.
 fn weighed(question: &Question<'_>, tariff: Tariff, takes: &[Take]) -> i64 {
+    cost(question.scenario, tariff, question.miles, takes) + prices_of(question, takes)
+}
+
+/// The prices of these takes.
+fn prices_of(question: &Question<'_>, takes: &[Take]) -> i64 {
     let node = |take: &Take| question.scenario.stock.cells.node(take.cell);
-    let prices = takes.iter().map(|take| i64::from(take.units) * question.price(take.sku, node(take)));
-    cost(question.scenario, tariff, question.miles, takes) + prices.sum::<i64>()
+    takes.iter().map(|take| i64::from(take.units) * question.price(take.sku, node(take))).sum()
 }
 
 /// What these takes cost, in micros.

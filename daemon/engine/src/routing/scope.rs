@@ -414,9 +414,9 @@ impl Scope<'_> {
         self.base().saturating_add(band.fixed).saturating_add(self.leaning.extra_least)
     }
 
-    /// Whether the nodes of a band differ in nothing but what a unit costs from there, and what rules add.
+    /// Whether the nodes of a band differ in nothing but what a unit costs from there, and what rules and prices add.
     pub(crate) fn bands_are_uniform(&self) -> bool {
-        self.prices.is_none() && self.sheet.bands_are_uniform() && self.bands_have_one_class()
+        self.sheet.bands_are_uniform() && self.bands_have_one_class()
     }
 
     /// Whether rules add no more to what a shipment from a node costs than they do anywhere.

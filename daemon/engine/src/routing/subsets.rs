@@ -52,7 +52,7 @@ pub(crate) struct Subsets {
     covers: Vec<(i64, usize)>,
     /// What sharing it out costs at least with a node not seen yet.
     floors: Vec<i64>,
-    /// By band: how many nodes of it were seen that have the set and that no rule makes dearer, as far as they count.
+    /// By band: how many nodes of it were seen that have the set and that no rule or price makes dearer, as far as they count.
     reached: Vec<Vec<u8>>,
     /// Where carriers price, by class of nodes: what they charge for each set. And nothing for each, where they do not.
     fares: Vec<Vec<i64>>,
@@ -225,9 +225,11 @@ impl Subsets {
         let (rates, counts) = (from.rates(), u8::from(scope.is_plain(from.node)));
         let mut part = set;
         while part > 0 {
-            self.reached[band][part] = self.reached[band][part].saturating_add(counts);
             let prices = self.prices.iter().enumerate().filter(|(want, _)| part >> want & 1 == 1);
             let prices = prices.map(|(_, price)| *price).fold(0_i64, i64::saturating_add);
+            if prices == 0 {
+                self.reached[band][part] = self.reached[band][part].saturating_add(counts);
+            }
             let own = price(rates, part, self.units[part]).saturating_add(prices);
             let cost = own.saturating_add(fares.map_or(0, |fares| fares[part])).min(NEVER);
             let best = &mut self.shipments[part];

@@ -174,7 +174,7 @@ pub(crate) fn judge(world: &World, order: &Order, proposal: &Proposal) -> BTreeM
 }
 
 /// The cheapest way to serve this demand where every sku is served whole by one node, however many nodes there are: skus
-/// are shared out over shipments, each from the node where that shipment is the cheapest.
+/// are shared out over shipments, each from the node where that shipment is the cheapest, what stock is worth counted in.
 pub(crate) fn cheapest_whole(world: &World, order: &Order, demand: &BTreeMap<usize, u32>) -> Option<i64> {
     cheapest_parcels(world, order, demand).map(|(cost, _)| cost)
 }
@@ -195,7 +195,9 @@ pub(crate) fn cheapest_parcels(
         while set > 0 {
             let parts =
                 (0..wants.len()).filter(|at| set >> at & 1 == 1).map(|at| (*wants[at].0, *wants[at].1));
-            let cost = world.shipment_cost(order, node, &parts.collect::<Vec<_>>());
+            let parts: Vec<_> = parts.collect();
+            let priced = parts.iter().map(|(sku, units)| world.price(order, node, *sku, *units));
+            let cost = world.shipment_cost(order, node, &parts) + priced.sum::<i64>();
             shipment[set] = shipment[set].min((cost, node));
             set = (set - 1) & able;
         }

@@ -14,7 +14,7 @@
 pub(super) const WANTS_MAX: usize = 6;
 const SETS: usize = 1 << WANTS_MAX;
 
-/// The first step of a price for one unit too many, as a share of what a shipment costs once, and by how much steps become shorter.
+/// The first step of a price for one unit too many, as a share of what a shipment of it costs, and by how much steps become shorter.
 const STEP: f64 = 0.12;
 const STEP_DECAY: f64 = 0.05;
 /// A cell moves as if no more units were too many, or too few.
@@ -27,9 +27,7 @@ const AVERAGE_FROM: f64 = 0.6;
 pub(super) struct Terms {
     /// How often each order of the future comes.
     pub(super) weight: f64,
-    /// What a shipment costs once, which steps are a share of.
-    pub(super) shipment: f64,
-    /// What a want without stock costs beyond what it costs alone; no unit has a higher price.
+    /// So many of its dearest shipments a want without stock costs beyond what it costs alone; no unit has a higher price.
     pub(super) penalty: f64,
     /// By so many units a cell counts for less than it has.
     pub(super) margin: f64,
@@ -49,17 +47,21 @@ pub(super) struct Offer {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Door {
     pub(super) fixed: f64,
+    /// Where what carriers charge from there begins in [`Future::fares`]; `None` where they do not price.
+    pub(super) fares: Option<u32>,
     pub(super) first: u32,
     pub(super) end: u32,
 }
 
 /// An order of a future, with its doors by place in [`Future::doors`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Draw {
     pub(super) wants: u32,
-    /// Units, by want; and what it costs at least in a shipment of its own.
+    /// Units, by want; what it costs at least in a shipment of its own; and what the dearest such shipment does once, all of
+    /// what carriers charge where they price.
     pub(super) units: [f64; WANTS_MAX],
     pub(super) alone: [f64; WANTS_MAX],
+    pub(super) dearest: [f64; WANTS_MAX],
     pub(super) first: u32,
     pub(super) end: u32,
 }
@@ -70,13 +72,40 @@ pub(super) struct Future {
     pub(super) draws: Vec<Draw>,
     pub(super) doors: Vec<Door>,
     pub(super) offers: Vec<Offer>,
+    /// What carriers charge for a shipment, by set of an order's wants, one class of nodes after the other.
+    pub(super) fares: Vec<f64>,
     /// The cells that are offered, each once.
     pub(super) cells: Vec<u32>,
 }
 
+impl Future {
+    fn offers_of(&self, door: &Door) -> &[Offer] {
+        &self.offers[door.first as usize..door.end as usize]
+    }
+
+    /// By set of wants, what carriers charge from there.
+    fn fares_of(&self, door: &Door) -> &[f64] {
+        door.fares.map_or(&[0.0; SETS], |first| &self.fares[first as usize..])
+    }
+
+    /// By cell, what the dearest shipment of a want costs that it is offered to.
+    fn dearest(&self, cells: usize) -> Vec<f64> {
+        let mut dearest = vec![0.0_f64; cells];
+        for draw in &self.draws {
+            let doors = &self.doors[draw.first as usize..draw.end as usize];
+            for offer in doors.iter().flat_map(|door| self.offers_of(door)) {
+                let of_cell = &mut dearest[offer.cell as usize];
+                *of_cell = of_cell.max(draw.dearest[offer.want as usize]);
+            }
+        }
+        dearest
+    }
+}
+
 /// The prices of a future, by cell, where cells have this stock; and what all its orders cost at least, whoever routes them.
 pub(super) fn ascend(future: &Future, stock: &[f64], terms: Terms) -> (Vec<f64>, f64) {
-    let Terms { weight, shipment, penalty, margin, rounds } = terms;
+    let Terms { weight, penalty, margin, rounds } = terms;
+    let dearest = future.dearest(stock.len());
     let mut price = vec![0.0_f64; stock.len()];
     let mut taken = vec![0.0_f64; stock.len()];
     let mut prices = vec![0.0_f64; stock.len()];
@@ -91,10 +120,11 @@ pub(super) fn ascend(future: &Future, stock: &[f64], terms: Terms) -> (Vec<f64>,
                 weight * serve(future, draw, &price, penalty, |cell, units| taken[cell] += units * weight);
         }
         bound = bound.max(cost - cells().map(|cell| price[cell] * stock[cell]).sum::<f64>());
-        let step = STEP * shipment / (1.0 + round as f64 * STEP_DECAY);
+        let step = STEP / (1.0 + round as f64 * STEP_DECAY);
         for cell in cells() {
             let excess = (taken[cell] - stock[cell] + margin).clamp(-EXCESS_MAX, EXCESS_MAX);
-            price[cell] = (price[cell] + step * excess).clamp(0.0, penalty);
+            let most = penalty_of(penalty, dearest[cell]);
+            price[cell] = (price[cell] + step * dearest[cell] * excess).clamp(0.0, most);
             if round >= from {
                 prices[cell] += price[cell] / (rounds - from) as f64;
             }
@@ -103,28 +133,33 @@ pub(super) fn ascend(future: &Future, stock: &[f64], terms: Terms) -> (Vec<f64>,
     (prices, bound)
 }
 
+/// So many of the dearest shipments; as many as one likes are beyond all cost, whatever one costs.
+fn penalty_of(penalty: f64, dearest: f64) -> f64 {
+    penalty * dearest.max(f64::MIN_POSITIVE)
+}
+
 /// No door: the wants stay without stock.
 const NONE: u32 = u32::MAX;
 
 /// Finds the cheapest plan of an order at these prices, says what it takes from which cell, and returns its cost and price.
 fn serve(future: &Future, draw: &Draw, price: &[f64], penalty: f64, mut take: impl FnMut(usize, f64)) -> f64 {
     let sets = 1_usize << draw.wants;
-    let offers = |door: &Door| &future.offers[door.first as usize..door.end as usize];
     // By set of wants: its cheapest shipment.
     let mut shipment = [(f64::INFINITY, NONE); SETS];
     for want in 0..draw.wants as usize {
-        shipment[1 << want] = (draw.alone[want] + penalty, NONE);
+        shipment[1 << want] = (draw.alone[want] + penalty_of(penalty, draw.dearest[want]), NONE);
     }
     let mut costs = [0.0_f64; WANTS_MAX];
     let mut sums = [0.0_f64; SETS];
     for at in draw.first..draw.end {
         let door = &future.doors[at as usize];
         let mut able = 0;
-        for offer in offers(door) {
+        for offer in future.offers_of(door) {
             let want = offer.want as usize;
             able |= 1_usize << want;
             costs[want] = offer.cost + draw.units[want] * price[offer.cell as usize];
         }
+        let fares = future.fares_of(door);
         sums[0] = door.fixed;
         // All parts of `able`, the smaller first.
         let mut set = 0_usize;
@@ -135,8 +170,9 @@ fn serve(future: &Future, draw: &Draw, price: &[f64], penalty: f64, mut take: im
             }
             let lowest = set & set.wrapping_neg();
             sums[set] = sums[set ^ lowest] + costs[lowest.trailing_zeros() as usize];
-            if sums[set] < shipment[set].0 {
-                shipment[set] = (sums[set], at);
+            let cost = sums[set] + fares[set];
+            if cost < shipment[set].0 {
+                shipment[set] = (cost, at);
             }
         }
     }
@@ -165,7 +201,7 @@ fn serve(future: &Future, draw: &Draw, price: &[f64], penalty: f64, mut take: im
         left ^= first;
         if let Some(door) = future.doors.get(shipment[first].1 as usize) {
             let serves = |offer: &&Offer| first >> offer.want & 1 == 1;
-            for offer in offers(door).iter().filter(serves) {
+            for offer in future.offers_of(door).iter().filter(serves) {
                 take(offer.cell as usize, draw.units[offer.want as usize]);
             }
         }
@@ -177,6 +213,7 @@ fn serve(future: &Future, draw: &Draw, price: &[f64], penalty: f64, mut take: im
 mod tests {
     use super::*;
 
+    const SHIPMENT: f64 = 12.0;
     const PENALTY: f64 = 20.0;
 
     /// A future of orders of one unit of one sku; by order, what it costs from each cell.
@@ -188,13 +225,14 @@ mod tests {
             for (cell, cost) in (0..).zip(*costs) {
                 let at = future.offers.len() as u32;
                 future.offers.push(Offer { want: 0, cell, cost: *cost });
-                future.doors.push(Door { fixed: 5.0, first: at, end: at + 1 });
+                future.doors.push(Door { fixed: 5.0, fares: None, first: at, end: at + 1 });
             }
             let end = future.doors.len() as u32;
             future.draws.push(Draw {
                 wants: 1,
                 units: [1.0; WANTS_MAX],
                 alone: [alone; WANTS_MAX],
+                dearest: [SHIPMENT; WANTS_MAX],
                 first,
                 end,
             });
@@ -204,14 +242,14 @@ mod tests {
     }
 
     fn prices(future: &Future, stock: &[f64]) -> Vec<f64> {
-        let terms = Terms { weight: 1.0, shipment: 12.0, penalty: PENALTY, margin: 0.3, rounds: 100 };
+        let terms = Terms { weight: 1.0, penalty: PENALTY / SHIPMENT, margin: 0.3, rounds: 100 };
         ascend(future, stock, terms).0
     }
 
     #[test]
     fn a_future_costs_no_less_than_the_bound() {
         let future = future(&[&[1.0, 2.0], &[1.0, 7.0]]);
-        let terms = Terms { weight: 1.0, shipment: 12.0, penalty: f64::INFINITY, margin: 0.0, rounds: 400 };
+        let terms = Terms { weight: 1.0, penalty: f64::INFINITY, margin: 0.0, rounds: 400 };
         let (_, bound) = ascend(&future, &[1.0, 5.0], terms);
         assert!((12.5..=13.0 + 1e-9).contains(&bound), "{bound}");
     }

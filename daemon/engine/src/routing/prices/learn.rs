@@ -81,15 +81,10 @@ impl Learner {
             let (tenant, order) = &self.window[sequence.below(self.window.len())];
             let sight = Sight::of(&mut self.bookmark, reader, reader.lanes(), *tenant, order, now);
             let scope = sight.scope(reader, &[], &[], &[]);
-            // What carriers charge is no sum over units, and would be missing in the prices.
-            if scope.carriage.is_some() {
-                continue;
-            }
             outlook.draw(&mut future, &scope, *tenant, &order.lines, &mut sequence);
         }
-        let shipment = finish(&mut future);
-        let penalty = PENALTY_SHIPMENTS * shipment;
-        let terms = Terms { weight, shipment, penalty, margin: MARGIN, rounds: ROUNDS };
+        list_cells(&mut future);
+        let terms = Terms { weight, penalty: PENALTY_SHIPMENTS, margin: MARGIN, rounds: ROUNDS };
         let (prices, _) = ascend(&future, &outlook.stock, terms);
         for ((sku, node, lot), price) in outlook.cells().zip(prices).filter(|(_, price)| *price > 0.0) {
             *self.prices.entry((sku, node)).or_default() += damping * price / lot;
@@ -113,17 +108,15 @@ pub fn hindsight(reader: &Reader, now: TimestampMs, tenant: Tenant, orders: &[Or
             return None;
         }
     }
-    let shipment = finish(&mut future);
-    let terms =
-        Terms { weight: 1.0, shipment, penalty: f64::INFINITY, margin: 0.0, rounds: HINDSIGHT_ROUNDS };
+    list_cells(&mut future);
+    let terms = Terms { weight: 1.0, penalty: f64::INFINITY, margin: 0.0, rounds: HINDSIGHT_ROUNDS };
     let (_, bound) = ascend(&future, &outlook.stock, terms);
     Some(Money(bound.floor() as i64))
 }
 
-/// Lists the cells of a future, and says what its dearest shipment costs once.
-fn finish(future: &mut Future) -> f64 {
+/// Lists the cells of a future.
+fn list_cells(future: &mut Future) {
     future.cells.extend(future.offers.iter().map(|offer| offer.cell));
     future.cells.sort_unstable();
     future.cells.dedup();
-    future.doors.iter().map(|door| door.fixed).fold(0.0, f64::max)
 }

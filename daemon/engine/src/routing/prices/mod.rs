@@ -2,11 +2,13 @@
 //!
 //! A plan that takes the last unit near many customers saves little today and costs more tomorrow. So each plan pays, beside
 //! what it costs, a price for every unit it takes from a (sku, node) that is scarce; where stock is plentiful the price is
-//! nothing. [`Learner`] learns prices from recent orders: it draws futures like them ([`outlook`]), and raises the price of
+//! nothing. [`Learner`] learns prices from recent orders: it draws futures like them ([`outlook`]), priced by the
+//! carriers where they price ([`freight`]), and raises the price of
 //! every cell that a future would empty until the orders that can go elsewhere do ([`ascent`]). [`PriceBook`] is where
 //! planners find the newest prices. They are a hint: no rule depends on them, and nothing of them is logged.
 
 mod ascent;
+mod freight;
 mod learn;
 mod outlook;
 

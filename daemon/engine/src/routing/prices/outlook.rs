@@ -9,10 +9,12 @@ use std::collections::HashMap;
 use earmark_protocol::command::OrderLine;
 use earmark_protocol::ids::{SkuIx, Tenant};
 
+use super::super::case::Candidate;
 use super::super::demand::Demand;
 use super::super::scope::Scope;
 use super::super::sequence::Sequence;
 use super::ascent::{Door, Draw, Future, Offer, WANTS_MAX};
+use super::freight::Freight;
 use crate::Reader;
 use crate::inventory::cell::{word_available, word_place};
 use crate::sync::Ordering;
@@ -48,6 +50,19 @@ struct Shelf {
     end: u32,
 }
 
+/// What an order wants of a sku, in lots.
+struct Wanted {
+    shelf: Shelf,
+    units: f64,
+}
+
+impl Wanted {
+    /// What it costs from a node in a shipment of its own, carriers aside.
+    fn alone(&self, from: &Candidate) -> i64 {
+        from.rates().shipment(1, (self.units * self.shelf.lot).round() as u64).0
+    }
+}
+
 /// A tenant's skus, with the sums of their weights so far.
 #[derive(Default)]
 struct Range {
@@ -64,8 +79,6 @@ pub(super) struct Outlook {
     pub(super) stock: Vec<f64>,
     ranges: HashMap<Tenant, Range>,
     demand: Demand,
-    doors: Vec<u32>,
-    near: Vec<(i64, u32)>,
 }
 
 impl Outlook {
@@ -191,51 +204,87 @@ impl Outlook {
     }
 
     /// Adds an order of these shelves and units, and for each of them so many of the nodes that could serve it.
-    fn add(&mut self, future: &mut Future, scope: &Scope<'_>, wants: &[(u32, f64)], nearest: usize) {
-        let mut units = [0.0; WANTS_MAX];
-        let (mut doors, mut near) = (std::mem::take(&mut self.doors), std::mem::take(&mut self.near));
-        doors.clear();
-        for ((shelf, wanted), units) in wants.iter().zip(&mut units) {
-            let shelf = self.shelves[*shelf as usize];
-            let (nodes, stock) = self.of(&shelf);
-            // What no node has whole is taken for what one has: how it is split is no question of prices.
-            let most = stock.iter().copied().fold(0.0, f64::max);
-            *units = most.min(*wanted);
+    fn add(&self, future: &mut Future, scope: &Scope<'_>, wants: &[(u32, f64)], nearest: usize) {
+        let wants: Vec<Wanted> = wants.iter().map(|(shelf, units)| self.wanted(*shelf, *units)).collect();
+        let goods = wants.iter().map(|want| (want.shelf.sku, want.shelf.flags, want.units * want.shelf.lot));
+        let mut freight = Freight::of(scope, goods);
+        let first = future.doors.len() as u32;
+        let mut draw = Draw { wants: wants.len() as u32, first, ..Draw::default() };
+        draw.units.iter_mut().zip(&wants).for_each(|(units, want)| *units = want.units);
+        draw.alone.fill(f64::INFINITY);
+        for node in self.nearest(scope, &wants, freight.as_ref(), nearest) {
+            self.open(future, scope, (&wants, &mut draw), freight.as_mut(), node);
+        }
+        draw.end = future.doors.len() as u32;
+        // A want that nobody could serve costs nothing, whatever prices are.
+        draw.alone.iter_mut().filter(|cost| cost.is_infinite()).for_each(|cost| *cost = 0.0);
+        future.draws.push(draw);
+    }
+
+    /// A want of an order. What no node has whole is taken for what one has: how it is split is no question of prices.
+    fn wanted(&self, shelf: u32, units: f64) -> Wanted {
+        let shelf = self.shelves[shelf as usize];
+        let (_, stock) = self.of(&shelf);
+        Wanted { shelf, units: stock.iter().copied().fold(0.0, f64::max).min(units) }
+    }
+
+    /// For each want so many of the nodes that could serve it, those first from where it costs least; all of them, sorted.
+    fn nearest(
+        &self,
+        scope: &Scope<'_>,
+        wants: &[Wanted],
+        freight: Option<&Freight<'_>>,
+        nearest: usize,
+    ) -> Vec<u32> {
+        let (mut doors, mut near) = (Vec::new(), Vec::new());
+        for (want, wanted) in wants.iter().enumerate() {
+            let (nodes, stock) = self.of(&wanted.shelf);
+            let able = nodes.iter().zip(stock).filter(|(node, there)| {
+                **there >= wanted.units
+                    && scope.allows(**node)
+                    && scope.is_capable(wanted.shelf.flags, **node)
+            });
             near.clear();
-            for (node, there) in nodes.iter().zip(stock) {
-                if there >= units && scope.allows(*node) && scope.is_capable(shelf.flags, *node) {
-                    near.push((scope.candidate(*node).unit, *node));
-                }
-            }
+            near.extend(able.map(|(node, _)| {
+                let from = scope.sender(*node);
+                let charged = |freight: &Freight<'_>| wanted.alone(&from) + freight.alone(want, from.class);
+                (freight.map_or(from.unit, charged), *node)
+            }));
             near.sort_unstable();
             doors.extend(near.iter().take(nearest).map(|near| near.1));
         }
         doors.sort_unstable();
         doors.dedup();
-        let first = future.doors.len() as u32;
-        let mut alone = [f64::INFINITY; WANTS_MAX];
-        for node in &doors {
-            let candidate = scope.candidate(*node);
-            let from = future.offers.len() as u32;
-            for ((want, (shelf, _)), units) in (0..).zip(wants).zip(units) {
-                let shelf = &self.shelves[*shelf as usize];
-                let (nodes, stock) = self.of(shelf);
-                let Ok(place) = nodes.binary_search(node) else { continue };
-                if stock[place] >= units && scope.is_capable(shelf.flags, *node) {
-                    let cost = candidate.line as f64 + candidate.unit as f64 * units * shelf.lot;
-                    future.offers.push(Offer { want, cell: shelf.first + place as u32, cost });
-                    let alone = &mut alone[want as usize];
-                    *alone = alone.min(candidate.fixed as f64 + cost);
-                }
+        doors
+    }
+
+    /// Opens a node's door to an order, with its offers to the wants that it could serve.
+    fn open(
+        &self,
+        future: &mut Future,
+        scope: &Scope<'_>,
+        (wants, draw): (&[Wanted], &mut Draw),
+        mut freight: Option<&mut Freight<'_>>,
+        node: u32,
+    ) {
+        let from = scope.sender(node);
+        let fares = freight.as_mut().map(|freight| freight.of_class(&mut future.fares, from.class));
+        let (first, fixed) = (future.offers.len() as u32, from.fixed as f64);
+        for (want, wanted) in wants.iter().enumerate() {
+            let Wanted { shelf, units } = wanted;
+            let (nodes, stock) = self.of(shelf);
+            let Ok(place) = nodes.binary_search(&node) else { continue };
+            if stock[place] >= *units && scope.is_capable(shelf.flags, node) {
+                let cost = from.line as f64 + from.unit as f64 * units * shelf.lot;
+                future.offers.push(Offer { want: want as u32, cell: shelf.first + place as u32, cost });
+                let charged = freight.as_ref().map(|freight| freight.alone(want, from.class) as f64);
+                let shipment = fixed + charged.unwrap_or(0.0);
+                draw.alone[want] = draw.alone[want].min(shipment + cost);
+                draw.dearest[want] = draw.dearest[want].max(shipment);
             }
-            let end = future.offers.len() as u32;
-            future.doors.push(Door { fixed: candidate.fixed as f64, first: from, end });
         }
-        let end = future.doors.len() as u32;
-        // A want that nobody could serve costs nothing, whatever prices are.
-        alone.iter_mut().filter(|cost| cost.is_infinite()).for_each(|cost| *cost = 0.0);
-        future.draws.push(Draw { wants: wants.len() as u32, units, alone, first, end });
-        (self.doors, self.near) = (doors, near);
+        let end = future.offers.len() as u32;
+        future.doors.push(Door { fixed, fares, first, end });
     }
 
     /// A sku's place in the shelves.
