@@ -3,7 +3,7 @@
 //! The way through: an order's lines become demands ([`demand`]), which nodes it may use at which cost is settled
 //! ([`setting`], [`scope`]), lanes say how far each node is ([`lanes`], [`walk`]), the nodes worth a look are gathered with what they
 //! have ([`candidates`], or guessed to have: [`presume`]), how much of each want there is ([`settle`]), a good node set is found ([`heuristic`], [`split`]), improved
-//! and proven ([`solve`]: [`exact`] and [`bound`], or [`branch`] by [`shares`] and [`knapsack`]; at once for few skus: [`subsets`]; node by node where prices go by steps: [`steps`], or for many skus by who carries what: [`broad`], [`covers`]), and written down as a plan ([`planner`], [`write`]); all its plans share one [`allowance`] of work.
+//! and proven ([`solve`]: [`exact`] and [`bound`], or [`branch`] by [`shares`] and [`knapsack`]; at once for few skus: [`few`], [`subsets`]; node by node where prices go by steps: [`steps`], or for many skus by who carries what: [`broad`], [`covers`]), and written down as a plan ([`planner`], [`write`]); all its plans share one [`allowance`] of work.
 //! Lines of kits are taken apart first ([`kits`]), other skus stand for those that cannot be had ([`substitutes`]), what is not in stock may wait for supply ([`awaiting`], [`coming`], [`stops`], [`ways`]), whose lines are whose narrows their nodes ([`sellers`]), and by which services an order goes, its lanes ([`upgrades`]). What a node gives up is an order of its own ([`rest`]). What others decided is priced the same way ([`given`]), and so is what orders would cost elsewhere ([`arrange`]). All of them price by [`price`]; what stock is worth to orders to come is learned in [`prices`]. Nothing here changes state, reads a clock or draws a random number: the same order over the same
 //! stock gives the same plan, whatever order nodes were put in.
 
@@ -25,6 +25,7 @@ mod covers;
 mod days;
 mod demand;
 mod exact;
+mod few;
 mod given;
 mod heuristic;
 mod kits;

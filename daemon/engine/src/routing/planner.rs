@@ -13,10 +13,10 @@ use super::Proposal;
 use super::allowance::Allowance;
 use super::arrange::Portion;
 use super::candidates::Gatherer;
-use super::carried::Carried;
-use super::case::{Budget, Candidate, Part};
+use super::case::{Budget, Part};
 use super::covers::Covers;
-use super::demand::{Demand, Want};
+use super::demand::Demand;
+use super::few::Few;
 use super::lanes::{Bookmark, LaneBook};
 use super::obey::Terms;
 use super::parcels::{Carriers, Task};
@@ -26,18 +26,16 @@ use super::settle::{First, too_dear};
 use super::solve::{SMALL_SKUS, Search, budget, whole_budget};
 use super::subsets::{self, Subsets};
 use super::upgrades::Upgrades;
-use super::walk::{Near, WIDEN, Walk};
+use super::walk::{Near, WIDEN};
 use super::write::Writer;
 use crate::Reader;
 use crate::policy::{Kept, Ruling};
 use crate::tariff::fares::NEVER;
 
 /// An order of at most this many skus has few.
-const FEW_SKUS: usize = subsets::SKUS_MAX;
+pub(super) const FEW_SKUS: usize = subsets::SKUS_MAX;
 /// Orders of at most so many skus mind prices, where they can be served whole.
 pub const PRICED_SKUS_MAX: usize = FEW_SKUS;
-/// Nodes asked whether they have all of an order of few skus.
-const ONE_SHIPMENT_NODES: usize = 128;
 /// The least and the most nodes looked at first for an order of few skus, and for one of many.
 const NEAR_FEW: (usize, usize) = (16, 64);
 const NEAR_MANY: (usize, usize) = (128, 512);
@@ -57,7 +55,7 @@ pub struct Planner {
     pub(super) named: Vec<NodeIx>,
     pub(super) reasons: Vec<Option<RefusalCode>>,
     /// The wants in the order they are asked for at one node.
-    probes: Vec<u32>,
+    pub(super) probes: Vec<u32>,
     pub(super) parts: Vec<Part>,
     pub(super) search: Search,
     pub(super) covers: Covers,
@@ -114,16 +112,6 @@ pub(super) struct Obeying {
     /// The policy, where there is one.
     pub(super) kept: Option<Arc<Kept>>,
     pub(super) upgrades: Upgrades,
-}
-
-/// What became of planning an order of few skus.
-pub(super) enum Few {
-    /// The cheapest plan there is.
-    Planned(Proposal),
-    /// No node has enough of some want.
-    Short,
-    /// It is not an order for that.
-    Unfit,
 }
 
 impl Planner {
@@ -290,34 +278,47 @@ impl Planner {
         best_effort: bool,
         budget: &mut Budget,
     ) -> Result<Proposal, Refusal> {
-        let skus = self.demand.wants.len();
         self.search.case.limit = if limit == 0 { usize::MAX } else { usize::from(limit) };
         self.gatherer.begin(scope);
-        // By steps two light parcels may cost less than one: what could be two is planned by sets of wants.
-        let at_once = if scope.carriage.is_some() { 1 } else { FEW_SKUS };
-        if skus <= at_once
-            && let Some(proposal) = self.plan_one_shipment(scope, order)
-        {
-            return Ok(proposal);
-        }
-        let whole = match self.plan_few(scope, order) {
+        let could_be_whole = match self.plan_at_once(scope, order) {
             Few::Planned(proposal) => return Ok(proposal),
             Few::Short => false,
             Few::Unfit => true,
         };
         // Prices are minded by orders of few skus that can be served whole; all others are served for least.
         let scope = &Scope { prices: None, ..*scope };
-        let small = skus <= SMALL_SKUS;
-        if whole
-            && !small
+        if could_be_whole
+            && !self.is_small()
             && let Some(proposal) = self.plan_whole(scope, order, budget)
         {
             return Ok(proposal);
         }
-        let mut near = self.near(scope);
-        let bound = loop {
+        let bound = self.search_nodes(scope, best_effort, budget)?;
+        let bound = if self.search.best.found() {
+            bound
+        } else {
+            self.serve_in_few_shipments(scope, limit, best_effort, budget)?
+        };
+        Ok(self.write_best(scope, order, best_effort, bound))
+    }
+
+    /// Whether all nodes that have something of the order at hand are looked at.
+    fn is_small(&self) -> bool {
+        self.demand.wants.len() <= SMALL_SKUS
+    }
+
+    /// Searches for the best node set, with ever more nodes until it is proven, all are looked at or the work is done. Returns what
+    /// every plan costs at least.
+    fn search_nodes(
+        &mut self,
+        scope: &Scope<'_>,
+        best_effort: bool,
+        budget: &mut Budget,
+    ) -> Result<i64, Refusal> {
+        let (is_small, mut near) = (self.is_small(), self.near(scope));
+        loop {
             let Search { case, .. } = &mut self.search;
-            if small {
+            if is_small {
                 self.gatherer.gather_all(scope, &self.demand, case);
             } else {
                 self.gatherer.gather(scope, &self.demand, near, case);
@@ -326,39 +327,13 @@ impl Planner {
             self.settle_units(scope, best_effort)?;
             self.gatherer.fill(&mut self.search.case);
             let bound = self.search.solve(Carriers::of(scope, &self.demand), budget);
-            let proven = self.search.best.found() && bound >= self.search.best.cost;
-            let spent = budget.0 < self.gatherer.words as u64;
-            if proven || self.search.case.unseen.is_none() || self.search.best.found() && spent {
-                break bound;
+            let is_proven = self.search.best.found() && bound >= self.search.best.cost;
+            let is_spent = budget.0 < self.gatherer.words as u64;
+            if is_proven || self.search.case.unseen.is_none() || self.search.best.found() && is_spent {
+                return Ok(bound);
             }
             near.widen();
-        };
-        let bound = if self.search.best.found() {
-            bound
-        } else {
-            let bound = self.serve_within_limit(scope, budget);
-            let (code, mut is_refused) = (RefusalCode::TooManyShipments, false);
-            for reason in self.reasons.iter_mut().filter(|reason| !best_effort && **reason == Some(code)) {
-                // Where a rule gives way for it, the order is planned again.
-                (*reason, is_refused) = (None, true);
-            }
-            if is_refused {
-                return Err(Refusal::of(code, Field::Shipments).detail(i64::from(limit)));
-            }
-            bound
-        };
-        let Search { case, best, splitter, .. } = &mut self.search;
-        let task = Task { case, carriers: Carriers::of(scope, &self.demand) };
-        let parts = splitter.parts(task, best);
-        let mut proposal = self.writer.write(scope, order, &self.demand, &case.list, parts);
-        proposal.plan.bound = Money(bound.min(proposal.plan.cost.0));
-        if best_effort {
-            let reasons = &self.reasons;
-            proposal.plan.unfilled = self
-                .writer
-                .unfilled(order, &self.demand, |want| reasons[want].unwrap_or(RefusalCode::OutOfStock));
         }
-        Ok(proposal)
     }
 
     /// How many nodes to look at first. A node is worth a look if serving all from there costs not much more than a
@@ -369,116 +344,6 @@ impl Planner {
         Near { least, most, extra }
     }
 
-    /// An order of few skus most often goes out in one shipment: the cheapest node that has all, if it is found soon
-    /// and no two shipments could cost as little.
-    fn plan_one_shipment(&mut self, scope: &Scope<'_>, order: &Order) -> Option<Proposal> {
-        let mut walk = Walk::new(scope, &self.demand).filter(|_| self.reasons.iter().all(Option::is_none))?;
-        let skus = self.demand.wants.len();
-        let pair_floor = if skus == 1 { i64::MAX } else { walk.pair_floor() };
-        let units: i64 = self.demand.wants.iter().map(|want| want.units).sum();
-        let goods = self.demand.goods();
-        self.probes.clear();
-        self.probes.extend(0..skus as u32);
-        let mut best: Option<(i64, Candidate)> = None;
-        for _ in 0..ONE_SHIPMENT_NODES {
-            let next = walk.next();
-            if let Some((cost, candidate)) = best.filter(|best| next.is_none_or(|next| next.1 > best.0)) {
-                if cost >= pair_floor {
-                    return None;
-                }
-                self.parts.clear();
-                let part =
-                    |(want, wanted): (usize, &Want)| Part { want: want as u32, slot: 0, units: wanted.units };
-                self.parts.extend(self.demand.wants.iter().enumerate().map(part));
-                let mut proposal = self.writer.write(scope, order, &self.demand, &[candidate], &self.parts);
-                proposal.plan.bound = proposal.plan.weighed();
-                return Some(proposal);
-            }
-            let node = walk.take(next?.0);
-            if self.gatherer.eligible(scope, node) && self.has_all(scope, node) {
-                let candidate = scope.sender(node);
-                let (Money(cost), _) = scope.shipment(&candidate, skus, units.unsigned_abs(), &goods);
-                let price = |want: &Want| want.units.saturating_mul(scope.price(want.sku, node));
-                let prices = self.demand.wants.iter().map(price);
-                let cost = prices.fold(cost, i64::saturating_add);
-                let key = (cost, candidate.priority, candidate.code_rank);
-                if best.as_ref().is_none_or(|(cost, best)| key < (*cost, best.priority, best.code_rank)) {
-                    best = Some((cost, candidate));
-                }
-            }
-        }
-        None
-    }
-
-    /// Plans an order of few skus that can be served whole: the cheapest plan there is, over all nodes. Who carries a
-    /// want is taken to have enough of it, until a node that was chosen turns out not to.
-    pub(super) fn plan_few(&mut self, scope: &Scope<'_>, order: &Order) -> Few {
-        let wants = &self.demand.wants;
-        let served = self.reasons.iter().all(Option::is_none) && wants.iter().all(|want| want.units > 0);
-        if wants.len() > FEW_SKUS || !served {
-            return Few::Unfit;
-        }
-        let rows = &mut self.subsets.rows;
-        rows.resize_with(wants.len(), Vec::new);
-        for (row, want) in rows.iter_mut().zip(wants) {
-            let Some(bits) = self.gatherer.carried.bits(scope.reader, want.sku) else { return Few::Unfit };
-            row.clear();
-            row.extend_from_slice(bits);
-        }
-        self.subsets.begin(scope, &self.demand);
-        let mut looked_at = 0_usize;
-        loop {
-            let gatherer = &self.gatherer;
-            let eligible = |node: u32| gatherer.eligible(scope, node);
-            let limit = self.search.case.limit;
-            if !self.subsets.find(scope, &self.demand, limit, eligible) || self.subsets.chosen.len() > limit {
-                return Few::Unfit;
-            }
-            let mut wrong = 0;
-            for (want, facts) in wants.iter().enumerate().filter(|(want, _)| looked_at >> want & 1 == 0) {
-                let serves = |(set, _): &&(usize, _)| set >> want & 1 == 1;
-                let (_, from) = self.subsets.chosen.iter().find(serves).expect("every want is shared out");
-                let carried = &self.gatherer.carried;
-                let there = carried.available(scope.reader, facts.sku, NodeIx(from.node), scope.segments);
-                wrong |= usize::from(there < facts.units + scope.buffer(want, from.node)) << want;
-            }
-            if wrong == 0 {
-                break;
-            }
-            looked_at |= wrong;
-            for (want, row) in
-                self.subsets.rows.iter_mut().enumerate().filter(|(want, _)| wrong >> want & 1 == 1)
-            {
-                let Want { sku, units, .. } = wants[want];
-                let (reader, segments) = (scope.reader, scope.segments);
-                let is_any = if scope.has_buffers() {
-                    let units = |node| units + scope.buffer(want, node);
-                    Carried::enough(reader, sku, segments, units, row)
-                } else {
-                    Carried::enough(reader, sku, segments, |_| units, row)
-                };
-                if !is_any {
-                    return Few::Short;
-                }
-            }
-        }
-        self.parts.clear();
-        let list = &mut self.search.case.list;
-        list.clear();
-        for (slot, (set, from)) in (0..).zip(&self.subsets.chosen) {
-            list.push(*from);
-            let wants = wants.iter().enumerate().filter(|(want, _)| set >> want & 1 == 1);
-            self.parts.extend(wants.map(|(want, facts)| Part {
-                want: want as u32,
-                slot,
-                units: facts.units,
-            }));
-        }
-        let mut proposal = self.writer.write(scope, order, &self.demand, &self.search.case.list, &self.parts);
-        proposal.plan.bound = proposal.plan.weighed();
-        Few::Planned(proposal)
-    }
-
     /// Plans an order that can be served whole from near nodes, reading the stock of those it chooses alone.
     pub(super) fn plan_carried(
         &mut self,
@@ -486,7 +351,7 @@ impl Planner {
         order: &Order,
         budget: &mut Budget,
     ) -> Option<Proposal> {
-        if self.reasons.iter().any(Option::is_some) || self.demand.wants.iter().any(|want| want.units == 0) {
+        if !self.could_be_whole() {
             return None;
         }
         let mut near = self.near(scope);
@@ -496,21 +361,7 @@ impl Planner {
             }
             budget.take(self.search.case.list.len() * self.demand.wants.len());
             self.check_sums().ok()?;
-            let mut round = 0;
-            let bound = loop {
-                let carriers = Carriers::of(scope, &self.demand);
-                let bound = self.search.solve(carriers, budget);
-                let Search { case, best, splitter, .. } = &mut self.search;
-                if !best.found() {
-                    return None;
-                }
-                self.parts.clear();
-                self.parts.extend_from_slice(splitter.parts(Task { case, carriers }, best));
-                if self.gatherer.confirm(scope, &self.demand, case, &self.parts, round == CONFIRM_ROUNDS)? {
-                    break bound;
-                }
-                round += 1;
-            };
+            let bound = self.search_confirmed(scope, budget)?;
             let Search { case, best, .. } = &self.search;
             if bound >= best.cost
                 || case.unseen.is_none()
@@ -524,29 +375,45 @@ impl Planner {
         }
     }
 
-    /// Whether a node has enough of every want. The want that was missing last is asked for first next time.
-    fn has_all(&mut self, scope: &Scope<'_>, node: u32) -> bool {
-        let missing = self.probes.iter().position(|at| {
-            let want = &self.demand.wants[*at as usize];
-            let carries = self
-                .gatherer
-                .carried
-                .bits(scope.reader, want.sku)
-                .is_some_and(|bits| bits[node as usize / 64] >> (node % 64) & 1 == 1);
-            !carries || !scope.suits(*at as usize, want.flags, node)
-        });
-        let missing = missing.or_else(|| {
-            self.probes.iter().position(|at| {
-                let want = &self.demand.wants[*at as usize];
-                let there =
-                    self.gatherer.carried.available(scope.reader, want.sku, NodeIx(node), scope.segments);
-                there < want.units + scope.buffer(*at as usize, node)
-            })
-        });
-        if let Some(at) = missing {
-            self.probes.swap(0, at);
+    /// Searches among nodes that are taken to have what they carry, until those that are chosen have it. Returns what every plan
+    /// costs at least; `None` where there is none.
+    fn search_confirmed(&mut self, scope: &Scope<'_>, budget: &mut Budget) -> Option<i64> {
+        let mut round = 0;
+        loop {
+            let carriers = Carriers::of(scope, &self.demand);
+            let bound = self.search.solve(carriers, budget);
+            let Search { case, best, splitter, .. } = &mut self.search;
+            if !best.found() {
+                return None;
+            }
+            self.parts.clear();
+            self.parts.extend_from_slice(splitter.parts(Task { case, carriers }, best));
+            if self.gatherer.confirm(scope, &self.demand, case, &self.parts, round == CONFIRM_ROUNDS)? {
+                return Some(bound);
+            }
+            round += 1;
         }
-        missing.is_none()
+    }
+
+    /// Serves what so many shipments can carry, where that may be less than all. Returns what a plan of the same quantities costs
+    /// at least.
+    fn serve_in_few_shipments(
+        &mut self,
+        scope: &Scope<'_>,
+        limit: u16,
+        best_effort: bool,
+        budget: &mut Budget,
+    ) -> Result<i64, Refusal> {
+        let bound = self.serve_within_limit(scope, budget);
+        let (code, mut is_refused) = (RefusalCode::TooManyShipments, false);
+        for reason in self.reasons.iter_mut().filter(|reason| !best_effort && **reason == Some(code)) {
+            // Where a rule gives way for it, the order is planned again.
+            (*reason, is_refused) = (None, true);
+        }
+        if is_refused {
+            return Err(Refusal::of(code, Field::Shipments).detail(i64::from(limit)));
+        }
+        Ok(bound)
     }
 
     /// Gives up what the allowed shipments cannot carry: opens the nodes that carry the most, one after the other, and
@@ -568,5 +435,19 @@ impl Planner {
             splitter.offer(Task { case, carriers }, self.gatherer.carriers(), best, budget);
         }
         bound.min(self.search.best.cost)
+    }
+
+    /// Writes down the best plan that was found, and with best effort what it leaves out.
+    fn write_best(&mut self, scope: &Scope<'_>, order: &Order, best_effort: bool, bound: i64) -> Proposal {
+        let Search { case, best, splitter, .. } = &mut self.search;
+        let task = Task { case, carriers: Carriers::of(scope, &self.demand) };
+        let parts = splitter.parts(task, best);
+        let mut proposal = self.writer.write(scope, order, &self.demand, &case.list, parts);
+        proposal.plan.bound = Money(bound.min(proposal.plan.cost.0));
+        if best_effort {
+            let reason = |want: usize| self.reasons[want].unwrap_or(RefusalCode::OutOfStock);
+            proposal.plan.unfilled = self.writer.unfilled(order, &self.demand, reason);
+        }
+        proposal
     }
 }
