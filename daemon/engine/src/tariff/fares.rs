@@ -90,9 +90,12 @@ struct Step {
 #[derive(Debug)]
 struct Offer {
     service: ServiceIx,
-    /// By place in the service's zones; and whether their steps end at the same weights.
+    /// By place in the service's zones.
     zones: Vec<Vec<Step>>,
-    has_same_steps: bool,
+    /// The same, where their steps end at the same weights.
+    table: Option<Table>,
+    /// Whether goods are billed as the offer before this one bills them, and their steps are found at the same places.
+    bills_alike: bool,
     spec: Arc<ServiceSpec>,
     /// Of a parcel, converted as one sum: by whether it goes to a home, and whether it is oversize and hazmat, a bit each.
     surcharges: [i64; 8],
@@ -130,16 +133,18 @@ impl Fares {
         let offer = |(service, spec): (ServiceIx, &Arc<ServiceSpec>)| {
             let rate = tariffs.rates.get(&spec.currency).map_or(1_000_000, |Money(rate)| *rate);
             let zones: Vec<_> = spec.zones.iter().map(|zone| steps(zone, spec.fuel_bp, rate)).collect();
-            let ends = |steps: &[Step]| steps.iter().map(|step| step.up_to_g).collect::<Vec<_>>();
-            let has_same_steps = zones.windows(2).all(|pair| ends(&pair[0]) == ends(&pair[1]));
             let surcharges = std::array::from_fn(|applies| {
                 let amounts = [spec.residential, spec.oversize, spec.hazmat];
                 let sum = amounts.iter().enumerate().filter(|(bit, _)| applies >> bit & 1 == 1);
                 share(sum.map(|(_, amount)| amount.0).sum(), rate, 1_000_000)
             });
-            Offer { service, zones, has_same_steps, spec: Arc::clone(spec), surcharges }
+            let (table, spec) = (Table::of(&zones), Arc::clone(spec));
+            Offer { service, zones, table, bills_alike: false, spec, surcharges }
         };
-        let offers: Vec<_> = offered.map(offer).collect();
+        let mut offers: Vec<_> = offered.map(offer).collect();
+        for at in 1..offers.len() {
+            offers[at].bills_alike = offers[at].bills_like(&offers[at - 1]);
+        }
         if offers.is_empty() && among.is_none() {
             return None;
         }
@@ -195,20 +200,37 @@ impl Fares {
 
     /// What the cheapest service charges; [`NEVER`] where none goes.
     pub(crate) fn price(&self, zones: &Zones, goods: &Goods, is_home: bool) -> i64 {
-        let price = |(offer, zone): (&Offer, usize)| offer.price(zone, &offer.billed(goods, is_home));
-        self.going(zones).map(price).fold(NEVER, i64::min)
+        let mut least = NEVER;
+        self.each_offer(goods, is_home, |at, offer, billed| {
+            if let Some(zone) = usize::from(zones[at]).checked_sub(1) {
+                least = least.min(offer.price(zone, billed));
+            }
+        });
+        least
     }
 
     /// The same of many ways at once: how much is billed is the same by all of them, and most often the step of it.
     pub(crate) fn prices(&self, ways: &[Zones], goods: &Goods, is_home: bool, prices: &mut Vec<i64>) {
         let first = prices.len();
         prices.resize(first + ways.len(), NEVER);
-        for (at, offer) in self.offers.iter().enumerate() {
-            let billed = offer.billed(goods, is_home);
+        self.each_offer(goods, is_home, |at, offer, billed| {
             for (least, zones) in prices[first..].iter_mut().zip(ways) {
                 let Some(zone) = usize::from(zones[at]).checked_sub(1) else { continue };
-                *least = (*least).min(offer.price(zone, &billed));
+                *least = (*least).min(offer.price(zone, billed));
             }
+        });
+    }
+
+    /// Asks about each offer, with goods as it bills them. Most often all bill alike.
+    #[inline]
+    fn each_offer(&self, goods: &Goods, is_home: bool, mut ask: impl FnMut(usize, &Offer, &Billed)) {
+        let mut billed = Billed::default();
+        for (at, offer) in self.offers.iter().enumerate() {
+            if !offer.bills_alike {
+                billed = offer.billed(goods);
+            }
+            billed.surcharge = offer.surcharge(is_home, goods.flags).min(NEVER);
+            ask(at, offer, &billed);
         }
     }
 
@@ -276,15 +298,90 @@ fn steps(zone: &ZoneSpec, fuel_bp: u16, rate: i64) -> Vec<Step> {
     steps
 }
 
-/// Goods as a service bills them: the weight, what comes on top of each parcel, and the step of the weight, where it is one parcel
-/// and the same in all zones.
+/// Most places of a table in which steps are looked up.
+const PLACES_MAX: u64 = 256;
+
+/// Prices of steps that end at the same weights in all zones.
+#[derive(Debug)]
+struct Table {
+    ends: Vec<u64>,
+    /// By the leading bits of a weight, without so many others: the first step that it could be.
+    firsts: Vec<u32>,
+    shift: u32,
+    /// By step, then zone.
+    prices: Vec<i64>,
+    zones: usize,
+}
+
+impl Table {
+    /// `None` where steps end at other weights in other zones.
+    fn of(zones: &[Vec<Step>]) -> Option<Self> {
+        let ends_of = |steps: &Vec<Step>| steps.iter().map(|step| step.up_to_g).collect::<Vec<_>>();
+        let ends = ends_of(zones.first()?);
+        let heaviest = *ends.last()?;
+        if zones.iter().any(|steps| ends_of(steps) != ends) {
+            return None;
+        }
+        let shift = (0..u64::BITS).find(|shift| heaviest >> shift < PLACES_MAX)?;
+        let first = |place: u64| ends.partition_point(|end| *end < place << shift) as u32;
+        let firsts = (0..=heaviest >> shift).map(first).collect();
+        let of_step = |step: usize| zones.iter().map(move |steps| steps[step].price.min(NEVER));
+        let prices = (0..ends.len()).flat_map(of_step).collect();
+        Some(Self { ends, firsts, shift, prices, zones: zones.len() })
+    }
+
+    /// How so much weight goes.
+    #[inline]
+    fn parcels(&self, billable_g: u64) -> Parcels {
+        Parcels::of(billable_g, self.ends[self.ends.len() - 1], |grams| {
+            let first = self.firsts[(grams >> self.shift) as usize] as usize;
+            first + self.ends[first..].iter().take_while(|end| **end < grams).count()
+        })
+    }
+}
+
+/// How some weight goes: so many parcels of the heaviest step, and one more of this step.
+#[derive(Clone, Copy, Debug, Default)]
+struct Parcels {
+    full: u64,
+    step: usize,
+}
+
+impl Parcels {
+    /// `step` finds the step of a weight that is no more than the heaviest.
+    #[inline]
+    fn of(billable_g: u64, heaviest_g: u64, step: impl FnOnce(u64) -> usize) -> Self {
+        if billable_g <= heaviest_g {
+            return Self { full: 0, step: step(billable_g) };
+        }
+        let full = (billable_g - 1) / heaviest_g;
+        Self { full, step: step(billable_g - full * heaviest_g) }
+    }
+}
+
+/// Goods as a service bills them: the weight, what comes on top of each parcel, and how it goes, where that is the same in all zones.
+#[derive(Default)]
 struct Billed {
     billable_g: u64,
     surcharge: i64,
-    step: Option<usize>,
+    parcels: Option<Parcels>,
+}
+
+/// The prices of so many parcels and a last one, together, and what comes on top of each.
+#[inline]
+fn times(full: u64, price: i64, last: i64, surcharge: i64) -> (i64, i64) {
+    let full = i64::try_from(full).unwrap_or(NEVER);
+    let freight = full.saturating_mul(price).min(NEVER).saturating_add(last).min(NEVER);
+    (freight, (full + 1).saturating_mul(surcharge).min(NEVER))
 }
 
 impl Offer {
+    /// Whether both bill all goods for the same weight, in the same parcels.
+    fn bills_like(&self, other: &Self) -> bool {
+        let ends = |offer: &Self| offer.table.as_ref().map(|table| table.ends.clone());
+        self.spec.volume_divisor == other.spec.volume_divisor && ends(self) == ends(other)
+    }
+
     /// What comes on top of a parcel's price.
     fn surcharge(&self, is_home: bool, flags: u16) -> i64 {
         let is_any = |flag: u16| usize::from(flags & flag != 0);
@@ -293,21 +390,18 @@ impl Offer {
         self.surcharges[applies]
     }
 
-    /// What of goods is the same in all zones.
+    /// What of goods is the same in all zones, surcharges aside.
     #[inline]
-    fn billed(&self, goods: &Goods, is_home: bool) -> Billed {
-        let (billable_g, surcharge) = (self.billable_g(goods), self.surcharge(is_home, goods.flags));
-        Billed { billable_g, surcharge, step: self.shared_step(billable_g) }
+    fn billed(&self, goods: &Goods) -> Billed {
+        let billable_g = self.billable_g(goods);
+        let parcels = self.table.as_ref().map(|table| table.parcels(billable_g));
+        Billed { billable_g, surcharge: 0, parcels }
     }
 
     /// What they cost in a zone.
     #[inline]
     fn price(&self, zone: usize, billed: &Billed) -> i64 {
-        let Billed { billable_g, surcharge, step } = *billed;
-        let (freight, surcharges) = match step {
-            Some(step) => (self.zones[zone][step].price.min(NEVER), surcharge.min(NEVER)),
-            None => self.freight(zone, billable_g, surcharge),
-        };
+        let (freight, surcharges) = self.freight(zone, billed);
         freight + surcharges
     }
 
@@ -320,36 +414,35 @@ impl Offer {
         goods.grams.max(by_volume).max(1)
     }
 
-    /// The step of one parcel of so much weight, where it is the same in all zones.
-    fn shared_step(&self, billable_g: u64) -> Option<usize> {
-        let steps = self.zones.first().filter(|_| self.has_same_steps)?;
-        let step = steps.partition_point(|step| step.up_to_g < billable_g);
-        (step < steps.len()).then_some(step)
+    /// What goods cost in a zone: price and fuel, and so much on top of each parcel.
+    #[inline]
+    fn freight(&self, zone: usize, billed: &Billed) -> (i64, i64) {
+        let Some((Table { prices, zones, .. }, parcels)) = self.table.as_ref().zip(billed.parcels) else {
+            return self.freight_by_zone(zone, billed);
+        };
+        let last = prices[parcels.step * zones + zone];
+        if parcels.full == 0 {
+            return (last, billed.surcharge);
+        }
+        times(parcels.full, prices[prices.len() - zones + zone], last, billed.surcharge)
     }
 
-    /// What so much weight costs in a zone: price and fuel, and so much on top of each parcel.
-    #[inline]
-    fn freight(&self, zone: usize, billable_g: u64, surcharge: i64) -> (i64, i64) {
+    /// The same where steps end at other weights in other zones.
+    #[inline(never)]
+    fn freight_by_zone(&self, zone: usize, billed: &Billed) -> (i64, i64) {
         let steps = &*self.zones[zone];
-        let price_of = |grams: u64| steps[steps.partition_point(|step| step.up_to_g < grams)].price;
         let heaviest = steps[steps.len() - 1];
-        if billable_g <= heaviest.up_to_g {
-            return (price_of(billable_g).min(NEVER), surcharge.min(NEVER));
-        }
-        let parcels = billable_g.div_ceil(heaviest.up_to_g);
-        let last = price_of(billable_g - (parcels - 1) * heaviest.up_to_g);
-        let times = |parcels: u64, price: i64| {
-            i64::try_from(i128::from(parcels) * i128::from(price)).unwrap_or(NEVER).min(NEVER)
-        };
-        let freight = times(parcels - 1, heaviest.price).saturating_add(last).min(NEVER);
-        (freight, times(parcels, surcharge))
+        let step = |grams: u64| steps.partition_point(|step| step.up_to_g < grams);
+        let Parcels { full, step } = Parcels::of(billed.billable_g, heaviest.up_to_g, step);
+        times(full, heaviest.price, steps[step].price, billed.surcharge)
     }
 
     fn fare(&self, zone: usize, goods: &Goods, is_home: bool) -> Fare {
-        let billable_g = self.billable_g(goods);
-        let (freight, surcharges) = self.freight(zone, billable_g, self.surcharge(is_home, goods.flags));
+        let surcharge = self.surcharge(is_home, goods.flags).min(NEVER);
+        let billed = Billed { surcharge, ..self.billed(goods) };
+        let (freight, surcharges) = self.freight(zone, &billed);
         let ZoneSpec { zone, transit_days, .. } = self.spec.zones[zone];
-        Fare { service: self.service, zone, transit_days, billable_g, freight, surcharges }
+        Fare { service: self.service, zone, transit_days, billable_g: billed.billable_g, freight, surcharges }
     }
 }
 
