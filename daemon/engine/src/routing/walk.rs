@@ -47,6 +47,8 @@ pub(crate) struct Walk<'a> {
     lanes: &'a LaneSet,
     skus: i64,
     units: i64,
+    /// Whether a unit costs the same from all nodes of a band.
+    is_level: bool,
     bands: Vec<Ahead>,
     /// The band that the next node is in, and what the order costs from there at least.
     next: Option<(usize, i64)>,
@@ -73,7 +75,8 @@ impl<'a> Walk<'a> {
             ahead
         };
         let bands = lanes.bands.iter().zip(&lanes.ends).map(ahead).collect();
-        let mut walk = Self { scope, lanes, skus, units, bands, next: None };
+        let is_level = scope.carriage.is_some() && scope.sheet.bands_are_uniform();
+        let mut walk = Self { scope, lanes, skus, units, is_level, bands, next: None };
         walk.look_around();
         Some(walk)
     }
@@ -93,6 +96,9 @@ impl<'a> Walk<'a> {
         let ahead = &mut self.bands[band];
         let (node, floor) = (self.lanes.order[ahead.at as usize], ahead.floor);
         ahead.at += 1;
+        if self.is_level && ahead.at < ahead.end {
+            return node;
+        }
         ahead.look(self.scope, self.lanes, self.units);
         // Where the node after it costs the same, nothing has changed: so it is most often where carriers price.
         if ahead.unit.is_none() || ahead.floor != floor {
