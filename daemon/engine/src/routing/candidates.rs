@@ -15,7 +15,7 @@ use super::scope::{Credit, Scope};
 use super::walk::{Near, Walk};
 use crate::inventory::Place;
 use crate::inventory::cell::{word_available, word_place};
-use crate::sync::Ordering;
+use crate::sync::{AtomicU64, Ordering};
 use crate::tariff::fares::Floor;
 
 /// A sku with at most this many cells is looked up at all its nodes at once.
@@ -272,74 +272,90 @@ impl Gatherer {
         look: Look,
         may_widen: bool,
     ) -> bool {
-        let start = self.hits.len();
+        let (start, flags) = (self.hits.len(), demand.wants[want].flags);
+        let wanted = Want { want: want as u32, flags };
         let mut hits = std::mem::take(&mut self.hits);
-        let wanted = Want { want: want as u32, flags: demand.wants[want].flags };
         let mut seen = 0;
         let read = scope.reader.read_words(demand.wants[want].sku, |words| {
             hits.truncate(start);
             seen = words.len();
             let everywhere = look == Look::Everywhere || may_widen && words.len() <= SPARSE_CELLS;
-            let mut note = |word: u64| note(scope, wanted, word, start, &mut hits);
+            let note = |word: u64| note(scope, wanted, word, start, &mut hits);
             match look {
-                Look::Slots(from) if !everywhere => {
-                    let nodes = &self.nodes[from.min(self.nodes.len())..];
-                    if nodes.len() * SEARCH_WORDS < words.len() {
-                        for node in nodes {
-                            let first = Place::new(NodeIx(*node), Segment(0));
-                            let at = words
-                                .partition_point(|word| word_place(word.load(Ordering::Relaxed)) < first);
-                            let of_node = words[at..].iter().map(|word| word.load(Ordering::Relaxed));
-                            of_node
-                                .take_while(|word| word_place(*word).node().0 == *node)
-                                .for_each(&mut note);
-                        }
-                    } else {
-                        for word in words {
-                            let word = word.load(Ordering::Relaxed);
-                            let slot = self.slots.get(word_place(word).node().0 as usize);
-                            if slot.is_some_and(|slot| *slot as usize > from) {
-                                note(word);
-                            }
-                        }
-                    }
-                }
-                _ => {
-                    for word in words {
-                        let word = word.load(Ordering::Relaxed);
-                        if self.eligible(scope, word_place(word).node().0) {
-                            note(word);
-                        }
-                    }
-                }
+                Look::Slots(from) if !everywhere => self.read_slots(words, from, note),
+                _ => self.read_eligible(scope, words, note),
             }
             everywhere
         });
-        for credit in scope.credits_of(want) {
-            let Credit { node, .. } = *credit;
-            let is_looked_at = match look {
-                Look::Slots(from) if read == Some(false) => {
-                    self.slots.get(node as usize).is_some_and(|slot| *slot as usize > from)
-                }
-                _ => self.eligible(scope, node),
-            };
-            let is_new = hits[start..].iter().all(|hit| hit.node != node);
-            if is_looked_at && is_new && scope.suits(want, wanted.flags, node) {
-                hits.push(Hit { want: want as u32, node, available: 0 });
-            }
-        }
-        if scope.has_buffers() {
-            let mut place = 0;
-            hits.retain_mut(|hit| {
-                place += 1;
-                let keeps = if place > start { scope.buffer(want, hit.node) } else { 0 };
-                hit.available -= keeps;
-                hit.available > 0
-            });
-        }
         self.hits = hits;
+        let look = if read == Some(false) { look } else { Look::Everywhere };
+        self.note_credits(scope, wanted, look, start);
+        self.keep_back(scope, want, start);
         self.words += seen;
         read.unwrap_or(false)
+    }
+
+    /// Reads the cells of candidates with slots from here on, by search where there are few of them.
+    fn read_slots(&self, words: &[AtomicU64], from: usize, mut note: impl FnMut(u64)) {
+        let nodes = &self.nodes[from.min(self.nodes.len())..];
+        if nodes.len() * SEARCH_WORDS >= words.len() {
+            for word in words {
+                let word = word.load(Ordering::Relaxed);
+                if self.has_slot(word_place(word).node().0, from) {
+                    note(word);
+                }
+            }
+            return;
+        }
+        for node in nodes {
+            let first = Place::new(NodeIx(*node), Segment(0));
+            let at = words.partition_point(|word| word_place(word.load(Ordering::Relaxed)) < first);
+            let of_node = words[at..].iter().map(|word| word.load(Ordering::Relaxed));
+            of_node.take_while(|word| word_place(*word).node().0 == *node).for_each(&mut note);
+        }
+    }
+
+    /// Reads the cells of all eligible nodes.
+    fn read_eligible(&self, scope: &Scope<'_>, words: &[AtomicU64], mut note: impl FnMut(u64)) {
+        for word in words {
+            let word = word.load(Ordering::Relaxed);
+            if self.eligible(scope, word_place(word).node().0) {
+                note(word);
+            }
+        }
+    }
+
+    /// Whether a node is a candidate with a slot from here on.
+    fn has_slot(&self, node: u32, from: usize) -> bool {
+        self.slots.get(node as usize).is_some_and(|slot| *slot as usize > from)
+    }
+
+    /// Notes nodes that have nothing of a want but what is there beside what can be promised; `start` is the want's first hit.
+    fn note_credits(&mut self, scope: &Scope<'_>, Want { want, flags }: Want, look: Look, start: usize) {
+        for Credit { node, .. } in scope.credits_of(want as usize) {
+            let node = *node;
+            let is_looked_at = match look {
+                Look::Slots(from) => self.has_slot(node, from),
+                Look::Everywhere => self.eligible(scope, node),
+            };
+            let is_new = self.hits[start..].iter().all(|hit| hit.node != node);
+            if is_looked_at && is_new && scope.suits(want as usize, flags, node) {
+                self.hits.push(Hit { want, node, available: 0 });
+            }
+        }
+    }
+
+    /// Takes what nodes keep back of a want from what they have; `start` is its first hit.
+    fn keep_back(&mut self, scope: &Scope<'_>, want: usize, start: usize) {
+        if !scope.has_buffers() {
+            return;
+        }
+        let mut place = 0;
+        self.hits.retain_mut(|hit| {
+            place += 1;
+            hit.available -= if place > start { scope.buffer(want, hit.node) } else { 0 };
+            hit.available > 0
+        });
     }
 
     /// Of a want that no node has whole and many have in part, keeps of each band the cheapest that together have enough.
