@@ -8,7 +8,8 @@ use earmark_protocol::command::Order;
 use earmark_protocol::ids::{Money, NodeIx};
 
 use super::Proposal;
-use super::case::{Budget, Candidate, Part};
+use super::case::Budget;
+use super::covers::Covers;
 use super::planner::Planner;
 use super::scope::Scope;
 use super::walk::Near;
@@ -57,43 +58,35 @@ impl Planner {
             return None;
         }
         let bound = self.covers.bound(scope);
-        let mut list = std::mem::take(&mut self.search.case.list);
-        let mut parts = std::mem::take(&mut self.parts);
-        self.missing.clear();
-        self.missing.resize(self.demand.wants.len(), false);
         let mut is_found = false;
         for _ in 0..ROUNDS {
             if is_found || !self.covers.search(scope, budget) {
                 break;
             }
             self.covers.balance(scope, budget);
-            self.covers.parts(&self.demand, &mut list, &mut parts);
-            is_found = self.confirm_broad(scope, &list, &parts);
+            self.covers.write_down(&self.demand);
+            is_found = self.confirm_broad(scope);
         }
         let is_close = self.covers.cost().saturating_sub(bound) <= bound.saturating_mul(CLOSE_PERCENT) / 100;
-        let planned = (is_found && list.len() <= self.search.case.limit).then(|| {
-            let mut proposal = self.writer.write(scope, order, &self.demand, &list, &parts);
+        let Covers { list, parts, .. } = &self.covers;
+        (is_found && list.len() <= self.search.case.limit).then(|| {
+            let mut proposal = self.writer.write(scope, order, &self.demand, list, parts);
             proposal.plan.bound = Money(bound.min(proposal.plan.cost.0));
             (proposal, is_close)
-        });
-        (self.search.case.list, self.parts) = (list, parts);
-        planned
+        })
     }
 
     /// Whether all nodes that were chosen have enough. Where some have not, the next search knows it.
-    fn confirm_broad(&mut self, scope: &Scope<'_>, list: &[Candidate], parts: &[Part]) -> bool {
+    fn confirm_broad(&mut self, scope: &Scope<'_>) -> bool {
         let mut confirmed = true;
-        for part in parts {
-            let (want, node) = (part.want as usize, list[part.slot as usize].node);
+        for at in 0..self.covers.parts.len() {
+            let part = self.covers.parts[at];
+            let (want, node) = (part.want as usize, self.covers.list[part.slot as usize].node);
             let sku = self.demand.wants[want].sku;
             let there = self.gatherer.carried.available(scope.reader, sku, NodeIx(node), scope.segments);
             if there < part.units + scope.buffer(want, node) {
                 confirmed = false;
-                self.covers.clear(node, want);
-                // What is missed twice is looked for everywhere.
-                if std::mem::replace(&mut self.missing[want], true) {
-                    self.covers.columns.look_closely(scope, &self.demand, want);
-                }
+                self.covers.miss(scope, &self.demand, &part);
             }
         }
         confirmed

@@ -8,7 +8,7 @@
 
 use super::candidates::Gatherer;
 use super::case::{Budget, Candidate, Part};
-use super::columns::{Columns, ones};
+use super::columns::{Columns, ones, places};
 use super::demand::Demand;
 use super::scope::Scope;
 use super::sums::{Sum, Sums};
@@ -27,6 +27,8 @@ const PRICE_STEPS: usize = 60;
 #[derive(Clone, Copy)]
 struct Met {
     from: Candidate,
+    /// Its place among the near nodes.
+    near: u32,
     /// What all of the order costs from there, shipments aside.
     rate: i64,
     /// Its mask, by place in [`Covers::masks`]; nothing until it is asked for.
@@ -48,13 +50,13 @@ struct Set {
 /// The search, and its buffers.
 #[derive(Default)]
 pub(super) struct Covers {
-    pub(super) columns: Columns,
+    columns: Columns,
     sums: Sums,
     words: usize,
     whole: Vec<u64>,
     all: Sum,
     met: Vec<Met>,
-    /// By node: its place among those met, plus one.
+    /// By near node: its place among those met, plus one.
     places: Vec<u32>,
     masks: Vec<u64>,
     best: Set,
@@ -62,8 +64,25 @@ pub(super) struct Covers {
     rest: Vec<u64>,
     need: Vec<u64>,
     listed: Vec<(i64, u16, u32, u32)>,
+    /// The nodes of the best set that stay while others are exchanged.
+    others: Vec<u32>,
     /// By want: what it costs at least, wherever it comes from.
     least: Vec<i64>,
+    /// By want: whether a node that was chosen for it had not enough.
+    missing: Vec<bool>,
+    balance: Balance,
+    /// The answer: nodes, and what of the order goes from each.
+    pub(super) list: Vec<Candidate>,
+    pub(super) parts: Vec<Part>,
+}
+
+/// What moving wants between the nodes of a set goes by: by node, what it serves comes to, and what that costs; and a mask to try.
+#[derive(Default)]
+struct Balance {
+    sums: Vec<Sum>,
+    costs: Vec<i64>,
+    masks: Vec<std::ops::Range<usize>>,
+    with: Vec<u64>,
 }
 
 impl Covers {
@@ -82,11 +101,12 @@ impl Covers {
         {
             return false;
         }
-        for met in self.met.drain(..) {
-            self.places[met.from.node as usize] = 0;
-        }
-        self.places.resize(scope.sheet.sites.len().max(self.places.len()), 0);
+        self.met.clear();
+        self.places.clear();
+        self.places.resize(self.columns.len(), 0);
         self.masks.clear();
+        self.missing.clear();
+        self.missing.resize(demand.wants.len(), false);
         self.words = demand.wants.len().div_ceil(64);
         self.whole.clear();
         self.whole.resize(self.words, u64::MAX);
@@ -130,10 +150,8 @@ impl Covers {
     }
 
     /// What every plan costs at least: each want from where it is cheapest, and as many shipments as the node needs that carries most.
-    pub(super) fn bound(&mut self, scope: &Scope<'_>) -> i64 {
-        self.columns.count(&self.whole);
-        let most = self.columns.most_of(None, 0).max(1);
-        let shipments = self.least.len().div_ceil(most) as i64;
+    pub(super) fn bound(&self, scope: &Scope<'_>) -> i64 {
+        let shipments = self.least.len().div_ceil(self.columns.most.max(1)) as i64;
         self.all.least.saturating_add(scope.fixed_least().saturating_mul(shipments))
     }
 
@@ -164,13 +182,13 @@ impl Covers {
         self.best.cost < i64::MAX
     }
 
-    /// A node, looked at now or before.
-    fn meet(&mut self, scope: &Scope<'_>, node: u32) -> u32 {
-        let place = &mut self.places[node as usize];
+    /// A near node, looked at now or before.
+    fn meet(&mut self, scope: &Scope<'_>, near: u32) -> u32 {
+        let place = &mut self.places[near as usize];
         if *place == 0 {
-            let from = scope.candidate(node);
+            let from = scope.candidate(self.columns.node(near));
             let rate = floor(&from, self.least.len(), self.all);
-            self.met.push(Met { from, rate, mask: None });
+            self.met.push(Met { from, near, rate, mask: None });
             *place = self.met.len() as u32;
         }
         *place - 1
@@ -182,15 +200,22 @@ impl Covers {
         let place = *known.mask.get_or_insert_with(|| {
             let place = self.masks.len();
             self.masks.resize(place + self.words, 0);
-            self.columns.mask(known.from.node, &mut self.masks[place..]);
+            self.columns.mask(known.near, &mut self.masks[place..]);
             place as u32
         });
         place as usize..place as usize + self.words
     }
 
-    /// Says that a node has not enough of a want.
-    pub(super) fn clear(&mut self, node: u32, want: usize) {
-        self.columns.clear(node, want);
+    /// Hears that the node of a part of the answer has not enough. The next search knows it; what is missed twice is looked for
+    /// everywhere.
+    pub(super) fn miss(&mut self, scope: &Scope<'_>, demand: &Demand, part: &Part) {
+        let (node, want) = (self.list[part.slot as usize].node, part.want as usize);
+        let mut chosen = self.best.open.iter().map(|met| &self.met[*met as usize]);
+        let met = chosen.find(|met| met.from.node == node).expect("the answer is of the best set");
+        self.columns.clear(met.near, want);
+        if std::mem::replace(&mut self.missing[want], true) {
+            self.columns.look_closely(scope, demand, want);
+        }
         // They are made anew when they are asked for.
         self.masks.clear();
         self.met.iter_mut().for_each(|met| met.mask = None);
@@ -210,7 +235,7 @@ impl Covers {
             let mut most_before = 0;
             for group in 0..self.columns.groups().len() {
                 // Who carries no more and costs no less is no better.
-                let most = self.columns.most_of(Some(group), most_before);
+                let most = self.columns.most_of(group, most_before);
                 if most > 0 {
                     most_before = most;
                     let met = self.cheapest_found(scope);
@@ -233,8 +258,8 @@ impl Covers {
     /// Of the nodes found last, the one that costs least once.
     fn cheapest_found(&mut self, scope: &Scope<'_>) -> u32 {
         let found = std::mem::take(&mut self.columns.found);
-        let met = super::columns::nodes(&found).map(|node| {
-            let met = self.meet(scope, node);
+        let met = places(&found).map(|near| {
+            let met = self.meet(scope, near);
             let Candidate { fixed, priority, code_rank, .. } = self.met[met as usize].from;
             (fixed, priority, code_rank, met)
         });
@@ -322,10 +347,11 @@ impl Covers {
 
     /// Tries to do without two nodes of the best set, or without one where both are the same.
     fn replace(&mut self, scope: &Scope<'_>, out: (usize, usize), budget: &mut Budget) {
-        let mut others: Vec<u32> = Vec::with_capacity(self.best.open.len());
-        let mut cost = 0_i64;
+        let mut others = std::mem::take(&mut self.others);
         let mut need = std::mem::take(&mut self.need);
+        others.clear();
         need.clone_from(&self.whole);
+        let mut cost = 0_i64;
         for at in (0..self.best.open.len()).filter(|at| *at != out.0 && *at != out.1) {
             let place = self.best.open[at];
             others.push(place);
@@ -333,16 +359,21 @@ impl Covers {
             let mask = self.mask(place);
             need.iter_mut().zip(&self.masks[mask]).for_each(|(need, mask)| *need &= !mask);
         }
-        if need.iter().all(|word| *word == 0) {
-            self.need = need;
+        self.need = need;
+        if self.need.iter().all(|word| *word == 0) {
             self.trial.open.clone_from(&others);
             self.offer(scope, budget);
-            return;
+        } else {
+            self.put_in(scope, &others, cost, budget);
         }
-        self.columns.all_of(&need);
-        let sum = self.sums.add_up(&need);
-        let skus = need.iter().map(|word| word.count_ones() as usize).sum();
-        self.need = need;
+        self.others = others;
+    }
+
+    /// Tries one more node beside those that stay, which cost so much, for what they do not carry.
+    fn put_in(&mut self, scope: &Scope<'_>, others: &[u32], cost: i64, budget: &mut Budget) {
+        self.columns.all_of(&self.need);
+        let sum = self.sums.add_up(&self.need);
+        let skus = self.need.iter().map(|word| word.count_ones() as usize).sum();
         self.list_found(scope, (skus, sum));
         let listed = std::mem::take(&mut self.listed);
         let dearest = others.last().map_or(i64::MAX, |place| self.met[*place as usize].rate);
@@ -351,7 +382,8 @@ impl Covers {
             let is_dear = cost.saturating_add(*least) >= self.best.cost;
             let is_better = self.met[*place as usize].rate < dearest;
             if !self.best.open.contains(place) && (!is_dear || is_better) {
-                self.trial.open.clone_from(&others);
+                self.trial.open.clear();
+                self.trial.open.extend_from_slice(others);
                 self.trial.open.push(*place);
                 self.offer(scope, budget);
             }
@@ -397,13 +429,13 @@ impl Covers {
         self.need = wants;
         let open = self.best.open.clone();
         for group in 0..self.columns.groups().len() {
-            if self.columns.most_of(Some(group), 0) == 0 {
+            if self.columns.most_of(group, 0) == 0 {
                 continue;
             }
             self.listed.clear();
             let found = std::mem::take(&mut self.columns.found);
-            for node in super::columns::nodes(&found) {
-                let met = self.meet(scope, node);
+            for near in places(&found) {
+                let met = self.meet(scope, near);
                 let Met { from, rate, .. } = &self.met[met as usize];
                 if *rate < dearest {
                     self.listed.push((from.fixed, from.priority, from.code_rank, met));
@@ -424,18 +456,21 @@ impl Covers {
     /// Moves wants between the nodes of the best set as long as that saves.
     pub(super) fn balance(&mut self, scope: &Scope<'_>, budget: &mut Budget) {
         let count = self.best.open.len();
-        let mut best = std::mem::take(&mut self.best);
-        let masks: Vec<_> = best.open.iter().map(|place| self.mask(*place)).collect();
+        let (mut best, mut balance) = (std::mem::take(&mut self.best), std::mem::take(&mut self.balance));
+        let Balance { sums, costs, masks, with } = &mut balance;
+        masks.clear();
+        masks.extend(best.open.iter().map(|place| self.mask(*place)));
         let words = self.words;
         let range = |at: usize| at * words..(at + 1) * words;
-        let mut sums: Vec<Sum> = (0..count).map(|at| self.sums.add_up(&best.served[range(at)])).collect();
+        sums.clear();
+        sums.extend((0..count).map(|at| self.sums.add_up(&best.served[range(at)])));
         let price = |at: usize, served: &[u64], sum: Sum| {
             let is_any = served.iter().any(|word| *word != 0);
             if is_any { self.price(scope, best.open[at], served, sum) } else { 0 }
         };
-        let mut costs: Vec<i64> = (0..count).map(|at| price(at, &best.served[range(at)], sums[at])).collect();
+        costs.clear();
+        costs.extend((0..count).map(|at| price(at, &best.served[range(at)], sums[at])));
         let (mut idle, wants) = (0, self.least.len());
-        let mut with = vec![0; self.words];
         for want in (0..wants).cycle().take(if count > 1 { wants * 2 } else { 0 }) {
             if idle == wants || budget.0 == 0 {
                 break;
@@ -462,7 +497,7 @@ impl Covers {
                 with.extend_from_slice(&best.served[range(to)]);
                 with[word] |= bit;
                 budget.take(PRICE_STEPS);
-                (price(to, &with, sums[to].and(part)) - costs[to], to)
+                (price(to, with, sums[to].and(part)) - costs[to], to)
             });
             match extra.min().filter(|(extra, _)| *extra < saved) {
                 Some((extra, to)) => {
@@ -475,11 +510,12 @@ impl Covers {
             }
         }
         best.cost = costs.iter().fold(0, |sum: i64, cost| sum.saturating_add(*cost));
-        self.best = best;
+        (self.best, self.balance) = (best, balance);
     }
 
     /// Writes down which wants go from where.
-    pub(super) fn parts(&self, demand: &Demand, list: &mut Vec<Candidate>, parts: &mut Vec<Part>) {
+    pub(super) fn write_down(&mut self, demand: &Demand) {
+        let Self { list, parts, .. } = self;
         list.clear();
         parts.clear();
         for (place, served) in self.best.open.iter().zip(self.best.served.chunks(self.words)) {

@@ -59,8 +59,6 @@ pub struct Planner {
     pub(super) parts: Vec<Part>,
     pub(super) search: Search,
     pub(super) covers: Covers,
-    /// By want: whether a node that was chosen for it had not enough.
-    pub(super) missing: Vec<bool>,
     pub(super) subsets: Subsets,
     pub(super) writer: Writer,
     pub(super) repair: Repair,
