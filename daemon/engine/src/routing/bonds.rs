@@ -109,7 +109,6 @@ impl Bonds {
         let mut first: Option<[usize; 2]> = None;
         for wants in at_node.chunk_by(|(a, _), (b, _)| a == b) {
             let sides = |(_, want): &(u32, usize)| self.sides[*want].iter().map(|side| *side as usize);
-            wants.iter().flat_map(sides).for_each(|side| there[side].clear());
             wants.iter().for_each(|at| sides(at).for_each(|side| there[side].push(at.1)));
             let pair = wants.iter().find_map(|(_, want)| {
                 let next = |side: &Side| {

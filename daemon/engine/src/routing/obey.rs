@@ -277,6 +277,12 @@ impl Planner {
 
     /// Whether the nodes that may serve a want have too little of it.
     fn is_short(&self, scope: &Scope<'_>, want: usize) -> bool {
+        let (there, _) = self.to_be_had(scope, want);
+        there < self.demand.wants[want].units
+    }
+
+    /// What there is of a want that may be sent: at all, and at the node that has most of it. They are one where no line may be split.
+    pub(super) fn to_be_had(&self, scope: &Scope<'_>, want: usize) -> (i64, i64) {
         let wanted = &self.demand.wants[want];
         let (mut total, mut most) = (0, 0);
         scope.reader.read_words(wanted.sku, |words| {
@@ -301,7 +307,7 @@ impl Planner {
                 }
             }
         });
-        (if scope.split_lines { total } else { most }) < wanted.units
+        (if scope.split_lines { total } else { most }, most)
     }
 }
 

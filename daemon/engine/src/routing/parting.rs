@@ -24,7 +24,7 @@ use super::scope::{Leaning, Scope, has_bit};
 use super::settle::First;
 use super::subsets::SKUS_MAX;
 
-/// The first plan may take one of so many parts of a turn's work, and each other one of so many.
+/// The first plan may take one of so many parts of a turn's work, where others are likely to follow, and each other one of so many.
 const FIRST_PART: u64 = 2;
 const PARTS: u64 = 12;
 /// Most plans, also of a planner that is patient.
@@ -86,17 +86,24 @@ impl Planner {
             return self.plan_in(scope, limit, order, best_effort);
         }
         let known = self.reasons.clone();
+        let mut first_part = FIRST_PART;
         if bonds.are_of_one() {
-            let planned = self.plan_in(scope, limit, order, best_effort);
-            let is_broken = |proposal: &Proposal| bonds.broken_by(&self.demand, &proposal.picks).is_some();
-            if !planned.as_ref().is_ok_and(is_broken) {
-                return planned;
+            if self.would_break(scope, bonds, best_effort) {
+                // What breaks them stays away from the first plan already, so most often there is no other one.
+                first_part = 1;
+            } else {
+                let planned = self.plan_in(scope, limit, order, best_effort);
+                let is_broken =
+                    |proposal: &Proposal| bonds.broken_by(&self.demand, &proposal.picks).is_some();
+                if !planned.as_ref().is_ok_and(is_broken) {
+                    return planned;
+                }
+                self.reasons.clone_from(&known);
             }
-            self.reasons.clone_from(&known);
         }
         let parted = self.in_turn(|planner, budget| {
             let (allowed, served) = planner.allowed(scope, bonds);
-            let (reasons, most) = (known.clone(), planner.budget().0.min(budget.0 / FIRST_PART));
+            let (reasons, most) = (known.clone(), planner.budget().0.min(budget.0 / first_part));
             let (plans, best, refused) = (PLANS_MAX, None, First::default());
             #[rustfmt::skip]
             let parting = Parting {
@@ -113,6 +120,17 @@ impl Planner {
             }
         }
         parted
+    }
+
+    /// Whether a plan that knows nothing of these bonds, each of which is of one want, would break one: no node has all of the want,
+    /// and what there is would be sent.
+    fn would_break(&mut self, scope: &Scope<'_>, bonds: &Bonds, best_effort: bool) -> bool {
+        self.gatherer.begin(scope);
+        let mut wants = bonds.together().iter().flatten().filter(|want| self.reasons[**want].is_none());
+        wants.any(|want| {
+            let (units, (there, most)) = (self.demand.wants[*want].units, self.to_be_had(scope, *want));
+            most < units && (there >= units || best_effort && there > 0)
+        })
     }
 
     /// The nodes that may serve each want at all: those that have all of it, where some have, since it is not split then;
@@ -288,7 +306,7 @@ impl Parting<'_> {
         let limit = if self.limit == 0 { usize::MAX } else { usize::from(self.limit) };
         let nothing: Vec<u64> = part.allowed.first().map_or_else(Vec::new, |bits| vec![0; bits.len()]);
         let mut dealt = vec![nothing.clone(); part.allowed.len()];
-        let mut open = nothing;
+        let (mut open, mut opened) = (nothing, 0);
         let mut senders = Vec::new();
         for want in scarce_first(&part.allowed) {
             let mut able = part.allowed[want].clone();
@@ -302,17 +320,19 @@ impl Parting<'_> {
                 senders.push((cost, node));
             }
             senders.sort_unstable();
+            self.budget.take(scope.sheet.sites.len() + sort_steps(senders.len()));
             let mut left = units;
             for (_, node) in &senders {
                 if left <= 0 {
                     break;
                 }
                 let there = scope.there(sku, NodeIx(*node)) - scope.buffer(want, *node);
-                let opened: u32 = open.iter().map(|word| word.count_ones()).sum();
-                if there <= 0 || !has_bit(&open, *node) && opened as usize >= limit {
+                let is_new = !has_bit(&open, *node);
+                if there <= 0 || is_new && opened >= limit {
                     continue;
                 }
                 left -= there;
+                opened += usize::from(is_new);
                 set_bit(&mut open, *node, true);
                 set_bit(&mut dealt[want], *node, true);
             }
@@ -391,6 +411,11 @@ impl Parting<'_> {
 /// compared here.
 fn leaning<'a>(scope: &Scope<'a>, by_want: &'a [&'a [u64]]) -> Scope<'a> {
     Scope { leaning: Leaning { by_want, ..scope.leaning }, prices: None, ..*scope }
+}
+
+/// The steps that sorting so many takes.
+fn sort_steps(len: usize) -> usize {
+    len * len.checked_ilog2().unwrap_or(0) as usize
 }
 
 /// The wants, those first that few nodes may serve.

@@ -109,3 +109,29 @@ fn thousands_of_lines_are_kept_apart_from_thousands() {
         assert!(shipment.lines.iter().all(|line| halves(line.sku) == first), "{:?}", shipment.node);
     }
 }
+
+#[test]
+fn a_line_that_would_be_split_and_must_not_be_costs_the_others_no_proof() {
+    let mut random = fastrand::Rng::with_seed(85);
+    let mut hard = 0;
+    for turn in 0..40 {
+        let world = World::wide(&mut random, 40, 10, 0.4, 4);
+        let mut order = world.wide_order(&mut random, 7, 6);
+        // No node has all of any line, all together have it.
+        order.lines.iter_mut().for_each(|line| line.quantity += 4);
+        let rest = Order { lines: order.lines[1..].to_vec(), ..order.clone() };
+        let sku = order.lines[0].sku.0;
+        let state =
+            obeying(&world, &format!("[[rule]]\nname = 'whole'\ntogether = 'line.sku == \"S{sku}\"'\n"));
+        let mut planner = Planner::new();
+        let alone = plan(&mut planner, &state, &rest).expect("the rest can be had");
+        if !alone.plan.is_optimal() {
+            continue;
+        }
+        let beside = plan(&mut Planner::new(), &state, &order).expect("the rest can be had");
+        let said = |proposal: &Proposal| (proposal.plan.cost, proposal.plan.bound);
+        assert_eq!(said(&beside), said(&alone), "turn {turn}, {} steps", planner.steps());
+        hard += u32::from(planner.steps() > STEPS_MAX / 8);
+    }
+    assert!(hard > 3, "{hard}: where a proof is cheap, it is not lost");
+}
