@@ -19,7 +19,6 @@ use super::planner::{Obeying, Planner, Question, Taking};
 use super::scope::Scope;
 use super::settle::too_dear;
 use super::stops::{Bounds, Left};
-use super::substitutes::as_sent;
 use super::ways::{Way, groups};
 use crate::Reader;
 use crate::policy::tell_gave_way;
@@ -63,7 +62,9 @@ impl Planner {
             Ok(in_stock) => (in_stock, None),
             Err(refusal) => (self.in_stock_of_refused(question, order, refusal.code), Some(refusal)),
         };
-        let apart = self.as_sent_whole(question, order, &in_stock);
+        let apart = self.as_planned(question.reader, question.tenant, order, (&in_stock.plan, &[]));
+        // What leaves later than now is late in its own way.
+        let apart = Order { deliver_by_ms: None, ..apart.into_owned() };
         let waiting = Waiting { order: &apart, by, wished: order.deliver_by_ms, in_stock: &in_stock };
         let waited = self.let_wait(question, &waiting).ok();
         let proposal = match (refusal, waited) {
@@ -91,16 +92,6 @@ impl Planner {
             self.plan_in_stock(&question, order).map_err(|refusal| refusal.code)
         };
         in_stock.unwrap_or_else(|why| nothing_in_stock(reader, tenant, order, (policy, why)))
-    }
-
-    /// The order with what was planned to be sent, its kits taken apart whole. What leaves later than now is late in its own way, so no
-    /// date is wished.
-    fn as_sent_whole(&mut self, question: &Question<'_>, order: &Order, in_stock: &Proposal) -> Order {
-        let table = self.bookmark.table(question.reader);
-        let sent = as_sent(order, &in_stock.plan);
-        let sent = sent.as_ref().unwrap_or(order);
-        let apart = self.take_apart(&table.kits, question.reader, question.tenant, sent, &[]);
-        Order { deliver_by_ms: None, ..apart.unwrap_or_else(|| sent.clone()) }
     }
 
     /// The plan with what waits of an order that was refused without, where it is whole now, or need not be.

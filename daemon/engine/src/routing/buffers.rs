@@ -25,7 +25,8 @@ impl Planner {
         let policies = self.bookmark.policies(reader);
         let kept = policies.version(tenant, proposal.plan.policy);
         let Some(kept) = kept.filter(|kept| !kept.program.buffers.is_empty()) else { return true };
-        let order = &*self.as_planned(reader, tenant, order, proposal);
+        let plan = &proposal.plan;
+        let order = &*self.as_planned(reader, tenant, order, (plan, &plan.unfilled));
         let question = Question { reader, lanes, tenant, taking: Taking::Part, without: &[] };
         let sight = self.look(&question, order);
         if self.read_order(reader, tenant, order, true).is_err() {

@@ -1,6 +1,8 @@
 //! A plan that somebody else made, priced as ours are: what it costs, and which of its nodes might not have served.
 
-use earmark_protocol::command::Order;
+use std::collections::HashMap;
+
+use earmark_protocol::command::{Order, OrderLine};
 use earmark_protocol::ids::{LineId, Money, NodeIx, Tenant};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
 
@@ -80,14 +82,20 @@ impl Planner {
         let whole = order;
         let order = apart.as_ref().unwrap_or(whole);
         self.strictly(question, order, minds_services, |planner, scope, _| {
+            let lines: HashMap<LineId, &OrderLine> =
+                whole.lines.iter().map(|line| (line.line, line)).collect();
+            let mut parts: HashMap<LineId, Vec<&OrderLine>> = HashMap::new();
+            for part in &order.lines {
+                parts.entry(part.line).or_default().push(part);
+            }
             let mut portions = Vec::with_capacity(takes.len());
             for (at, take) in takes.iter().enumerate() {
-                let line = whole.lines.iter().find(|line| line.line == take.line);
-                let line = line.ok_or(Refusal::of(RefusalCode::UnknownLine, Field::Line).at(at))?;
+                let line =
+                    lines.get(&take.line).ok_or(Refusal::of(RefusalCode::UnknownLine, Field::Line).at(at))?;
                 table
                     .get(tenant, take.node)
                     .ok_or(Refusal::of(RefusalCode::UnknownNode, Field::Node).at(at))?;
-                for part in order.lines.iter().filter(|part| part.line == take.line) {
+                for part in parts.get(&take.line).into_iter().flatten() {
                     let per_kit = i64::from(part.quantity / line.quantity.max(1));
                     let units = i64::from(take.quantity).saturating_mul(per_kit);
                     portions.push(Portion { sku: part.sku, node: take.node, units });

@@ -4,13 +4,13 @@
 //! kits: where a plan has more of one component than of another, the kits that cannot be had are left out, and the rest is
 //! planned again by the same version of the policy.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use earmark_protocol::command::{Order, OrderLine};
 use earmark_protocol::ids::{LineId, SkuIx, Tenant};
 use earmark_protocol::kit::Component;
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
-use earmark_protocol::reply::Unfilled;
+use earmark_protocol::reply::{Plan, Unfilled};
 
 use super::Proposal;
 use super::planner::{Planner, Question, Taking};
@@ -33,13 +33,14 @@ pub(crate) fn take_apart(
     if kits.is_empty() || !order.lines.iter().any(|line| components(line).is_some()) {
         return None;
     }
+    let left_out: HashMap<LineId, u32> = left_out.iter().map(|left| (left.line, left.quantity)).collect();
     let mut lines = Vec::with_capacity(order.lines.len() * 2);
     for line in &order.lines {
         let Some(components) = components(line) else {
             lines.push(*line);
             continue;
         };
-        let wanted = wanted(line, left_out);
+        let wanted = line.quantity.saturating_sub(left_out.get(&line.line).copied().unwrap_or(0));
         lines.extend(components.iter().filter(|_| wanted > 0).map(|component| OrderLine {
             sku: component.sku,
             quantity: wanted.saturating_mul(component.quantity),
@@ -57,26 +58,6 @@ fn components_of<'a>(
 ) -> Option<&'a [Component]> {
     let components = kits.get(line.sku)?;
     reader.own_sku(tenant, line.sku).is_some_and(|facts| !facts.retired).then_some(components)
-}
-
-/// What of a line is not left out.
-fn wanted(line: &OrderLine, left_out: &[Unfilled]) -> u32 {
-    let of_line = left_out.iter().filter(|unfilled| unfilled.line == line.line);
-    of_line.fold(line.quantity, |wanted, unfilled| wanted.saturating_sub(unfilled.quantity))
-}
-
-/// Whether a plan has as much of each component of a line's kit as of the others.
-fn is_even(kits: &Kits, line: &OrderLine, proposal: &Proposal) -> bool {
-    let Some(components) = kits.get(line.sku) else { return true };
-    let of = |component: &Component| {
-        let picks = proposal.picks.iter();
-        let of_line = picks.filter(|pick| (pick.line, pick.sku) == (line.line, component.sku));
-        let units: u64 = of_line.map(|pick| u64::from(pick.quantity)).sum();
-        (units / u64::from(component.quantity), units % u64::from(component.quantity))
-    };
-    let mut parts = components.iter().map(of);
-    let first = parts.next().unwrap_or_default();
-    first.1 == 0 && parts.all(|part| part == first)
 }
 
 impl Reader {
@@ -123,10 +104,11 @@ impl Planner {
         // Read before the kits are: where they change, the plan is of an epoch that is over.
         let epoch = reader.epoch();
         let table = self.bookmark.table(reader);
-        let mut left_out: Vec<Unfilled> = Vec::new();
+        let mut packing = Packing::of(&table.kits, reader, tenant, order);
         // The whole order chose the version, and whether it is reviewed.
         let mut chosen = None;
         for round in 0.. {
+            let left_out = packing.left_out();
             let Some(apart) = self.take_apart(&table.kits, reader, tenant, order, &left_out) else {
                 return Ok(Proposal { epoch, ..self.plan_lines(question, order, version)? });
             };
@@ -138,47 +120,13 @@ impl Planner {
                 Taking::Whole if round > 0 => Taking::Part,
                 taking => taking,
             };
-            let planned = self.plan_lines(
-                &Question { taking, ..*question },
-                &apart,
-                chosen.map(|(version, _)| version).or(version),
-            );
+            let version = chosen.map(|(version, _)| version).or(version);
+            let planned = self.plan_lines(&Question { taking, ..*question }, &apart, version);
             let mut proposal = planned.map_err(|refusal| of_whole(refusal, order, &apart))?;
             let (_, review) = *chosen.get_or_insert((proposal.plan.policy, proposal.plan.review));
             proposal.plan.review = review;
-            let is_whole = order.lines.iter().all(|line| is_even(&table.kits, line, &proposal));
-            // What the plan has goes to the lines in their order, as whole kits.
-            let mut there: HashMap<SkuIx, u64> = HashMap::new();
-            for pick in &proposal.picks {
-                *there.entry(pick.sku).or_default() += u64::from(pick.quantity);
-            }
-            for line in &order.lines {
-                let itself = [Component { sku: line.sku, quantity: 1 }];
-                let components = components_of(&table.kits, reader, tenant, line);
-                let parts = components.unwrap_or(&itself);
-                let had =
-                    |part: &Component| there.get(&part.sku).copied().unwrap_or(0) / u64::from(part.quantity);
-                let least = parts.iter().map(had).min().unwrap_or(0).min(u64::from(wanted(line, &left_out)));
-                for part in parts {
-                    if let Some(there) = there.get_mut(&part.sku) {
-                        *there -= least * u64::from(part.quantity);
-                    }
-                }
-                let gives_up = round >= PLANS_MAX && !is_even(&table.kits, line, &proposal);
-                let had = if gives_up { 0 } else { least as u32 };
-                if components.is_some() {
-                    leave_out(&mut left_out, line, line.quantity - had, &proposal.plan.unfilled);
-                }
-            }
-            if is_whole {
-                let is_kit = |line: LineId| {
-                    let line = order.lines.iter().find(|known| known.line == line);
-                    line.is_some_and(|line| components_of(&table.kits, reader, tenant, line).is_some())
-                };
-                let unfilled = &mut proposal.plan.unfilled;
-                unfilled.retain(|unfilled| !is_kit(unfilled.line));
-                unfilled.extend(left_out);
-                unfilled.sort_by_key(|unfilled| place_of(order, unfilled.line));
+            if packing.pack(&proposal.plan, round >= PLANS_MAX) {
+                packing.tell(&mut proposal.plan.unfilled);
                 return Ok(Proposal { epoch, ..proposal });
             }
         }
@@ -210,28 +158,104 @@ impl Planner {
     }
 }
 
-/// So many kits of a line are left out from now on, with the reason that was first, or that the plan has for one of its
-/// components.
-fn leave_out(left_out: &mut Vec<Unfilled>, line: &OrderLine, quantity: u32, unfilled: &[Unfilled]) {
-    let of_line = |unfilled: &&Unfilled| unfilled.line == line.line;
-    match left_out.iter_mut().find(|left| left.line == line.line) {
-        Some(left) => left.quantity = quantity,
-        None if quantity > 0 => {
-            let reason = unfilled.iter().find(of_line).map_or(RefusalCode::OutOfStock, |part| part.reason);
-            left_out.push(Unfilled { line: line.line, quantity, reason });
-        }
-        None => {}
+/// The lines of an order as kits are put together for them of what plans have, plan after plan.
+struct Packing<'a> {
+    order: &'a Order,
+    /// By line: what its kit is put together of; `None` where it is of no kit.
+    components: Vec<Option<&'a [Component]>>,
+    /// By line: kits that are left out, with the reason that was first, or that a plan had for one of the components.
+    left_out: Vec<Option<(u32, RefusalCode)>>,
+}
+
+impl<'a> Packing<'a> {
+    fn of(kits: &'a Kits, reader: &Reader, tenant: Tenant, order: &'a Order) -> Self {
+        let components = order.lines.iter().map(|line| components_of(kits, reader, tenant, line));
+        Self { order, components: components.collect(), left_out: vec![None; order.lines.len()] }
     }
+
+    /// The kits that are left out, in the order of lines.
+    fn left_out(&self) -> Vec<Unfilled> {
+        let of_lines = self.order.lines.iter().zip(&self.left_out);
+        let left = of_lines.filter_map(|(line, left)| {
+            let (quantity, reason) = (*left)?;
+            Some(Unfilled { line: line.line, quantity, reason })
+        });
+        left.collect()
+    }
+
+    /// Gives what a plan has to the lines in their order, as whole kits, and leaves out the rest of them; all of a line that it has
+    /// more of one component than of another of, in the last plan. Says whether there was no such line.
+    fn pack(&mut self, plan: &Plan, is_last: bool) -> bool {
+        let mut there: HashMap<SkuIx, u64> = HashMap::new();
+        let mut of_lines: HashMap<(LineId, SkuIx), u64> = HashMap::new();
+        for line in plan.shipments.iter().flat_map(|shipment| &shipment.lines) {
+            *there.entry(line.sku).or_default() += u64::from(line.quantity);
+            *of_lines.entry((line.line, line.sku)).or_default() += u64::from(line.quantity);
+        }
+        let mut reasons: HashMap<LineId, RefusalCode> = HashMap::new();
+        for unfilled in &plan.unfilled {
+            reasons.entry(unfilled.line).or_insert(unfilled.reason);
+        }
+        let mut are_all_even = true;
+        let lines = self.order.lines.iter().zip(&self.components).zip(&mut self.left_out);
+        for ((line, components), left_out) in lines {
+            let itself = [Component { sku: line.sku, quantity: 1 }];
+            let parts = components.unwrap_or(&itself);
+            let wanted = line.quantity - left_out.map_or(0, |(quantity, _)| quantity);
+            let had =
+                |part: &Component| there.get(&part.sku).copied().unwrap_or(0) / u64::from(part.quantity);
+            let least = parts.iter().map(had).min().unwrap_or(0).min(u64::from(wanted));
+            for part in parts {
+                if let Some(there) = there.get_mut(&part.sku) {
+                    *there -= least * u64::from(part.quantity);
+                }
+            }
+            if components.is_none() {
+                continue;
+            }
+            let is_even = is_even(parts, |sku| of_lines.get(&(line.line, sku)).copied().unwrap_or(0));
+            are_all_even &= is_even;
+            let had = if is_last && !is_even { 0 } else { least as u32 };
+            if let Some((quantity, _)) = left_out {
+                *quantity = line.quantity - had;
+            } else if had < line.quantity {
+                let reason = reasons.get(&line.line).copied().unwrap_or(RefusalCode::OutOfStock);
+                *left_out = Some((line.quantity - had, reason));
+            }
+        }
+        are_all_even
+    }
+
+    /// Says of lines of kits how many of those are left out, in place of what a plan leaves out of their components.
+    fn tell(&self, unfilled: &mut Vec<Unfilled>) {
+        let kits = self.order.lines.iter().zip(&self.components).filter(|(_, kit)| kit.is_some());
+        let kits: HashSet<LineId> = kits.map(|(line, _)| line.line).collect();
+        unfilled.retain(|unfilled| !kits.contains(&unfilled.line));
+        unfilled.extend(self.left_out());
+        let places: HashMap<LineId, usize> =
+            self.order.lines.iter().enumerate().map(|(at, line)| (line.line, at)).collect();
+        unfilled.sort_by_key(|unfilled| places.get(&unfilled.line).copied());
+    }
+}
+
+/// Whether of each component of a kit there is as much as of the others.
+fn is_even(components: &[Component], there: impl Fn(SkuIx) -> u64) -> bool {
+    let of = |component: &Component| {
+        let (units, per_kit) = (there(component.sku), u64::from(component.quantity));
+        (units / per_kit, units % per_kit)
+    };
+    let mut parts = components.iter().map(of);
+    let first = parts.next().unwrap_or_default();
+    first.1 == 0 && parts.all(|part| part == first)
 }
 
 fn place_of(order: &Order, line: LineId) -> usize {
     order.lines.iter().position(|known| known.line == line).unwrap_or(0)
 }
 
-/// The first line of the order of which something is left out, and why.
+/// The first line of the order of which something is left out, and why; what is left out is in the order of lines.
 fn first_of(order: &Order, left_out: &[Unfilled]) -> (usize, RefusalCode) {
-    let first = left_out.iter().map(|left| (place_of(order, left.line), left.reason)).min();
-    first.unwrap_or((0, RefusalCode::OutOfStock))
+    left_out.first().map_or((0, RefusalCode::OutOfStock), |left| (place_of(order, left.line), left.reason))
 }
 
 /// A refusal of an order that was taken apart, as one of the order itself: its place is that of the kit's line, and what is

@@ -40,7 +40,8 @@ impl Planner {
         order: &Order,
         proposal: &Proposal,
     ) -> Option<Proposal> {
-        let order = &*self.as_planned(reader, tenant, order, proposal);
+        let plan = &proposal.plan;
+        let order = &*self.as_planned(reader, tenant, order, (plan, &plan.unfilled));
         let waits = proposal.plan.shipments.iter().any(|shipment| shipment.waits());
         if proposal.picks.is_empty() || proposal.picks.len() > LOOKUPS_MAX || waits {
             return None;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use earmark_protocol::command::Order;
 use earmark_protocol::ids::{NodeIx, Tenant};
 use earmark_protocol::refusal::{Field, Refusal, RefusalCode};
+use earmark_protocol::reply::{Plan, Unfilled};
 
-use super::Proposal;
 use super::bonds::Bonds;
 use super::given::Priced;
 use super::planner::{Obeying, PRICED_SKUS_MAX, Planner, Question};
@@ -135,18 +135,18 @@ impl Planner {
         Ok(work(self, &scope))
     }
 
-    /// The order as a plan of it has it: with what it sends for lines that others stand for, and kits taken apart, less what it
-    /// leaves out of them.
+    /// The order as a plan has it: with what that sends for lines that others stand for, and kits taken apart, less what is left out
+    /// of them.
     pub(super) fn as_planned<'a>(
         &mut self,
         reader: &Reader,
         tenant: Tenant,
         order: &'a Order,
-        proposal: &Proposal,
+        (plan, left_out): (&Plan, &[Unfilled]),
     ) -> Cow<'a, Order> {
         let table = self.bookmark.table(reader);
-        let sent = as_sent(order, &proposal.plan).map_or(Cow::Borrowed(order), Cow::Owned);
-        let apart = self.take_apart(&table.kits, reader, tenant, &sent, &proposal.plan.unfilled);
+        let sent = as_sent(order, plan).map_or(Cow::Borrowed(order), Cow::Owned);
+        let apart = self.take_apart(&table.kits, reader, tenant, &sent, left_out);
         apart.map_or(sent, Cow::Owned)
     }
 }

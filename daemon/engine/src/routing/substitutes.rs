@@ -3,7 +3,7 @@
 //!
 //! All other rooms see an order of the skus that are sent. The plan says which those are; what was ordered stays in the order.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use earmark_protocol::command::Order;
@@ -78,9 +78,10 @@ impl Planner {
         let Question { reader, tenant, .. } = *question;
         let table = self.bookmark.table(reader);
         let (mut sent, mut looks) = (order.clone(), 0);
+        let substitutable: HashSet<LineId> = order.substitutable.iter().copied().collect();
         for (at, line) in order.lines.iter().enumerate() {
             let substitutes = table.substitutes.of(line.sku);
-            if substitutes.is_empty() || !order.substitutable.contains(&line.line) {
+            if substitutes.is_empty() || !substitutable.contains(&line.line) {
                 continue;
             }
             if looks + substitutes.len() >= LOOKS_MAX {
