@@ -53,6 +53,48 @@ fn an_order_waits_for_supply_where_stock_is_too_little() {
 }
 
 #[test]
+fn a_kit_waits_for_what_is_not_in_stock_of_its_components() {
+    let served = Served::start();
+    served.done(&["import", "examples/store"]);
+    // A tea set is a teapot and two mugs: 131 mugs are in stock, 24 come to ST-CHI, and 60 teapots to DC-DAL.
+    let to = ["--to", "41.85,-87.65", "--supply-by", "2030-03-11"];
+    let units = |of: &Value, sku: &str, waits: bool| {
+        let shipments = of["plan"]["shipments"].as_array().unwrap();
+        let shipments = shipments.iter().filter(|shipment| shipment["supply_day"].is_null() != waits);
+        let lines = shipments.flat_map(|shipment| shipment["lines"].as_array().unwrap());
+        let lines = lines.filter(|line| line["sku"] == sku);
+        lines.map(|line| line["quantity"].as_u64().unwrap()).sum::<u64>()
+    };
+    let part = served.done(&[&["quote", "TEA-SET:90"], &to[..], &["--best-effort"]].concat());
+    let all = |sku| units(&part, sku, false) + units(&part, sku, true);
+    assert_eq!((all("MUG-BLUE"), all("TEAPOT"), units(&part, "MUG-BLUE", true)), (154, 77, 23));
+    assert_eq!(part["plan"]["unfilled"][0]["quantity"], 13, "whole sets alone");
+    served.refused(&[&["reserve", "TEA-SET:90"], &to[..]].concat(), "OutOfStock");
+
+    let reserved = served.done(&[&["reserve", "TEA-SET:70"], &to[..]].concat());
+    assert_eq!((units(&reserved, "MUG-BLUE", false), units(&reserved, "MUG-BLUE", true)), (131, 9));
+    let pots = units(&reserved, "TEAPOT", true);
+    assert!(pots > 0 && units(&reserved, "TEAPOT", false) == 70 - pots, "{reserved}");
+    let id = id(&reserved);
+    served.refused(&["confirm", &id, "--line", "0:1"], "KitInParts");
+    served.done(&["confirm", &id]);
+    let backordered = |served: &Served| {
+        let rows = served.done(&["show", &id])["rows"].clone();
+        rows.as_array().unwrap().iter().map(|row| row["backordered"].as_u64().unwrap()).sum::<u64>()
+    };
+    assert_eq!(backordered(&served), 9 + pots);
+    let told = served.earmark(&["explain", &id]);
+    assert!(String::from_utf8_lossy(&told.stdout).contains("it waits for supply of 2030-03-04"));
+    served.done(&["amend", &id, "0=69"]);
+    assert_eq!(backordered(&served), 9 + pots - 3);
+    served.done(&["supply", "receive", "PO-1001", "MUG-BLUE@ST-CHI:24"]);
+    served.done(&["supply", "receive", "PO-1002", "TEAPOT@DC-DAL:60"]);
+    assert_eq!(backordered(&served), 0);
+    served.done(&["dispatch", &id]);
+    served.done(&["ship", &id]);
+}
+
+#[test]
 fn who_came_first_is_served_first_when_supply_arrives() {
     let served = Served::start();
     served.done(&["import", "examples/store"]);

@@ -11,6 +11,7 @@ use super::Verdict;
 use super::check;
 use super::draft::Draft;
 use crate::record::{Effect, Stage};
+use crate::reservations::slot::RowValue;
 use crate::state::State;
 
 /// Which step.
@@ -141,9 +142,7 @@ fn step_lines(draft: &mut Draft<'_>, step: &Step, kind: Kind, first: &mut check:
 /// The rows a step line is about, in their order.
 pub(crate) fn rows_of(draft: &Draft<'_>, line: &StepLine) -> impl Iterator<Item = usize> {
     let (wanted, node) = (line.line, line.node);
-    let is_one = move |row: &crate::reservations::slot::RowValue| {
-        row.line == wanted && node.is_none_or(|node| node == row.place.node())
-    };
+    let is_one = move |row: &RowValue| row.line == wanted && node.is_none_or(|node| node == row.place.node());
     let rows: Vec<usize> =
         draft.rows.iter().enumerate().filter(|(_, row)| is_one(row)).map(|(at, _)| at).collect();
     rows.into_iter()
@@ -170,10 +169,11 @@ pub(crate) fn check_lines(draft: &Draft<'_>, lines: &[StepLine]) -> Result<(), R
     first.done()
 }
 
-/// The sku of which these rows of a line have units in the building. A quantity says nothing where there are several, as
-/// there are of a kit.
+/// The sku of which these rows of a line have units in the building, or that wait for supply. A quantity says nothing where there
+/// are several, as there are of a kit.
 pub(crate) fn one_sku(draft: &Draft<'_>, rows: &[usize]) -> Result<Option<SkuIx>, Refusal> {
-    let open = rows.iter().map(|row| &draft.rows[*row]).filter(|row| row.open() > 0);
+    let waits = |row: &RowValue| row.units(Stage::Awaited) > 0 || row.units(Stage::Backordered) > 0;
+    let open = rows.iter().map(|row| &draft.rows[*row]).filter(|row| row.open() > 0 || waits(row));
     let mut skus = open.map(|row| row.sku);
     let first = skus.next();
     if skus.all(|sku| Some(sku) == first) {

@@ -1,7 +1,7 @@
 //! Orders that may wait for supply: what stock cannot fill is planned from what is on its way to nodes.
 //!
 //! Stock comes first, as without: this room adds shipments of what is left, and takes nothing back of what is there. All that
-//! is left of a sku waits at one node. The plan says what waits in shipments of their own, behind all others, each with its
+//! is left of a sku waits at one node. Kits are put together of what is in stock and what waits. The plan says what waits in shipments of their own, behind all others, each with its
 //! `supply_day`. Where it may wait is said in `stops`, and which way to wait is the best in `ways`.
 
 use std::collections::{HashMap, HashSet};
@@ -19,6 +19,7 @@ use super::planner::{Obeying, Planner, Question, Taking};
 use super::scope::Scope;
 use super::settle::too_dear;
 use super::stops::{Bounds, Left};
+use super::substitutes::as_sent;
 use super::ways::{Way, groups};
 use crate::Reader;
 use crate::policy::tell_gave_way;
@@ -66,7 +67,11 @@ impl Planner {
         // What leaves later than now is late in its own way.
         let apart = Order { deliver_by_ms: None, ..apart.into_owned() };
         let waiting = Waiting { order: &apart, by, wished: order.deliver_by_ms, in_stock: &in_stock };
-        let waited = self.let_wait(question, &waiting).ok();
+        let waited = if self.lacks_kits(&in_stock) {
+            self.let_kits_wait(question, order, &waiting)
+        } else {
+            self.let_wait(question, &waiting).ok()
+        };
         let proposal = match (refusal, waited) {
             (None, waited) => with_more(in_stock, waited),
             (Some(refusal), None) => return Err(refusal),
@@ -142,6 +147,47 @@ impl Planner {
         let table = self.bookmark.table(reader);
         let apart = take_apart(&table.kits, reader, tenant, order, &[]);
         self.version_for(reader, tenant, apart.as_ref().unwrap_or(order))
+    }
+
+    /// Whether the order at hand has a line of a kit of which something is missing that could wait.
+    fn lacks_kits(&self, in_stock: &Proposal) -> bool {
+        let kits: HashSet<LineId> = self.of_kits.iter().map(|(line, _)| *line).collect();
+        let mut left = in_stock.plan.unfilled.iter();
+        left.any(|left| could_wait(left.reason) && kits.contains(&left.line))
+    }
+
+    /// The plan with what waits of an order with kits, of which stock and supply together make whole ones: their components are planned
+    /// anew, as lines. `None` where that is no more than what was planned of stock alone.
+    fn let_kits_wait(
+        &mut self,
+        question: &Question<'_>,
+        order: &Order,
+        waiting: &Waiting<'_>,
+    ) -> Option<Waited> {
+        let Question { reader, tenant, .. } = *question;
+        let question = Question { taking: Taking::Stock, ..*question };
+        let of_stock = &waiting.in_stock.plan;
+        let sent = as_sent(order, of_stock);
+        let mut limit = None;
+        let planned = self.plan_whole_kits(
+            &question,
+            sent.as_ref().unwrap_or(order),
+            Some(of_stock.policy),
+            |planner, question, apart, version| {
+                let nothing = |refusal: Refusal| {
+                    nothing_in_stock(reader, tenant, apart, (version.unwrap_or(0), refusal.code))
+                };
+                let in_stock = planner.plan_lines(question, apart, version).unwrap_or_else(nothing);
+                let apart = &Order { deliver_by_ms: None, ..apart.clone() };
+                let waited =
+                    planner.let_wait(question, &Waiting { order: apart, in_stock: &in_stock, ..*waiting })?;
+                limit.get_or_insert(waited.limit);
+                Ok(waited.proposal)
+            },
+        );
+        let mut proposal = planned.ok().filter(|proposal| missing(proposal) < missing(waiting.in_stock))?;
+        proposal.plan.substituted.clone_from(&of_stock.substituted);
+        Some(Waited { proposal, limit: limit.unwrap_or(0), could_give_way: false })
     }
 
     /// The plan with what waits. That goes by the same services as the rest, and all by those for which more rules give way where
@@ -268,8 +314,7 @@ impl Planner {
         is_best: bool,
     ) -> Proposal {
         let mut proposal = waiting.in_stock.clone();
-        let open = waits_for_stock(&proposal, &self.of_kits);
-        let mut open: HashMap<LineId, u32> = open.map(|left| (left.line, left.quantity)).collect();
+        let mut open = waits_for_stock(waiting.order, &proposal);
         let (before, mut least) = (proposal.plan.cost, 0_i64);
         for ((node, day), group) in groups(left, way) {
             let (cost, leaves, carriage) = self.cost(scope, &group);
@@ -279,7 +324,7 @@ impl Planner {
                 for (segment, units) in &stop.draws {
                     let mut units = *units;
                     for line in self.demand.lines_of(want).map(|at| waiting.order.lines[at].line) {
-                        let Some(open) = open.get_mut(&line) else { continue };
+                        let Some(open) = open.get_mut(&(line, want.sku)) else { continue };
                         let quantity = (*open).min(units);
                         *open -= quantity;
                         units -= quantity;
@@ -308,10 +353,7 @@ impl Planner {
         let plan = &mut proposal.plan;
         let added = if is_best { plan.cost.0 - before.0 } else { least };
         plan.bound = Money(plan.bound.0.saturating_add(added));
-        for unfilled in &mut plan.unfilled {
-            unfilled.quantity = open.get(&unfilled.line).copied().unwrap_or(unfilled.quantity);
-        }
-        plan.unfilled.retain(|unfilled| unfilled.quantity > 0);
+        plan.unfilled = still_left_out(waiting.order, &plan.unfilled, &open);
         proposal
     }
 }
@@ -373,14 +415,42 @@ fn is_short(planned: &Result<Proposal, Refusal>, taking: Taking) -> bool {
     }
 }
 
-/// What a plan leaves out because it is not in stock. Kits are put together of what is in stock alone.
-pub(super) fn waits_for_stock<'a>(
-    proposal: &'a Proposal,
-    of_kits: &[(LineId, SkuIx)],
-) -> impl Iterator<Item = &'a Unfilled> + use<'a> {
-    let kits: HashSet<LineId> = of_kits.iter().map(|(line, _)| *line).collect();
-    let left = proposal.plan.unfilled.iter();
-    left.filter(move |left| could_wait(left.reason) && !kits.contains(&left.line))
+/// By line and sku of an order whose kits are taken apart: what a plan leaves out because it is not in stock. Of a line of which
+/// something cannot wait, nothing does: a kit would not be whole.
+pub(super) fn waits_for_stock(order: &Order, in_stock: &Proposal) -> HashMap<(LineId, SkuIx), u32> {
+    let mut lines: HashMap<LineId, bool> = HashMap::new();
+    for left in &in_stock.plan.unfilled {
+        *lines.entry(left.line).or_insert(true) &= could_wait(left.reason);
+    }
+    let mut had: HashMap<(LineId, SkuIx), u32> = HashMap::new();
+    for pick in &in_stock.picks {
+        *had.entry((pick.line, pick.sku)).or_default() += pick.quantity;
+    }
+    let waits = order.lines.iter().filter(|line| lines.get(&line.line) == Some(&true)).map(|line| {
+        let key = (line.line, line.sku);
+        (key, line.quantity.saturating_sub(had.get(&key).copied().unwrap_or(0)))
+    });
+    waits.filter(|(_, left)| *left > 0).collect()
+}
+
+/// What is left out, where of what waits for stock so much is still open.
+fn still_left_out(order: &Order, before: &[Unfilled], open: &HashMap<(LineId, SkuIx), u32>) -> Vec<Unfilled> {
+    let waits: HashSet<LineId> = open.keys().map(|(line, _)| *line).collect();
+    let mut reasons: HashMap<LineId, RefusalCode> = HashMap::new();
+    for left in before {
+        reasons.entry(left.line).or_insert(left.reason);
+    }
+    let places: HashMap<LineId, usize> =
+        order.lines.iter().enumerate().map(|(at, line)| (line.line, at)).collect();
+    let of_line = |line: &OrderLine| {
+        let quantity = *open.get(&(line.line, line.sku))?;
+        let reason = *reasons.get(&line.line)?;
+        (quantity > 0).then_some(Unfilled { line: line.line, quantity, reason })
+    };
+    let others = before.iter().filter(|left| !waits.contains(&left.line)).copied();
+    let mut left: Vec<Unfilled> = others.chain(order.lines.iter().filter_map(of_line)).collect();
+    left.sort_by_key(|left| places.get(&left.line).copied());
+    left
 }
 
 /// What refuses an order that cannot be had whole: the first line that nothing comes for, and what of its sku could be had; or the

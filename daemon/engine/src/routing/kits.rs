@@ -100,6 +100,17 @@ impl Planner {
         order: &Order,
         version: Option<u32>,
     ) -> Result<Proposal, Refusal> {
+        self.plan_whole_kits(question, order, version, Self::plan_lines)
+    }
+
+    /// The same where an order of which no line is of a kit is planned so.
+    pub(super) fn plan_whole_kits(
+        &mut self,
+        question: &Question<'_>,
+        order: &Order,
+        version: Option<u32>,
+        mut plan: impl FnMut(&mut Self, &Question<'_>, &Order, Option<u32>) -> Result<Proposal, Refusal>,
+    ) -> Result<Proposal, Refusal> {
         let Question { reader, tenant, .. } = *question;
         // Read before the kits are: where they change, the plan is of an epoch that is over.
         let epoch = reader.epoch();
@@ -110,7 +121,7 @@ impl Planner {
         for round in 0.. {
             let left_out = packing.left_out();
             let Some(apart) = self.take_apart(&table.kits, reader, tenant, order, &left_out) else {
-                return Ok(Proposal { epoch, ..self.plan_lines(question, order, version)? });
+                return Ok(Proposal { epoch, ..plan(self, question, order, version)? });
             };
             if apart.lines.is_empty() {
                 let version = chosen.map_or(0, |(version, _)| version);
@@ -121,7 +132,7 @@ impl Planner {
                 taking => taking,
             };
             let version = chosen.map(|(version, _)| version).or(version);
-            let planned = self.plan_lines(&Question { taking, ..*question }, &apart, version);
+            let planned = plan(self, &Question { taking, ..*question }, &apart, version);
             let mut proposal = planned.map_err(|refusal| of_whole(refusal, order, &apart))?;
             let (_, review) = *chosen.get_or_insert((proposal.plan.policy, proposal.plan.review));
             proposal.plan.review = review;

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use earmark_protocol::ids::{LineId, Money, NodeIx, Segment, SkuIx, TimestampMs};
+use earmark_protocol::ids::{Money, NodeIx, Segment, SkuIx, TimestampMs};
 
 use super::awaiting::{Waiting, waits_for_stock};
 use super::bonds::Bonds;
@@ -83,12 +83,10 @@ impl Planner {
     /// What is left of each sku, and where it may wait.
     pub(super) fn left(&self, scope: &Scope<'_>, waiting: &Waiting<'_>, bounds: &Bounds<'_>) -> Vec<Left> {
         let Waiting { order, in_stock, .. } = *waiting;
-        let skus: HashMap<LineId, SkuIx> = order.lines.iter().map(|line| (line.line, line.sku)).collect();
         let mut units: BTreeMap<usize, i64> = BTreeMap::new();
-        for unfilled in waits_for_stock(in_stock, &self.of_kits) {
-            let want = skus.get(&unfilled.line).and_then(|sku| self.demand.find(*sku));
-            if let Some(want) = want {
-                *units.entry(want).or_default() += i64::from(unfilled.quantity);
+        for ((_, sku), left) in waits_for_stock(order, in_stock) {
+            if let Some(want) = self.demand.find(sku) {
+                *units.entry(want).or_default() += i64::from(left);
             }
         }
         let mut ships: HashMap<SkuIx, HashSet<NodeIx>> = HashMap::new();

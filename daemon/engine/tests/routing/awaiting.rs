@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use earmark_engine::routing::{Planner, Proposal};
+use earmark_engine::routing::Proposal;
 use earmark_engine::{Outcome, State, apply};
 use earmark_protocol::catalogue::{CalendarSpec, DayHours};
 use earmark_protocol::command::{CellQuantity, CommandBody, Order, OrderLine, Reserve, Step};
@@ -12,20 +12,11 @@ use earmark_protocol::refusal::{Refusal, RefusalCode};
 use earmark_protocol::reply::{Reply, Shipment};
 use earmark_protocol::supply::{Receive, SupplySpec};
 
+use super::backorders::{NOW, TODAY, plan};
 use super::rollout::{set, submit};
 use super::world::{World, always_open, first_works_by, run};
 
-/// The worlds' commands are decided then: 14 November 2023, a Tuesday.
-const NOW: TimestampMs = TimestampMs(1_700_000_000_000);
-/// That day, in days since 1970.
-const TODAY: u32 = 19_675;
-
 type Coming = BTreeMap<(usize, usize, u16), (u32, u32)>;
-
-fn plan(state: &State, order: &Order, best_effort: bool) -> Result<Proposal, Refusal> {
-    let reader = state.reader();
-    Planner::new().at(NOW).plan(&reader, reader.lanes(), Tenant(0), order, best_effort, &[])
-}
 
 fn put(state: &mut State, coming: &Coming) {
     let spec = |(&(sku, node, segment), &(quantity, day)): (&(usize, usize, u16), &(u32, u32))| SupplySpec {

@@ -19,14 +19,14 @@ use super::rollout::{set, submit};
 use super::world::{World, always_open, first_works_by, run};
 
 /// The worlds' commands are decided then: 14 November 2023, a Tuesday.
-const NOW: TimestampMs = TimestampMs(1_700_000_000_000);
+pub(super) const NOW: TimestampMs = TimestampMs(1_700_000_000_000);
 /// That day, in days since 1970.
-const TODAY: u32 = 19_675;
+pub(super) const TODAY: u32 = 19_675;
 
 type Units = BTreeMap<(usize, usize, u16), i32>;
 
 /// Three nodes with this in stock, this much of which comes in three days, and an order of these skus and units.
-fn shop(
+pub(super) fn shop(
     stock: &[(usize, usize, i32)],
     coming: &[(usize, usize, u32)],
     wanted: &[(u32, u32)],
@@ -54,13 +54,13 @@ fn shop(
     (state, order)
 }
 
-fn plan(state: &State, order: &Order, best_effort: bool) -> Result<Proposal, Refusal> {
+pub(super) fn plan(state: &State, order: &Order, best_effort: bool) -> Result<Proposal, Refusal> {
     let reader = state.reader();
     Planner::new().at(NOW).plan(&reader, reader.lanes(), Tenant(0), order, best_effort, &[])
 }
 
 /// What waits: node, sku and units.
-fn waits(proposal: &Proposal) -> Vec<(u32, u32, u32)> {
+pub(super) fn waits(proposal: &Proposal) -> Vec<(u32, u32, u32)> {
     let waiting = proposal.plan.shipments.iter().filter(|shipment| shipment.waits());
     let lines = |shipment: &Shipment| {
         let node = shipment.node.0;
@@ -69,19 +69,24 @@ fn waits(proposal: &Proposal) -> Vec<(u32, u32, u32)> {
     waiting.flat_map(lines).collect()
 }
 
-fn left_out(proposal: &Proposal) -> Vec<(u32, u32, RefusalCode)> {
+pub(super) fn left_out(proposal: &Proposal) -> Vec<(u32, u32, RefusalCode)> {
     let unfilled = proposal.plan.unfilled.iter();
     unfilled.map(|left| (left.line.0, left.quantity, left.reason)).collect()
 }
 
-fn hold(state: &mut State, order: &Order, planned: &Result<Proposal, Refusal>, number: u8) -> Outcome {
+pub(super) fn hold(
+    state: &mut State,
+    order: &Order,
+    planned: &Result<Proposal, Refusal>,
+    number: u8,
+) -> Outcome {
     let reserve = Reserve { order: order.clone(), class: HoldClass(0), lifetime_ms: 0, best_effort: false };
     let (outcome, record) = submit(state, (NOW, false, number), reserve, planned);
     apply(state, &record);
     outcome
 }
 
-fn refused(state: &State, body: CommandBody) -> Option<RefusalCode> {
+pub(super) fn refused(state: &State, body: CommandBody) -> Option<RefusalCode> {
     let command = Command { id: CommandId::new(NOW, [8; 10]), give_up_ms: 0, body };
     let command = CommandRef::Full(&command);
     let submission = Submission { tenant: Tenant(0), content: 0, command, planned: None, last: true };
@@ -268,6 +273,6 @@ fn a_refusal_tells_how_much_of_a_line_there_is_in_kits_too() {
     let kit = KitSpec { kit: SkuIx(3), components: vec![Component { sku: SkuIx(1), quantity: 2 }] };
     run(&mut state, CommandBody::PutKits(vec![kit]));
     order.supply_by = Some(TODAY + 3);
-    let refusal = plan(&state, &order, false).expect_err("kits do not wait");
+    let refusal = plan(&state, &order, false).expect_err("nothing comes for them");
     assert_eq!((refusal.code, refusal.index, refusal.detail), (RefusalCode::OutOfStock, Some(1), 2));
 }

@@ -26,5 +26,6 @@ mod small;
 mod substitutes;
 mod tariffs;
 mod upgrades;
+mod waiting_kits;
 mod wide;
 mod world;

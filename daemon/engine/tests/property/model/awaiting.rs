@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use earmark_protocol::catalogue::DayLoad;
 use earmark_protocol::command::Order;
-use earmark_protocol::ids::{CommandId, Money, Tenant};
+use earmark_protocol::ids::{CommandId, LineId, Money, SkuIx, Tenant};
 use earmark_protocol::refusal::Refusal;
 use earmark_protocol::refusal::RefusalCode::{self, NoNode, NodeIncapable, OutOfStock, TooManyShipments};
-use earmark_protocol::reply::{Plan, Refused, Reply, RowView, Shipment, Unfilled};
+use earmark_protocol::reply::{Plan, Refused, Reply, RowView, Shipment, ShipmentLine, Unfilled};
 
 use super::supply::Turn;
 use super::{Model, Wish, plan_of};
@@ -19,14 +19,18 @@ impl Model {
         let costs = Money(waits.iter().map(|shipment| shipment.cost.0).sum());
         let (cost, bound) = (Money(plan.cost.0 - costs.0), Money(plan.bound.0 - costs.0));
         let mut in_stock = Plan { shipments, cost, bound, ..plan.clone() };
+        // Of a kit's line, what waits is told component by component.
+        let mut waiting: BTreeMap<(LineId, SkuIx), u32> = BTreeMap::new();
         for line in waits.iter().flat_map(|shipment| &shipment.lines) {
-            match in_stock.unfilled.iter_mut().find(|left| left.line == line.line) {
-                Some(left) => left.quantity += line.quantity,
-                None => in_stock.unfilled.push(Unfilled {
-                    line: line.line,
-                    quantity: line.quantity,
-                    reason: RefusalCode::OutOfStock,
-                }),
+            *waiting.entry((line.line, line.sku)).or_default() += line.quantity;
+        }
+        let before = in_stock.unfilled.len();
+        for ((line, _), quantity) in waiting {
+            match in_stock.unfilled[..before].iter_mut().find(|left| left.line == line) {
+                Some(left) => left.quantity += quantity,
+                None => {
+                    in_stock.unfilled.push(Unfilled { line, quantity, reason: RefusalCode::OutOfStock });
+                }
             }
         }
         (in_stock, waits)
@@ -86,6 +90,9 @@ impl Model {
         }
         self.judge_waits(&wish, by, plan, &waits)?;
         let wish = Wish { best_effort: true, ..wish };
+        if waits.iter().flat_map(|shipment| &shipment.lines).any(|line| self.is_of_kit(&wish, line)) {
+            return self.judge_waiting_kits(&wish, plan).map(|()| Ok(plan.clone()));
+        }
         if in_stock.shipments.is_empty() {
             let is_sure = self.stale.is_none() && in_stock.substituted.is_empty();
             let refusal = self.refusal_of(&wish).map(|refusal| refusal.code);
@@ -99,6 +106,34 @@ impl Model {
             None => self.judge_plan(&wish, &in_stock),
         };
         judged.map(|()| Ok(plan.clone()))
+    }
+
+    /// Whether what a shipment has for a line is a component of a kit, whichever sku was ordered or stands for it.
+    fn is_of_kit(&self, wish: &Wish<'_>, part: &ShipmentLine) -> bool {
+        let mut lines = wish.order.lines.iter().filter(|line| line.line == part.line);
+        lines.any(|line| self.catalogue.kits.contains_key(&line.sku))
+    }
+
+    /// Stock and supply together make whole kits of all that is not left out, and what is in stock of those is a plan.
+    fn judge_waiting_kits(&self, wish: &Wish<'_>, plan: &Plan) -> Result<(), String> {
+        let (left_out, of_rest) = self.kits_left_out(wish.order, plan);
+        if !plan.substituted.is_empty() {
+            return Ok(());
+        }
+        let lines = self.in_components(wish.order, &left_out);
+        let rest = Wish { lines, ..wish.clone() };
+        for part in &rest.lines {
+            let all = plan.shipments.iter().flat_map(|shipment| &shipment.lines);
+            let own = all.filter(|own| (own.line, own.sku) == (part.line, part.sku));
+            let there: u32 = own.map(|own| own.quantity).sum();
+            let left = of_rest.unfilled.iter().filter(|left| left.line == part.line);
+            if there + left.map(|left| left.quantity).sum::<u32>() != part.quantity {
+                return Err(format!("{there} of {part:?}, a part of a kit or a line: {plan:?}"));
+            }
+        }
+        let (mut in_stock, _) = Self::parted(&of_rest);
+        self.tell_reasons(&rest, &mut in_stock);
+        if in_stock.shipments.is_empty() { Ok(()) } else { self.judge_rest(&rest, wish, &in_stock) }
     }
 
     /// The last day on which what an order waits for may come, where it waits at all: what is routed again does not.

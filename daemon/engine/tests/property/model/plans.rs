@@ -138,7 +138,7 @@ impl Model {
         self.judge_rest(&rest, wish, &of_rest)
     }
 
-    fn judge_rest(&self, wish: &Wish<'_>, whole: &Wish<'_>, plan: &Plan) -> Result<(), String> {
+    pub(super) fn judge_rest(&self, wish: &Wish<'_>, whole: &Wish<'_>, plan: &Plan) -> Result<(), String> {
         let taken = self.judge_shape(wish, plan)?;
         self.judge_price(wish, plan)?;
         self.judge_promises(wish, plan)?;

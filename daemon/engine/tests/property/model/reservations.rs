@@ -413,9 +413,12 @@ pub(super) fn judge_step_lines(noes: &mut Noes, reservation: &Reservation, lines
     }
 }
 
-/// The skus of which rows have units in the building.
+/// The skus of which rows have units in the building, or that wait for supply.
 pub(super) fn skus_of<'a>(rows: impl Iterator<Item = &'a RowView>) -> BTreeSet<SkuIx> {
-    let open = rows.filter(|row| row.held + row.confirmed + row.dispatched + row.ready > 0);
+    let open = |row: &&RowView| {
+        row.held + row.confirmed + row.dispatched + row.ready + row.awaited + row.backordered > 0
+    };
+    let open = rows.filter(open);
     open.map(|row| row.sku).collect()
 }
 
