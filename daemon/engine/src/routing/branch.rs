@@ -19,11 +19,8 @@ const DEEP_ROUNDS: usize = 8;
 const NEAR_DEPTH: usize = 2;
 /// How much of the budget goes to plans by steps.
 const STEPS_PERCENT: u64 = 90;
-/// What is searched for much longer: where the root's bound falls short of the best cost by no more than such a share of it, and no carrier
-/// prices; the steps that must be left, as a patient planner has them, and those that are had beside them.
-const LONGER_SHARE: f64 = 20.0;
-const LONGER_FROM: u64 = 100_000_000;
-const LONGER_STEPS: u64 = 800_000_000;
+/// Splits are told exactly where the search did not end in so many times the work of that.
+const EXACT_TIMES: u64 = 16;
 /// At the root, plans are made of the relaxed one every so many rounds.
 const ROUND_EVERY: usize = 6;
 
@@ -57,7 +54,7 @@ pub(crate) fn search(
         if is_proven {
             least = f64::INFINITY;
         } else if by_steps as f64 <= least {
-            least = search.below(least);
+            least = search.below();
         }
     }
     // A cost is a whole number, so a bound may be rounded up once it is surely not too high.
@@ -87,23 +84,8 @@ impl Search<'_> {
         }
         let mut settled = std::mem::take(&mut self.branch.settled[0]);
         self.branch.shares.begin(&mut settled);
-        let mut pace = Pace::default();
-        let mut bound;
-        for _ in 0..ROOT_ROUNDS / ROUND_EVERY {
-            bound =
-                self.branch.shares.ascend(&mut settled, ROUND_EVERY, &mut pace, self.target(), self.budget);
-            self.offer_rounded(&settled);
-            if bound == f64::INFINITY || bound > self.target() || self.budget.0 == 0 {
-                break;
-            }
-            if self.best.found() {
-                let decided = self.branch.shares.settle(&mut settled, bound, self.best.cost as f64);
-                if decided * 4 > settled.status.len() {
-                    self.branch.shares.shrink(&mut settled);
-                }
-            }
-        }
-        bound = self.branch.shares.bound(&settled, self.budget);
+        self.raise(&mut settled);
+        let bound = self.branch.shares.bound(&settled, self.budget);
         let case = self.task.case;
         let unseen = case.unseen.map_or(f64::INFINITY, |unseen| {
             self.branch.shares.bound_with(bound, unseen.fixed, case, &case.unseen_floor)
@@ -133,16 +115,47 @@ impl Search<'_> {
             .spend(STEPS_PERCENT, u64::MAX, |own| steps.find((case, carriers), slots, worth, best, own))
     }
 
-    /// What a plan costs at least that is not the best, by what is below the root; infinite for none that could be better.
-    fn below(&mut self, bound: f64) -> f64 {
-        let gap = self.best.cost as f64 - bound;
-        let is_near = self.best.found() && gap * LONGER_SHARE <= self.best.cost as f64;
-        let is_patient = self.budget.0 >= LONGER_FROM;
-        let more = if is_near && is_patient && self.task.carriers.is_none() { LONGER_STEPS } else { 0 };
-        self.budget.0 += more;
+    /// Raises the bound at the root, and leaves out what no plan within the best cost has.
+    fn raise(&mut self, settled: &mut Settled) -> f64 {
+        let (mut pace, mut bound) = (Pace::default(), 0.0);
+        for _ in 0..ROOT_ROUNDS / ROUND_EVERY {
+            bound = self.branch.shares.ascend(settled, ROUND_EVERY, &mut pace, self.target(), self.budget);
+            self.offer_rounded(settled);
+            if bound > self.target() || self.budget.0 == 0 {
+                break;
+            }
+            if self.best.found() {
+                let decided = self.branch.shares.settle(settled, bound, self.best.cost as f64);
+                if decided * 4 > settled.status.len() {
+                    self.branch.shares.shrink(settled);
+                }
+            }
+        }
+        bound
+    }
+
+    /// What a plan costs at least that is not the best, by what is below the root; infinite for none that could be better. Bounds that
+    /// are quickly told go first, then those by exact splits.
+    fn below(&mut self) -> f64 {
+        let (exactly, all) = (self.branch.shares.exact_steps(), self.budget.0);
+        self.budget.0 = if exactly == 0 { all } else { (all / 2).min(exactly * EXACT_TIMES) };
+        let rest = all - self.budget.0;
         let least = self.from(0, DEEP_ROUNDS);
-        self.budget.0 = self.budget.0.saturating_sub(more);
-        least
+        self.budget.0 += rest;
+        if least == f64::INFINITY || exactly == 0 || self.budget.0 < exactly {
+            return least;
+        }
+        self.branch.shares.is_exact = true;
+        let mut settled = std::mem::take(&mut self.branch.settled[0]);
+        let mut bound = self.raise(&mut settled);
+        self.branch.settled[0] = settled;
+        if bound > self.target() {
+            return f64::INFINITY;
+        }
+        if self.budget.0 > 0 {
+            bound = self.from(0, DEEP_ROUNDS).max(bound);
+        }
+        bound.max(least)
     }
 
     /// Prices the relaxed plan's nodes.

@@ -26,6 +26,7 @@ mod days;
 mod demand;
 mod exact;
 mod few;
+mod fills;
 mod given;
 mod heuristic;
 mod kits;

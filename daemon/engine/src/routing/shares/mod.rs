@@ -9,7 +9,10 @@
 //!
 //! Numbers here are floating point, since they only ever say where not to look: [`slack`] is what they may be off by.
 
+mod sites;
+
 use super::case::{Budget, Case};
+use super::fills::{self, Fills, Told};
 use super::knapsack::{Knapsack, Supply};
 
 /// By how much a bound must pass a cost before it counts: less than the smallest difference of two costs, and more than
@@ -98,11 +101,15 @@ pub(super) struct Shares {
     taken: Vec<u32>,
     /// Sites that the relaxed plan uses and whose shares can move.
     moving: Vec<u32>,
-    /// By want: what all of it costs, or at most a unit where it is split.
+    /// By want: what all of it costs, or at most a unit where it is split and that is not told exactly.
     worth: Vec<f64>,
     /// By want: what the second best way costs; or by how much the bound of a split passes what rates alone say.
     second: Vec<f64>,
+    /// Whether splits are told exactly, where that is not too much; and by offer what is told so.
+    pub(super) is_exact: bool,
+    told: Vec<Told>,
     knapsack: Knapsack,
+    fills: Fills,
     slope: Vec<f64>,
     best_share: Vec<f64>,
     sorted: Vec<f64>,
@@ -113,107 +120,6 @@ pub(super) struct Shares {
 }
 
 impl Shares {
-    /// Reads the case: who offers what. Sites that another one is as good as in all they offer are left out.
-    pub(super) fn read(&mut self, case: &Case, budget: &mut Budget) {
-        self.pick_sites(case, budget);
-        self.offers.clear();
-        self.goals.clear();
-        let mut shorts = case.shorts.iter().peekable();
-        for (want, units) in case.units.iter().enumerate().filter(|(_, units)| **units > 0) {
-            let first = self.offers.len() as u32;
-            let goal = self.goals.len() as u32;
-            let short = shorts.next_if(|short| short.want as usize == want);
-            let mut offer = |slot: u32, most: i64| {
-                let site = self.site_of_slot[slot as usize];
-                if site != u32::MAX && most > 0 {
-                    let line = case.list[slot as usize].line as f64;
-                    let unit = case.rate(slot as usize, want) as f64;
-                    self.offers.push(Offer { site, want: goal, most: most.min(*units) as f64, unit, line });
-                }
-            };
-            match short {
-                Some(short) => {
-                    case.supplies_of(short).iter().for_each(|supply| offer(supply.slot, supply.available));
-                }
-                None => {
-                    (0..self.sites.len()).for_each(|site| {
-                        let slot = self.sites[site].slot;
-                        if case.serves(slot as usize, want) {
-                            offer(slot, *units);
-                        }
-                    });
-                }
-            }
-            let end = self.offers.len() as u32;
-            self.goals.push(Goal { need: *units as f64, is_whole: short.is_none(), first, end });
-        }
-        self.index();
-    }
-
-    /// Chooses the slots that are worth being sites.
-    fn pick_sites(&mut self, case: &Case, budget: &mut Budget) {
-        self.sites.clear();
-        self.unbeaten.clear();
-        self.split.clear();
-        self.split.resize(case.list.len(), false);
-        for supply in &case.supplies {
-            self.split[supply.slot as usize] = true;
-        }
-        self.site_of_slot.clear();
-        for (slot, candidate) in case.list.iter().enumerate() {
-            let mask = case.mask(slot);
-            let takes_part = self.split[slot] || mask.iter().any(|word| *word != 0);
-            let beats = |other: &u32| {
-                // What it has is asked first, and a part of it before all: hardly any other node has even that.
-                if mask[0] & !case.masks[*other as usize * case.words] != 0 {
-                    return false;
-                }
-                let better = &case.list[*other as usize];
-                case.mask(*other as usize).iter().zip(mask).all(|(has, word)| word & !has == 0)
-                    && better.fixed_floor() <= candidate.fixed_floor()
-                    && better.line <= candidate.line
-                    && better.unit <= candidate.unit
-                    && better.carriage.gram <= candidate.carriage.gram
-            };
-            budget.take(1 + self.unbeaten.len());
-            let is_beaten = !takes_part || !self.split[slot] && self.unbeaten.iter().any(beats);
-            self.site_of_slot.push(if is_beaten { u32::MAX } else { self.sites.len() as u32 });
-            if !is_beaten {
-                if mask.iter().any(|word| *word != 0) {
-                    self.unbeaten.push(slot as u32);
-                }
-                let fixed = candidate.fixed_floor() as f64;
-                self.sites.push(Site { slot: slot as u32, fixed, first: 0, end: 0 });
-            }
-        }
-    }
-
-    /// Lists the offers by site.
-    fn index(&mut self) {
-        self.sites.iter_mut().for_each(|site| (site.first, site.end) = (0, 0));
-        self.offers.iter().for_each(|offer| self.sites[offer.site as usize].end += 1);
-        let mut sum = 0;
-        for site in &mut self.sites {
-            let count = site.end;
-            (site.first, site.end) = (sum, sum);
-            sum += count;
-        }
-        self.of_site.clear();
-        self.of_site.resize(self.offers.len(), 0);
-        for (at, offer) in self.offers.iter().enumerate() {
-            let site = &mut self.sites[offer.site as usize];
-            self.of_site[site.end as usize] = at as u32;
-            site.end += 1;
-        }
-        self.taken.clear();
-        self.used.clear();
-        self.used.resize(self.offers.len(), 0.0);
-        for buffer in [&mut self.worth, &mut self.second] {
-            buffer.clear();
-            buffer.resize(self.goals.len(), 0.0);
-        }
-    }
-
     fn offers_of(&self, site: usize) -> &[u32] {
         let Site { first, end, .. } = self.sites[site];
         &self.of_site[first as usize..end as usize]
@@ -254,51 +160,97 @@ impl Shares {
     pub(super) fn bound(&mut self, settled: &Settled, budget: &mut Budget) -> f64 {
         let mut total = settled.base;
         self.taken.drain(..).for_each(|at| self.used[at as usize] = 0.0);
-        for (want, goal) in self.goals.iter().enumerate() {
-            let range = goal.first as usize..goal.end as usize;
-            let offers = || range.clone().map(|at| (at, &self.offers[at], settled.share[at]));
-            if goal.is_whole {
-                budget.take(range.len());
-                let (mut least, mut second, mut chosen) = (f64::INFINITY, f64::INFINITY, 0);
-                for (at, offer, share) in offers() {
-                    let cost = offer.unit * goal.need + offer.line + share;
-                    if cost < least {
-                        (second, least, chosen) = (least, cost, at);
-                    } else if cost < second {
-                        second = cost;
-                    }
-                }
-                if least == f64::INFINITY {
-                    return least;
-                }
-                self.used[chosen] = 1.0;
-                self.taken.push(chosen as u32);
-                (self.worth[want], self.second[want]) = (least, second);
-                total += least;
-                continue;
-            }
-            let there = offers().filter(|(.., share)| *share < f64::INFINITY);
-            let supply = |(at, offer, share): (usize, &Offer, f64)| {
-                let charge = offer.line + share;
-                let rate = offer.unit + charge / offer.most;
-                Supply { rate, unit: offer.unit, charge, most: offer.most, offer: at as u32 }
+        for want in 0..self.goals.len() {
+            let Goal { is_whole, need, first, end } = self.goals[want];
+            let range = first as usize..end as usize;
+            total += if is_whole {
+                self.serve(want, need, &settled.share[range], budget)
+            } else {
+                self.split(want, need, &settled.share[range], budget)
             };
-            self.knapsack.supplies.clear();
-            self.knapsack.supplies.extend(there.map(supply));
-            let is_enough = self.knapsack.fill(goal.need);
-            budget.take(range.len() * SORT_STEPS + self.knapsack.steps);
-            if !is_enough {
-                return f64::INFINITY;
+            if total == f64::INFINITY {
+                break;
             }
-            for (at, used) in &self.knapsack.used {
-                self.used[*at as usize] = *used;
-                self.taken.push(*at);
-            }
-            self.worth[want] = self.knapsack.worth;
-            self.second[want] = self.knapsack.cost - self.knapsack.relaxed;
-            total += self.knapsack.cost;
         }
         total
+    }
+
+    /// What a want costs at least that one site serves whole, by its offers' shares.
+    fn serve(&mut self, want: usize, need: f64, shares: &[f64], budget: &mut Budget) -> f64 {
+        budget.take(shares.len());
+        let (mut least, mut second, mut chosen) = (f64::INFINITY, f64::INFINITY, 0);
+        for (at, share) in (self.goals[want].first as usize..).zip(shares) {
+            let offer = &self.offers[at];
+            let cost = offer.unit * need + offer.line + share;
+            if cost < least {
+                (second, least, chosen) = (least, cost, at);
+            } else if cost < second {
+                second = cost;
+            }
+        }
+        if least < f64::INFINITY {
+            self.used[chosen] = 1.0;
+            self.taken.push(chosen as u32);
+            (self.worth[want], self.second[want]) = (least, second);
+        }
+        least
+    }
+
+    /// What a want costs at least that is split over sites.
+    fn split(&mut self, want: usize, need: f64, shares: &[f64], budget: &mut Budget) -> f64 {
+        let there =
+            (self.goals[want].first as usize..).zip(shares).filter(|(_, share)| **share < f64::INFINITY);
+        let supply = |(at, share): (usize, &f64)| {
+            let offer = &self.offers[at];
+            let charge = offer.line + share;
+            let rate = offer.unit + charge / offer.most;
+            Supply { rate, unit: offer.unit, charge, most: offer.most, offer: at as u32 }
+        };
+        self.knapsack.supplies.clear();
+        self.knapsack.supplies.extend(there.map(supply));
+        if let Some(steps) = self.steps_exactly(want).filter(|_| self.is_exact) {
+            budget.take(steps);
+            return self.split_exactly(want, need);
+        }
+        let is_enough = self.knapsack.fill(need);
+        budget.take(shares.len() * SORT_STEPS + self.knapsack.steps);
+        if !is_enough {
+            return f64::INFINITY;
+        }
+        for (at, used) in &self.knapsack.used {
+            self.used[*at as usize] = *used;
+            self.taken.push(*at);
+        }
+        self.worth[want] = self.knapsack.worth;
+        self.second[want] = self.knapsack.cost - self.knapsack.relaxed;
+        self.knapsack.cost
+    }
+
+    /// The same, exactly.
+    fn split_exactly(&mut self, want: usize, need: f64) -> f64 {
+        if !self.fills.fill(&mut self.knapsack.supplies, need) {
+            return f64::INFINITY;
+        }
+        for (supply, told) in self.knapsack.supplies.iter().zip(&self.fills.told) {
+            self.told[supply.offer as usize] = *told;
+        }
+        for at in &self.fills.used {
+            self.used[*at as usize] = 1.0;
+            self.taken.push(*at);
+        }
+        self.worth[want] = self.fills.cost;
+        self.fills.cost
+    }
+
+    /// The steps of telling exactly what a want costs that is to be split; `None` where that is too much.
+    fn steps_exactly(&self, want: usize) -> Option<usize> {
+        let Goal { is_whole, need, first, end } = self.goals[want];
+        fills::steps((end - first) as usize, need).filter(|_| !is_whole)
+    }
+
+    /// The steps of a bound by exact splits; nothing where there are none.
+    pub(super) fn exact_steps(&self) -> u64 {
+        (0..self.goals.len()).filter_map(|want| self.steps_exactly(want)).sum::<usize>() as u64
     }
 
     /// Raises the bound by moving shares to the offers that are used, in so many rounds, up to a cost. Returns the best bound
@@ -433,6 +385,10 @@ impl Shares {
                     if self.used[*at as usize] > 0.0 {
                         loss += self.second[offer.want as usize] - worth;
                     }
+                } else if self.is_exact && self.steps_exactly(offer.want as usize).is_some() {
+                    let Told { with, without } = self.told[*at as usize];
+                    gain += worth - without.min(with - share);
+                    loss += without - worth;
                 } else {
                     let free = (worth - offer.unit) * offer.most - offer.line;
                     bound -= self.second[offer.want as usize];
@@ -489,39 +445,6 @@ impl Shares {
     pub(super) fn worth(&self, case: &Case, want: u32) -> i64 {
         let before = case.units[..want as usize].iter().filter(|units| **units > 0).count();
         self.worth.get(before).map_or(0, |worth| *worth as i64)
-    }
-
-    /// Drops closed sites and all they offer; what is settled of the others is kept.
-    pub(super) fn shrink(&mut self, settled: &mut Settled) {
-        let mut kept_offers = 0;
-        let mut places: Vec<u32> = Vec::with_capacity(self.sites.len());
-        let mut kept = 0;
-        for status in &settled.status {
-            places.push(kept);
-            kept += u32::from(*status != Status::Closed);
-        }
-        for goal in &mut self.goals {
-            let range = goal.first as usize..goal.end as usize;
-            goal.first = kept_offers as u32;
-            for at in range {
-                let site = self.offers[at].site as usize;
-                if settled.status[site] != Status::Closed {
-                    self.offers[kept_offers] = Offer { site: places[site], ..self.offers[at] };
-                    settled.share[kept_offers] = settled.share[at];
-                    kept_offers += 1;
-                }
-            }
-            goal.end = kept_offers as u32;
-        }
-        self.offers.truncate(kept_offers);
-        settled.share.truncate(kept_offers);
-        let mut site = 0;
-        self.sites.retain(|_| {
-            site += 1;
-            settled.status[site - 1] != Status::Closed
-        });
-        settled.status.retain(|status| *status != Status::Closed);
-        self.index();
     }
 
     /// The slots that are open or that the relaxed plan uses.
