@@ -145,17 +145,22 @@ impl Search<'_> {
         if least == f64::INFINITY || exactly == 0 || self.budget.0 < exactly {
             return least;
         }
+        self.exactly().max(least)
+    }
+
+    /// The same, by exact splits.
+    fn exactly(&mut self) -> f64 {
         self.branch.shares.is_exact = true;
         let mut settled = std::mem::take(&mut self.branch.settled[0]);
-        let mut bound = self.raise(&mut settled);
+        let bound = self.raise(&mut settled);
         self.branch.settled[0] = settled;
         if bound > self.target() {
-            return f64::INFINITY;
+            f64::INFINITY
+        } else if self.budget.0 == 0 {
+            bound
+        } else {
+            self.from(0, DEEP_ROUNDS).max(bound)
         }
-        if self.budget.0 > 0 {
-            bound = self.from(0, DEEP_ROUNDS).max(bound);
-        }
-        bound.max(least)
     }
 
     /// Prices the relaxed plan's nodes.
@@ -238,5 +243,97 @@ impl Search<'_> {
             least = least.min(self.from(depth + 1, rounds));
         }
         least
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routing::case::{Candidate, Case, Supply};
+
+    const NODES: usize = 7;
+
+    /// An order of skus that have to be split over a few nodes.
+    fn drawn(random: &mut fastrand::Rng) -> Case {
+        let mut case = Case::default();
+        let line = random.i64(0..6);
+        case.limit = usize::MAX;
+        let node = |rank: u32| {
+            let (fixed, unit) = (random.i64(0..40), i64::from(1 + rank / 2));
+            Candidate { fixed, line, unit, rank, code_rank: rank, ..Candidate::default() }
+        };
+        case.list = (0..NODES as u32).map(node).collect();
+        let there: Vec<Vec<i64>> = (0..random.usize(1..4))
+            .map(|_| (0..NODES).map(|_| if random.bool() { random.i64(1..12) } else { 0 }).collect())
+            .collect();
+        let all = |there: &Vec<i64>| there.iter().sum::<i64>();
+        let most = |there: &Vec<i64>| there.iter().copied().max().unwrap_or(0);
+        case.units = there.iter().map(|there| random.i64(most(there)..all(there).max(1) + 1) + 1).collect();
+        for (units, there) in case.units.iter_mut().zip(&there) {
+            *units = (*units).min(all(there));
+        }
+        case.begin_with(|want| most(&there[want]));
+        for short in &mut case.shorts {
+            let there = (0..).zip(&there[short.want as usize]).filter(|(_, available)| **available > 0);
+            short.first = case.supplies.len() as u32;
+            case.supplies.extend(there.map(|(slot, available)| Supply { slot, available: *available }));
+            short.end = case.supplies.len() as u32;
+        }
+        case
+    }
+
+    /// What the cheapest plan costs, by trying all sets of nodes for each sku.
+    fn cheapest(case: &Case) -> i64 {
+        let split = |want: usize, open: u32| {
+            let short = case.shorts.iter().find(|short| short.want as usize == want)?;
+            let sets = (0..1_u32 << NODES).filter(|set| set & !open == 0);
+            let cost = |set: u32| {
+                let (mut left, mut cost) = (case.units[want], 0);
+                for slot in (0..NODES).filter(|slot| set >> slot & 1 == 1) {
+                    let units = left.min(case.supply(short, slot as u32));
+                    cost += case.list[slot].line + units * case.list[slot].unit;
+                    left -= units;
+                }
+                (left == 0).then_some(cost)
+            };
+            sets.filter_map(cost).min()
+        };
+        let plan = |open: u32| {
+            let fixed = (0..NODES).filter(|slot| open >> slot & 1 == 1).map(|slot| case.list[slot].fixed);
+            let splits: Option<i64> = (0..case.units.len()).map(|want| split(want, open)).sum();
+            splits.map(|splits| splits + fixed.sum::<i64>())
+        };
+        (0..1 << NODES).filter_map(plan).min().expect("all nodes have enough")
+    }
+
+    #[test]
+    fn by_exact_splits_the_cheapest_plan_is_found_and_proven() {
+        let mut random = fastrand::Rng::with_seed(11);
+        let (mut branch, mut splitter) = (Branch::default(), Splitter::default());
+        let mut looked_at = 0;
+        for order in 0..200 {
+            let case = drawn(&mut random);
+            if case.shorts.len() < case.units.len() {
+                continue;
+            }
+            let (mut best, mut budget) = (Best::default(), Budget(10_000_000));
+            best.clear();
+            let task = Task { case: &case, carriers: None };
+            branch.shares.read(&case, &mut budget);
+            branch.shares.is_exact = true;
+            let mut search = Search {
+                branch: &mut branch,
+                splitter: &mut splitter,
+                task,
+                best: &mut best,
+                budget: &mut budget,
+            };
+            let (_, is_open) = search.at_root();
+            let least = if is_open { search.exactly() } else { f64::INFINITY };
+            looked_at += usize::from(is_open);
+            assert_eq!(best.cost, cheapest(&case), "order {order}");
+            assert_eq!(least, f64::INFINITY, "order {order}: {} is not proven", best.cost);
+        }
+        assert!(looked_at > 50, "{looked_at} were looked at below the root");
     }
 }
