@@ -19,8 +19,8 @@ const DEEP_ROUNDS: usize = 8;
 const NEAR_DEPTH: usize = 2;
 /// How much of the budget goes to plans by steps.
 const STEPS_PERCENT: u64 = 90;
-/// Splits are told exactly where the search did not end in so many times the work of that.
-const EXACT_TIMES: u64 = 16;
+/// Splits are told exactly where the search did not end in so many times the work of that, and as much is left at least.
+const EXACT_TIMES: u64 = 8;
 /// At the root, plans are made of the relaxed one every so many rounds.
 const ROUND_EVERY: usize = 6;
 
@@ -137,12 +137,14 @@ impl Search<'_> {
     /// What a plan costs at least that is not the best, by what is below the root; infinite for none that could be better. Bounds that
     /// are quickly told go first, then those by exact splits.
     fn below(&mut self) -> f64 {
-        let (exactly, all) = (self.branch.shares.exact_steps(), self.budget.0);
-        self.budget.0 = if exactly == 0 { all } else { (all / 2).min(exactly * EXACT_TIMES) };
-        let rest = all - self.budget.0;
+        let (first, all) = (self.branch.shares.exact_steps() * EXACT_TIMES, self.budget.0);
+        if first == 0 || first > all / 2 {
+            return self.from(0, DEEP_ROUNDS);
+        }
+        self.budget.0 = first;
         let least = self.from(0, DEEP_ROUNDS);
-        self.budget.0 += rest;
-        if least == f64::INFINITY || exactly == 0 || self.budget.0 < exactly {
+        self.budget.0 += all - first;
+        if least == f64::INFINITY {
             return least;
         }
         self.exactly().max(least)
