@@ -183,8 +183,23 @@ fn where_stock_is_plentiful_nothing_has_a_price_so_plans_stay_as_they_are() {
 }
 
 #[test]
+fn what_runs_out_in_a_few_futures_alone_has_no_price_while_stock_is_plentiful() {
+    let (mut world, order) = two_skus(200);
+    for node in 0..2 {
+        world.stock.insert((0, node, 0), 1);
+    }
+    let reader = world.state().reader();
+    let other = Order { lines: vec![order.lines[1].clone()], ..order };
+    let mut learner = Learner::default();
+    (0..20).for_each(|_| learner.note(Tenant(0), other.clone()));
+    for future in 0..60 {
+        assert_eq!(learner.learn(&reader, NOW, 50), Prices::default(), "future {future}");
+    }
+}
+
+#[test]
 fn where_stock_runs_out_what_is_near_has_a_price() {
-    let prices = learned(10, 12);
+    let prices = learned(10, 30);
     assert!(!prices.is_empty());
     assert!(prices.of(SkuIx(0)).iter().all(|(_, price)| price.0 < 100_000_000), "{prices:?}");
 }
@@ -251,7 +266,7 @@ fn where_carriers_price_plentiful_stock_has_no_price() {
 
 #[test]
 fn the_same_orders_and_stock_teach_the_same_prices() {
-    assert_eq!(learned(10, 12), learned(10, 12));
+    assert_eq!(learned(10, 30), learned(10, 30));
 }
 
 #[test]

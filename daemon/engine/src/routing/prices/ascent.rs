@@ -102,8 +102,18 @@ impl Future {
     }
 }
 
-/// The prices of a future, by cell, where cells have this stock; and what all its orders cost at least, whoever routes them.
-pub(super) fn ascend(future: &Future, stock: &[f64], terms: Terms) -> (Vec<f64>, f64) {
+/// What was found of a future.
+pub(super) struct Ascent {
+    /// By cell.
+    pub(super) prices: Vec<f64>,
+    /// What all its orders cost at least, whoever routes them.
+    pub(super) bound: f64,
+    /// What they would cost if no cell could run out: what is between is what shortage costs.
+    pub(super) unlimited: f64,
+}
+
+/// Finds the prices of a future whose cells have this stock.
+pub(super) fn ascend(future: &Future, stock: &[f64], terms: Terms) -> Ascent {
     let Terms { weight, penalty, margin, rounds } = terms;
     let dearest = future.dearest(stock.len());
     let mut price = vec![0.0_f64; stock.len()];
@@ -111,7 +121,7 @@ pub(super) fn ascend(future: &Future, stock: &[f64], terms: Terms) -> (Vec<f64>,
     let mut prices = vec![0.0_f64; stock.len()];
     let from = (rounds as f64 * AVERAGE_FROM) as usize;
     let cells = || future.cells.iter().map(|cell| *cell as usize);
-    let mut bound = 0.0_f64;
+    let (mut bound, mut unlimited) = (0.0_f64, f64::INFINITY);
     for round in 0..rounds {
         cells().for_each(|cell| taken[cell] = 0.0);
         let mut cost = 0.0;
@@ -119,6 +129,8 @@ pub(super) fn ascend(future: &Future, stock: &[f64], terms: Terms) -> (Vec<f64>,
             cost +=
                 weight * serve(future, draw, &price, penalty, |cell, units| taken[cell] += units * weight);
         }
+        // The first round is without prices, and no price makes an order cheaper.
+        unlimited = unlimited.min(cost);
         bound = bound.max(cost - cells().map(|cell| price[cell] * stock[cell]).sum::<f64>());
         let step = STEP / (1.0 + round as f64 * STEP_DECAY);
         for cell in cells() {
@@ -130,7 +142,7 @@ pub(super) fn ascend(future: &Future, stock: &[f64], terms: Terms) -> (Vec<f64>,
             }
         }
     }
-    (prices, bound)
+    Ascent { prices, bound, unlimited }
 }
 
 /// So many of the dearest shipments; as many as one likes are beyond all cost, whatever one costs.
@@ -243,15 +255,16 @@ mod tests {
 
     fn prices(future: &Future, stock: &[f64]) -> Vec<f64> {
         let terms = Terms { weight: 1.0, penalty: PENALTY / SHIPMENT, margin: 0.3, rounds: 100 };
-        ascend(future, stock, terms).0
+        ascend(future, stock, terms).prices
     }
 
     #[test]
     fn a_future_costs_no_less_than_the_bound() {
         let future = future(&[&[1.0, 2.0], &[1.0, 7.0]]);
         let terms = Terms { weight: 1.0, penalty: f64::INFINITY, margin: 0.0, rounds: 400 };
-        let (_, bound) = ascend(&future, &[1.0, 5.0], terms);
+        let Ascent { bound, unlimited, .. } = ascend(&future, &[1.0, 5.0], terms);
         assert!((12.5..=13.0 + 1e-9).contains(&bound), "{bound}");
+        assert_eq!(unlimited, 12.0, "both from the first cell");
     }
 
     #[test]

@@ -29,6 +29,10 @@ const PENALTY_SHIPMENTS: f64 = 1.0;
 const DAMPING: f64 = 0.03;
 /// A lower price of a unit is none, in micros.
 const LEAST: f64 = 1_000.0;
+/// Where shortage costs a smaller share of what all orders of a future cost, stock is plentiful and nothing has a price. Of the
+/// literature's orders, the first hundred aside, it costs 0.02 to 0.15 % where there is ten times what they want, and 0.4 to 2 % at
+/// three times.
+const SHORTAGE: f64 = 0.003;
 
 /// Learns prices; what it has learned so far is kept in it.
 #[derive(Default)]
@@ -60,15 +64,23 @@ impl Learner {
         let damping = DAMPING.max(1.0 / self.rounds as f64);
         self.prices.values_mut().for_each(|price| *price *= 1.0 - damping);
         let count = ahead.min(ORDERS_MAX);
-        if count > 0 && !self.window.is_empty() {
-            self.draw_and_ascend(reader, now, count, ahead as f64 / count as f64, damping);
-        }
+        let is_short = count > 0
+            && !self.window.is_empty()
+            && self.draw_and_ascend(reader, now, count, ahead as f64 / count as f64, damping);
         self.prices.retain(|_, price| *price > LEAST * damping);
-        let told = self.prices.iter().filter(|(_, price)| **price >= LEAST);
+        let told = self.prices.iter().filter(|(_, price)| is_short && **price >= LEAST);
         Prices::new(told.map(|((sku, node), price)| (*sku, NodeIx(*node), Money(price.round() as i64))))
     }
 
-    fn draw_and_ascend(&mut self, reader: &Reader, now: TimestampMs, count: u64, weight: f64, damping: f64) {
+    /// Moves the prices towards those of one more future. Returns whether stock is short there.
+    fn draw_and_ascend(
+        &mut self,
+        reader: &Reader,
+        now: TimestampMs,
+        count: u64,
+        weight: f64,
+        damping: f64,
+    ) -> bool {
         let mut sold = HashMap::new();
         for line in self.window.iter().flat_map(|(_, order)| &order.lines) {
             let of_sku: &mut Sold = sold.entry(line.sku).or_default();
@@ -85,10 +97,13 @@ impl Learner {
         }
         list_cells(&mut future);
         let terms = Terms { weight, penalty: PENALTY_SHIPMENTS, margin: MARGIN, rounds: ROUNDS };
-        let (prices, _) = ascend(&future, &outlook.stock, terms);
-        for ((sku, node, lot), price) in outlook.cells().zip(prices).filter(|(_, price)| *price > 0.0) {
+        let ascent = ascend(&future, &outlook.stock, terms);
+        let is_short = ascent.bound > (1.0 + SHORTAGE) * ascent.unlimited;
+        for ((sku, node, lot), price) in outlook.cells().zip(ascent.prices).filter(|(_, price)| *price > 0.0)
+        {
             *self.prices.entry((sku, node)).or_default() += damping * price / lot;
         }
+        is_short
     }
 }
 
@@ -110,8 +125,7 @@ pub fn hindsight(reader: &Reader, now: TimestampMs, tenant: Tenant, orders: &[Or
     }
     list_cells(&mut future);
     let terms = Terms { weight: 1.0, penalty: f64::INFINITY, margin: 0.0, rounds: HINDSIGHT_ROUNDS };
-    let (_, bound) = ascend(&future, &outlook.stock, terms);
-    Some(Money(bound.floor() as i64))
+    Some(Money(ascend(&future, &outlook.stock, terms).bound.floor() as i64))
 }
 
 /// Lists the cells of a future.
