@@ -189,7 +189,7 @@ fn what_runs_out_in_a_few_futures_alone_has_no_price_while_stock_is_plentiful() 
         world.stock.insert((0, node, 0), 1);
     }
     let reader = world.state().reader();
-    let other = Order { lines: vec![order.lines[1].clone()], ..order };
+    let other = Order { lines: vec![order.lines[1]], ..order };
     let mut learner = Learner::default();
     (0..20).for_each(|_| learner.note(Tenant(0), other.clone()));
     for future in 0..60 {
