@@ -56,10 +56,10 @@ impl Carriage<'_> {
         zones.map_or(NEVER, |zones| self.fares.price(zones, goods, self.is_home))
     }
 
-    /// The least that it charges for so many grams or more.
-    pub(crate) fn least(&self, class: u32, grams: u64) -> i64 {
+    /// The least that it charges for so many grams or more, with the surcharges of these flags.
+    pub(crate) fn least(&self, class: u32, grams: u64, flags: u16) -> i64 {
         let zones = self.lanes.classes.get(class as usize);
-        zones.map_or(NEVER, |zones| self.fares.least(zones, grams, self.is_home))
+        zones.map_or(NEVER, |zones| self.fares.least(zones, grams, flags, self.is_home))
     }
 
     /// What parcels of so many grams at most cost at least from nodes of a class.

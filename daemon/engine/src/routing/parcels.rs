@@ -6,7 +6,10 @@
 use super::case::{Candidate, Case, Part, Supply};
 use super::demand::Demand;
 use super::scope::Scope;
-use crate::tariff::fares::Goods;
+use crate::tariff::fares::{Fares, Goods};
+
+/// No unit measures more than this, so that sums are no too large numbers.
+const MEASURE_MAX: u64 = 1 << 36;
 
 /// Wants are moved between open nodes up to so many wants times nodes.
 const MOVES_MAX: usize = 512;
@@ -47,9 +50,23 @@ impl<'a> Carriers<'a> {
         Load { skus: 1, units: part.units.unsigned_abs(), goods }
     }
 
-    /// The least that carriers charge from a node for so many grams or more.
-    pub(super) fn least(&self, from: &Candidate, grams: i64) -> i64 {
-        self.scope.carriage.map_or(0, |carriage| carriage.least(from.class, grams.unsigned_abs()))
+    /// The least that carriers charge from a node for so many grams or more, with the surcharges of these flags.
+    pub(super) fn least(&self, from: &Candidate, grams: i64, flags: u16) -> i64 {
+        self.scope.carriage.map_or(0, |carriage| carriage.least(from.class, grams.unsigned_abs(), flags))
+    }
+
+    /// Which flags of a want carriers may ask a surcharge for.
+    pub(super) fn surcharged(&self, want: u32) -> u16 {
+        self.demand.wants[want as usize].flags & Fares::SURCHARGED
+    }
+
+    /// What a unit of a want weighs, and what its volume counts for at least with all carriers, in such parts of a gram.
+    pub(super) fn measures(&self, want: u32, per_gram: i64) -> (i64, i64) {
+        let (goods, per_gram) = (self.demand.wants[want as usize].goods(1), per_gram.unsigned_abs());
+        let divisor = self.scope.carriage.map_or(0, |carriage| u64::from(carriage.fares.divisor_max()));
+        let of = |grams: u64| grams.min(MEASURE_MAX) as i64;
+        let by_volume = goods.mm3.saturating_mul(per_gram).checked_div(divisor).unwrap_or(0);
+        (of(goods.grams.saturating_mul(per_gram)), of(by_volume))
     }
 
     /// What a load costs from a node, carriers aside.

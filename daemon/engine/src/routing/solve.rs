@@ -16,7 +16,7 @@ use super::split::Splitter;
 /// a planner that is patient.
 pub(super) const SMALL_SKUS: usize = 10;
 const SMALL_STEPS: u64 = 1_000_000;
-const PATIENT_STEPS: u64 = 200_000_000;
+const PATIENT_STEPS: u64 = 400_000_000;
 
 /// Steps of work for any larger order; for each of its skus; for each pair of them, since sets grow with skus; and at most.
 const STEPS: u64 = 40_000;

@@ -234,10 +234,13 @@ impl Fares {
         }
     }
 
-    /// What no price a way is below, of all that is billed for so many grams or more.
-    pub(crate) fn least(&self, zones: &Zones, grams: u64, is_home: bool) -> i64 {
+    /// Flags of goods for which carriers ask a surcharge.
+    pub(crate) const SURCHARGED: u16 = sku_flags::OVERSIZE | sku_flags::HAZMAT;
+
+    /// What no price a way is below, of all that is billed for so many grams or more and has these flags.
+    pub(crate) fn least(&self, zones: &Zones, grams: u64, flags: u16, is_home: bool) -> i64 {
         let of = |(offer, zone): (&Offer, usize)| {
-            let home = offer.surcharge(is_home, 0);
+            let home = offer.surcharge(is_home, flags);
             let (steps, grams) = (&offer.zones[zone], grams.max(1));
             let heaviest = steps[steps.len() - 1];
             let full = (grams - 1) / heaviest.up_to_g;

@@ -1,8 +1,10 @@
 //! Small worlds in which carriers price by steps, against every assignment there is.
 
 use earmark_engine::routing::Planner;
-use earmark_protocol::command::{Delivery, Order};
-use earmark_protocol::ids::Tenant;
+use earmark_protocol::catalogue::capabilities;
+use earmark_protocol::command::{Delivery, Order, OrderLine};
+use earmark_protocol::geo::Position;
+use earmark_protocol::ids::{LineId, SkuIx, Tenant};
 
 use crate::carriers::Carriers;
 use crate::oracle::{cheapest, cheapest_parcels, cheapest_split, demand, judge, limit, ways};
@@ -151,4 +153,96 @@ fn large_splits_by_steps_are_near_their_bound_whatever_shipments_are_allowed() {
         kept += 1;
     }
     assert!(kept > 3 && cost < bound + bound / 20, "{kept}: {cost} {bound}");
+}
+
+/// Four skus at three nodes, two of which have far more ways to ship them than are priced one by one, and the third a few.
+fn three_nodes(random: &mut fastrand::Rng) -> World {
+    let mut world = loop {
+        let world = World::random(random);
+        if world.nodes.len() > 2 {
+            break world;
+        }
+    };
+    world.nodes.truncate(3);
+    world.nodes.iter_mut().for_each(|node| node.capabilities |= capabilities::SHIP);
+    world.rules.split_lines = true;
+    let each = |random: &mut fastrand::Rng, node| if node < 2 { 17 } else { random.i32(0..3) };
+    let places = (0..4).flat_map(|sku| (0..3).map(move |node| (sku, node, 0)));
+    world.stock = places.map(|place| (place, each(random, place.1))).collect();
+    world.carriers = Some(Carriers::random(random, &mut world.nodes, world.flags.len()));
+    world
+}
+
+/// What the first two of three nodes and the last cost at least together, by all ways to share the order out among them.
+fn cheapest_of_three(world: &World, order: &Order) -> Option<i64> {
+    let wanted: Vec<u32> = demand(order).into_values().collect();
+    let there = |node: usize| (0..4).map(move |sku| world.available(order, sku, node));
+    let parts = |fill: &[u32]| fill.iter().copied().enumerate().filter(|part| part.1 > 0).collect::<Vec<_>>();
+    // By node and number of a way: what it ships, and what that costs.
+    let ways = [0, 1, 2].map(|node| {
+        let there: Vec<u32> = there(node).collect();
+        let count = there.iter().map(|most| most + 1).product::<u32>();
+        let way = |mut number: u32| {
+            let mut fill = [0; 4];
+            for (units, most) in fill.iter_mut().zip(&there) {
+                (*units, number) = (number % (most + 1), number / (most + 1));
+            }
+            let parts = parts(&fill);
+            let cost = if parts.is_empty() { 0 } else { world.shipment_cost(order, node, &parts) };
+            (fill, cost)
+        };
+        (there.clone(), (0..count).map(way).collect::<Vec<_>>())
+    });
+    let number = |fill: [u32; 4]| {
+        let digits = fill.iter().zip(&ways[1].0).rev();
+        digits.fold(0, |number, (units, most)| number * (most + 1) + units) as usize
+    };
+    let mut least = None;
+    for (third, third_cost) in &ways[2].1 {
+        for (first, first_cost) in &ways[0].1 {
+            let rest: [_; 4] = std::array::from_fn(|sku| wanted[sku].checked_sub(first[sku] + third[sku]));
+            if rest.iter().zip(&ways[1].0).any(|(units, most)| units.is_none_or(|units| units > *most)) {
+                continue;
+            }
+            let rest = rest.map(Option::unwrap_or_default);
+            let (_, second_cost) = ways[1].1[number(rest)];
+            let fills = [first, &rest, third];
+            let open = fills.iter().filter(|fill| fill.iter().any(|units| *units > 0)).count();
+            if open <= limit(world, order) {
+                let cost = first_cost + second_cost + third_cost;
+                least = Some(least.map_or(cost, |least: i64| least.min(cost)));
+            }
+        }
+    }
+    least
+}
+
+#[test]
+fn splits_in_more_ways_than_are_priced_one_by_one_are_the_cheapest_and_most_are_proven() {
+    let mut random = fastrand::Rng::with_seed(36);
+    let (mut planned, mut proven) = (0, 0);
+    for turn in 0..60 {
+        let world = three_nodes(&mut random);
+        let mut order = world.order(&mut random);
+        let position = Position::from_degrees(40.0, -89.0).expect("it is on the globe");
+        order.delivery = Delivery::Ship { position, postal: String::new(), home: false };
+        address(&mut random, &mut order);
+        order.nodes.clear();
+        order.shipments_max = random.u16(0..4);
+        let line =
+            |sku: u32| OrderLine { line: LineId(sku + 1), sku: SkuIx(sku), quantity: random.u32(18..36) };
+        order.lines = (0..4).map(line).collect();
+        let Some(least) = cheapest_of_three(&world, &order) else { continue };
+        let (state, mut planner) = (world.state(), Planner::patient());
+        let reader = state.reader();
+        let answer = planner.plan(&reader, reader.lanes(), Tenant(0), &order, false, &[]);
+        let proposal = answer.unwrap_or_else(|refusal| panic!("turn {turn}: {refusal}"));
+        assert_eq!(judge(&world, &order, &proposal), demand(&order), "turn {turn}");
+        let plan = &proposal.plan;
+        assert_eq!(plan.cost.0, least, "turn {turn}: {plan:?}");
+        assert!(plan.bound.0 <= least, "turn {turn}: {plan:?}");
+        proven += usize::from(plan.is_optimal());
+        planned += 1;
+    }
+    assert!(planned > 12 && proven > 10, "{planned} {proven}");
 }

@@ -30,8 +30,8 @@ const DAMPING: f64 = 0.03;
 /// A lower price of a unit is none, in micros.
 const LEAST: f64 = 1_000.0;
 /// Where shortage costs a smaller share of what all orders of a future cost, stock is plentiful and nothing has a price. Of the
-/// literature's orders, the first hundred aside, it costs 0.02 to 0.15 % where there is ten times what they want, and 0.4 to 2 % at
-/// three times.
+/// literature's orders, the first hundred aside, it costs 0.02 to 0.22 % where there is ten times what they want, and 0.4 to 2.9 %
+/// at three times, carriers' prices or none.
 const SHORTAGE: f64 = 0.003;
 
 /// Learns prices; what it has learned so far is kept in it.

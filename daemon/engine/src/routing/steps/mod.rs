@@ -5,15 +5,19 @@
 //! plan with a shipment costs at least; by [`tables`], how much more the nodes that are still to come cost at least. So plans are put
 //! together node after node, and what would exceed the bound by more than is allowed is dropped (Bellman 1957, with the bounds of
 //! Morin and Marsten 1976). Little is allowed at first, and then more, until a plan is found: it is the cheapest there is. Where one
-//! table has all counts of an order, it says at once how much that is.
+//! table has all counts of an order, it says at once how much that is. Where shipments are too many to price all of them, or that takes
+//! too much, each node has values of its own ([`decomposed`]).
 
 mod counts;
+mod decomposed;
 mod near;
 mod offers;
 mod refill;
 mod tables;
 
 use counts::Counts;
+use decomposed::{Decomposed, Order};
+use near::{Near, Node};
 use offers::{LOOK_STEPS, Offers, Pace};
 use refill::Refill;
 use tables::{NUMBERS_FEW, NUMBERS_LARGER, NUMBERS_MAX, NUMBERS_PART, TOO_MUCH, TRY_STEPS, Table};
@@ -21,6 +25,10 @@ use tables::{NUMBERS_FEW, NUMBERS_LARGER, NUMBERS_MAX, NUMBERS_PART, TOO_MUCH, T
 use super::case::{Best, Budget, Case, Part};
 use super::parcels::Carriers;
 
+/// How much of the budget goes to values that are alike at all nodes, and from where on a budget is not short: something is kept for others
+/// then.
+const ALIKE_PERCENT: u64 = 50;
+const LONG_STEPS: u64 = 10_000_000;
 /// Most tables that are asked about one plan.
 const TABLES_MAX: usize = 4;
 /// Most steps of plans that are remembered.
@@ -33,15 +41,14 @@ const ROUNDS: usize = 160;
 const DROP_EVERY: usize = 20;
 /// How much of the budget finding values may take.
 const VALUE_PERCENT: u64 = 40;
-/// How much of what is left looking for a better plan may take, also where nothing more is looked for then, and where all shipments
-/// are priced, as a share of what was taken so far; and how near to the bound it is good enough, as a share of it.
+/// How much of what is left looking for a better plan may take where all shipments are priced, also as a share of what was taken so
+/// far; and where nothing more is looked for then. How near to the bound it is good enough, as a share of it.
 const REFILL_PERCENT: u64 = 10;
-const REFILL_ONLY_PERCENT: u64 = 60;
 const REFILL_SHARE: u64 = 4;
+const REFILL_ONLY_PERCENT: u64 = 60;
 const GOOD_SHARE: i64 = 400;
-/// Where what is near the best is gathered: the steps that must be left for it, by how much it may fall short at first and at least, turns
-/// of that, and rounds of finding values between them.
-const NEAR_STEPS_LEAST: u64 = 10_000_000;
+/// Where what is near the best is gathered: by how much it may fall short at first and at least, turns of that, and rounds of finding
+/// values between them.
 const NEAR_FIRST: i64 = 4_000_000;
 const NEAR_LEAST: i64 = 10_000;
 const NEAR_TURNS: usize = 24;
@@ -115,6 +122,9 @@ struct Trail {
 pub(super) struct Steps {
     counts: Counts,
     offers: Offers,
+    near: Near,
+    nodes: Vec<Node>,
+    decomposed: Decomposed,
     refill: Refill,
     tables: Vec<Table>,
     groups: Vec<u32>,
@@ -139,21 +149,69 @@ impl Steps {
         if !self.counts.read(case, slots.len()) {
             return 0;
         }
-        let (task, all) = ((case, carriers), budget.0);
+        let (task, is_short) = ((case, carriers), budget.0 < LONG_STEPS);
+        let percent = if is_short { 100 } else { ALIKE_PERCENT };
+        let proven =
+            budget.spend(percent, u64::MAX, |own| self.alike(task, (slots, is_short), worth, best, own));
+        if is_short || proven >= best.cost {
+            proven
+        } else {
+            self.decompose(task, slots, best, budget).max(proven)
+        }
+    }
+
+    /// The same, by values that each node has of its own.
+    fn decompose(
+        &mut self,
+        task: (&Case, Carriers<'_>),
+        slots: &[u32],
+        best: &mut Best,
+        budget: &mut Budget,
+    ) -> i64 {
+        self.weigh(task, slots, budget);
+        let Self { counts, offers, near, nodes, decomposed, refill, .. } = self;
+        let (mut shipment, mut shipments) = (0, 0);
+        for (value, count) in offers.values.iter().zip(&counts.list).filter(|(_, count)| !count.is_want()) {
+            (shipment, shipments) = (shipment + value, shipments + value * count.most);
+        }
+        let (case, carriers) = task;
+        let order = Order { counts, nodes, case, carriers, shipment, shipments };
+        let improve = |values: &[i64], best: &mut Best, budget: &mut Budget| {
+            refill.improve(counts, task, (slots, values), best, budget);
+        };
+        decomposed.find(order, &offers.values, (near, improve), best, budget)
+    }
+
+    /// The same, by values that are alike at all nodes; where not all shipments are priced and the budget is short, a better plan alone is
+    /// looked for.
+    fn alike(
+        &mut self,
+        task: (&Case, Carriers<'_>),
+        (slots, is_short): (&[u32], bool),
+        worth: impl Fn(u32) -> i64,
+        best: &mut Best,
+        budget: &mut Budget,
+    ) -> i64 {
+        let (case, all) = (task.0, budget.0);
         let worths = self.counts.list.iter().map(|count| count.want().map_or(0, |(want, _)| worth(want)));
         let worths: Vec<i64> = worths.collect();
         if self.offers.price(&self.counts, task, slots, budget) {
             self.begin(case, &worths);
         } else {
+            let percent = if is_short { REFILL_ONLY_PERCENT } else { REFILL_PERCENT };
             self.offers.value(&self.counts, worths.iter().copied());
-            self.improve(task, slots, (0, u64::MAX), best, budget);
+            self.improve(task, slots, (0, percent, u64::MAX), best, budget);
+            if is_short {
+                return 0;
+            }
             if let Err(proven) = self.gather(task, slots, best, budget) {
                 return proven;
             }
         }
         let bound = self.value(case, best, budget);
         if tables::all_places(&self.counts, &self.offers).is_none() {
-            self.improve(task, slots, (bound, (all - budget.0) / REFILL_SHARE), best, budget);
+            let most = (all - budget.0) / REFILL_SHARE;
+            self.improve(task, slots, (bound, REFILL_PERCENT, most), best, budget);
         }
         if bound > best.cost {
             return best.cost;
@@ -209,6 +267,19 @@ impl Steps {
         }
     }
 
+    /// Weighs what nodes have of the order.
+    fn weigh(&mut self, task: (&Case, Carriers<'_>), slots: &[u32], budget: &mut Budget) {
+        let Self { counts, near, nodes, .. } = self;
+        near.read(counts, task.1);
+        nodes.clear();
+        let mut first = 0;
+        for slot in slots {
+            let node = near.weigh(counts, task, *slot, first, budget);
+            first += node.as_ref().map_or(0, Node::numbers);
+            nodes.extend(node);
+        }
+    }
+
     /// Gathers what is near the best of each node, until that is all that a plan within the best cost may have. What every plan
     /// costs at least where that takes too much.
     fn gather(
@@ -218,14 +289,13 @@ impl Steps {
         best: &mut Best,
         budget: &mut Budget,
     ) -> Result<(), i64> {
-        if budget.0 < NEAR_STEPS_LEAST {
-            return Err(0);
-        }
+        self.weigh(task, slots, budget);
         let (mut proven, mut slack, mut widest, mut idle) = (0, NEAR_FIRST, i64::MAX, 0);
         for _ in 0..NEAR_TURNS {
             let bound = loop {
                 let priced = budget.spend(25, u64::MAX, |own| {
-                    self.offers.price_near(&self.counts, task, (slots, slack), own)
+                    let of = (&self.counts, &*self.nodes, &mut self.near);
+                    self.offers.price_near(of, task, slack, own)
                 });
                 match priced {
                     Some(bound) => break bound,
@@ -248,7 +318,7 @@ impl Steps {
             let bound =
                 self.offers.raise(&self.counts, (best.cost, NEAR_ROUNDS), &mut Pace::default(), budget);
             self.guess(task.0, bound, best, budget);
-            self.improve(task, slots, (proven, u64::MAX), best, budget);
+            self.improve(task, slots, (proven, REFILL_PERCENT, u64::MAX), best, budget);
             let gap = best.cost.saturating_sub(proven);
             // What was too much is tried again only where it would be enough.
             let most = if gap / 2 <= widest { gap } else { widest };
@@ -343,14 +413,12 @@ impl Steps {
         &mut self,
         task: (&Case, Carriers<'_>),
         slots: &[u32],
-        (bound, most): (i64, u64),
+        (bound, percent, most): (i64, u64, u64),
         best: &mut Best,
         budget: &mut Budget,
     ) {
         let Self { counts, offers, refill, .. } = self;
         if best.cost.saturating_sub(bound) > bound / GOOD_SHARE {
-            // Where nothing can be gathered nobody else needs it.
-            let percent = if budget.0 < NEAR_STEPS_LEAST { REFILL_ONLY_PERCENT } else { REFILL_PERCENT };
             budget.spend(percent, most, |own| {
                 refill.improve(counts, task, (slots, &offers.values), best, own);
             });

@@ -5,7 +5,7 @@
 //! node is by how much more than the bound a plan with it costs at least.
 
 use super::counts::{COUNTS_MAX, Counts};
-use super::near::Near;
+use super::near::{Near, Node};
 use crate::routing::case::{Budget, Case};
 use crate::routing::parcels::{Carriers, Load};
 use crate::tariff::fares::NEVER;
@@ -64,7 +64,6 @@ pub(super) struct Offers {
     /// By count: what one of it is worth.
     pub(super) values: Vec<i64>,
     best_values: Vec<i64>,
-    near: Near,
 }
 
 impl Offers {
@@ -116,26 +115,33 @@ impl Offers {
     /// the values at hand; `None` where that is too much.
     pub(super) fn price_near(
         &mut self,
-        counts: &Counts,
-        (case, carriers): (&Case, Carriers<'_>),
-        (slots, slack): (&[u32], i64),
+        (counts, nodes, near): (&Counts, &[Node], &mut Near),
+        task: (&Case, Carriers<'_>),
+        slack: i64,
         budget: &mut Budget,
     ) -> Option<i64> {
-        let Self { sites, shipments, values, near, .. } = self;
+        let Self { sites, shipments, values, .. } = self;
         sites.clear();
         shipments.clear();
-        let mut total = 0_i64;
+        let (mut total, mut shipment) = (0_i64, 0);
         for (value, count) in values.iter().zip(&counts.list) {
             total = total.saturating_add(value.saturating_mul(count.most));
+            shipment += if count.is_want() { 0 } else { *value };
         }
-        for slot in slots {
+        for node in nodes {
             let first = shipments.len();
-            let of = (&mut *shipments, NEAR_MAX);
-            let least = near.find((counts, values), (case, carriers), (*slot, slack), of, budget)?;
+            if !near.look(node, |choice, of| values[choice.at] * of as i64, budget) {
+                return None;
+            }
+            let least = near.best(node, task, shipment, budget).beyond;
+            let found = (&mut *shipments, NEAR_MAX);
+            if !near.list(node, task, (shipment, least + slack), found, budget) {
+                return None;
+            }
             total = total.saturating_add(least);
-            let (end, priority) = (shipments.len(), u64::from(case.list[*slot as usize].priority));
+            let (end, slot, priority) = (shipments.len(), node.slot, node.priority);
             if first < end {
-                sites.push(Site { slot: *slot, priority, first, end, least });
+                sites.push(Site { slot, priority, first, end, least });
             }
         }
         Some(total)
