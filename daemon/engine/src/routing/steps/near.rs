@@ -186,8 +186,8 @@ impl Near {
         Some(Node { slot, priority, choices, fixed, measures, steps, least })
     }
 
-    /// Says what units of a node's choices are worth, [`FAR`] below all cost where there may not be so many; `shipment` is what any
-    /// shipment is worth. Call it before [`Near::best`] and [`Near::list`]. `false` where that takes more than the budget.
+    /// Says what units of a node's choices are worth, [`FAR`] less than nothing where there may not be so many. Call it before
+    /// [`Near::best`] and [`Near::list`]. `false` where that takes more than the budget.
     pub(super) fn look(
         &mut self,
         node: &Node,
