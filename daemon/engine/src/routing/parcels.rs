@@ -8,8 +8,8 @@ use super::demand::Demand;
 use super::scope::Scope;
 use crate::tariff::fares::{Fares, Goods};
 
-/// No unit measures more than this, so that sums are no too large numbers.
-const MEASURE_MAX: u64 = 1 << 36;
+/// No unit measures more than this in bounds, so that what billions of them do is no too large number.
+const MEASURE_MAX: u64 = 1 << 26;
 
 /// Wants are moved between open nodes up to so many wants times nodes.
 const MOVES_MAX: usize = 512;
